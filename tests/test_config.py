@@ -1,0 +1,104 @@
+"""Settings: what is accepted, and what an error says."""
+
+from __future__ import annotations
+
+import pytest
+
+from webapp.config import Config, check_bind
+from webapp.errors import ConfigError
+
+
+def config_of(**values: str) -> Config:
+    return Config.from_env({f"LOCKCHAT_{name}": value for name, value in values.items()})
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert Config.from_env({}) == Config()
+
+
+def test_values_are_read_with_their_types():
+    config = config_of(URL="https://llm.example.org/v1/", MODELS="a, b,,c", IDLE_SECONDS="2.5", RETRIES="0")
+
+    assert config.url == "https://llm.example.org/v1"
+    assert config.models == ("a", "b", "c")
+    assert config.idle_seconds == 2.5
+    assert config.retries == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("URL", "ftp://llm.example.org"),
+        ("URL", "https://"),
+        ("URL", "http://[::1"),
+        ("URL", "http://host:port"),
+        ("RETRIES", "many"),
+        ("RETRIES", "-1"),
+        ("IDLE_SECONDS", "0"),
+        ("IDLE_SECONDS", "nan"),
+        ("CONNECT_SECONDS", "inf"),
+        ("LOGIN", "magic"),
+        ("CA_BUNDLE", "/does/not/exist.pem"),
+        ("API_KEY_FILE", "/does/not/exist"),
+    ],
+)
+def test_an_unusable_value_is_named_with_what_is_accepted(name, value):
+    with pytest.raises(ConfigError) as caught:
+        config_of(**{name: value})
+
+    assert f"LOCKCHAT_{name}={value!r}" in caught.value.sentence
+    assert "Accepted: " in caught.value.sentence
+
+
+@pytest.mark.parametrize("url", ["https://user:hunter2@llm.example.org", "https://llm.example.org/v1?auth=hunter2"])
+def test_a_key_inside_the_address_is_refused_and_not_repeated(url):
+    with pytest.raises(ConfigError) as caught:
+        config_of(URL=url)
+
+    assert "hunter2" not in caught.value.sentence
+
+
+def test_plain_http_to_a_public_host_must_be_allowed_by_name():
+    with pytest.raises(ConfigError, match="LOCKCHAT_ALLOW_HTTP=super.lockchat.app"):
+        config_of(URL="http://super.lockchat.app")
+
+    assert config_of(URL="http://super.lockchat.app", ALLOW_HTTP="super.lockchat.app").url
+
+
+@pytest.mark.parametrize("host", ["localhost:11434", "127.0.0.1:8080", "10.1.2.3", "[::1]:80", "ollama", "gpu.lan"])
+def test_plain_http_inside_the_network_is_accepted(host):
+    assert config_of(URL=f"http://{host}").url == f"http://{host}"
+
+
+def test_a_secret_can_come_from_a_file(tmp_path):
+    (tmp_path / "key").write_text("from-a-file\n")
+
+    assert config_of(API_KEY_FILE=str(tmp_path / "key")).api_key == "from-a-file"
+    with pytest.raises(ConfigError, match="both set"):
+        config_of(API_KEY_FILE=str(tmp_path / "key"), API_KEY="direct")
+
+
+@pytest.mark.parametrize("secret", ["changeme", "short"])
+def test_a_weak_secret_is_refused_and_not_repeated(secret):
+    with pytest.raises(ConfigError) as caught:
+        config_of(SECRET_KEY=secret)
+
+    assert secret not in caught.value.sentence
+
+
+def test_secrets_are_absent_from_the_representation():
+    config = config_of(API_KEY="hidden-1", AUTH="hidden-2", SECRET_KEY="hidden-3-hidden-3", DATABASE_URL="hidden-4")
+
+    assert "hidden" not in repr(config)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "/run/lockchat.sock"])
+def test_open_login_listens_on_this_machine(host):
+    check_bind(Config(), [host])
+
+
+def test_open_login_on_the_network_must_be_allowed_by_name():
+    with pytest.raises(ConfigError, match="LOCKCHAT_ALLOW_OPEN=0.0.0.0"):
+        check_bind(Config(), ["127.0.0.1", "0.0.0.0"])
+
+    check_bind(Config(allow_open=frozenset({"0.0.0.0"})), ["0.0.0.0"])

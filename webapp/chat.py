@@ -1,0 +1,89 @@
+"""The values of a chat: what is said, by whom, and how a reply came to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Role = Literal["user", "assistant"]
+Status = Literal["streaming", "done", "stopped", "interrupted", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that the upstream counted for one reply."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one step of a stream adds to a reply; any part may be empty.
+
+    `finish_reason` is the upstream's own word (stop, length, content_filter ...), on the last delta only.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a reply failed: a reason of `errors.REASONS` and the upstream's own cleaned words."""
+
+    reason: str
+    detail: str = ""
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reply ended; `saved` is False while storage has not taken it."""
+
+    status: Status
+    finish_reason: str | None = None
+    failure: Failure | None = None
+    usage: Usage | None = None
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    saved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One conversation of one user; `leaf_id` is the last message of the branch that is shown."""
+
+    id: str
+    user_id: str
+    title: str
+    model: str
+    temperature: float
+    system: str
+    leaf_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A question or a reply. `parent_id` is the message it answers; siblings share a parent.
+
+    `html` is the rendered text of a finished reply, made by renderer version `renderer`.
+    """
+
+    id: str
+    conversation_id: str
+    parent_id: str | None
+    role: Role
+    text: str
+    status: Status
+    created_at: datetime
+    thought: str = ""
+    html: str | None = None
+    renderer: int | None = None
+    model: str = ""
+    outcome: Outcome | None = None

@@ -1,0 +1,202 @@
+"""The settings: all from the environment, all named LOCKCHAT_..., read once at start.
+
+A setting that cannot be used raises ConfigError, which names the variable, its value and what is accepted.
+A secret may also come from a file: LOCKCHAT_API_KEY_FILE names the file that holds LOCKCHAT_API_KEY.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from webapp.errors import ConfigError
+
+PREFIX = "LOCKCHAT_"
+WEAK_SECRETS = frozenset({"secret", "changeme", "change-me", "password", "dev", "test", "secret-key", "lockchat"})
+MIN_SECRET_CHARS = 16
+LOGINS = ("open",)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting, with its default. Times are in seconds, sizes in bytes unless the name says otherwise."""
+
+    url: str | None = None
+    auth: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    models: tuple[str, ...] = ()
+    ca_bundle: str | None = None
+    proxy: str | None = None
+    data_dir: Path = Path("data")
+    database_url: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    login: str = "open"
+    allow_open: frozenset[str] = frozenset()
+    connect_seconds: float = 5
+    first_token_seconds: float = 120
+    idle_seconds: float = 60
+    total_seconds: float = 900
+    retries: int = 2
+    max_answer_bytes: int = 4 * 2**20
+    max_line_bytes: int = 2**20
+    max_question_chars: int = 100_000
+    streams_per_user: int = 20
+    streams_total: int = 500
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
+        """The settings of an environment. Raises ConfigError for one that cannot be used."""
+        read = _Reader(env)
+        config = cls(
+            url=read.upstream_url("URL"),
+            auth=read.secret("AUTH"),
+            api_key=read.secret("API_KEY"),
+            models=read.words("MODELS"),
+            ca_bundle=read.file("CA_BUNDLE"),
+            proxy=read.text("PROXY"),
+            data_dir=Path(read.text("DATA_DIR") or cls.data_dir),
+            database_url=read.secret("DATABASE_URL"),
+            secret_key=read.secret_key("SECRET_KEY"),
+            login=read.choice("LOGIN", LOGINS),
+            allow_open=frozenset(read.words("ALLOW_OPEN")),
+            connect_seconds=read.seconds("CONNECT_SECONDS", cls.connect_seconds),
+            first_token_seconds=read.seconds("FIRST_TOKEN_SECONDS", cls.first_token_seconds),
+            idle_seconds=read.seconds("IDLE_SECONDS", cls.idle_seconds),
+            total_seconds=read.seconds("TOTAL_SECONDS", cls.total_seconds),
+            retries=read.whole("RETRIES", cls.retries, least=0, most=10),
+            max_answer_bytes=read.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=2**30),
+            max_line_bytes=read.whole("MAX_LINE_BYTES", cls.max_line_bytes, least=1024, most=2**30),
+            max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
+            streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
+            streams_total=read.whole("STREAMS_TOTAL", cls.streams_total, least=1, most=100_000),
+        )
+        if config.ca_bundle and config.url and config.url.startswith("http://"):
+            raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
+        return config
+
+
+class _Reader:
+    """Typed look-ups in an environment; an empty value counts as not set."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+
+    def text(self, name: str) -> str | None:
+        return self.env.get(PREFIX + name, "").strip() or None
+
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(word for part in (self.text(name) or "").split(",") if (word := part.strip()))
+
+    def choice(self, name: str, accepted: tuple[str, ...]) -> str:
+        value = self.text(name) or accepted[0]
+        if value not in accepted:
+            raise _refused(name, value, "one of: " + ", ".join(accepted))
+        return value
+
+    def whole(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name)
+        try:
+            number = default if value is None else int(value)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise _refused(name, value, f"a whole number from {least} to {most}")
+        return number
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.text(name)
+        try:
+            number = default if value is None else float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= 86_400:
+            raise _refused(name, value, "seconds, above 0 and up to 86400")
+        return number
+
+    def file(self, name: str) -> str | None:
+        value = self.text(name)
+        if value and not Path(value).is_file():
+            raise _refused(name, value, "the path of a file that can be read")
+        return value
+
+    def secret(self, name: str) -> str | None:
+        path = self.text(name + "_FILE")
+        if path is None:
+            return self.text(name)
+        if self.text(name):
+            raise ConfigError(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one.")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError):
+            raise _refused(name + "_FILE", path, "the path of a text file that can be read") from None
+
+    def secret_key(self, name: str) -> str | None:
+        value = self.secret(name)
+        if value and (value.lower() in WEAK_SECRETS or len(value) < MIN_SECRET_CHARS):
+            # The value itself stays out of the message: it may be used elsewhere too.
+            raise ConfigError(f"{PREFIX}{name} is too easy to guess: use {MIN_SECRET_CHARS} random characters or more.")
+        return value
+
+    def upstream_url(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+            _ = parts.port
+        except ValueError:
+            raise _refused(name, value, "an http:// or https:// address") from None
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ConfigError(
+                f"{PREFIX}{name} holds a key, a query or a fragment. Give the address alone,"
+                f" and the key as {PREFIX}AUTH or {PREFIX}API_KEY."
+            )
+        if parts.scheme not in ("http", "https") or not host:
+            raise _refused(name, value, "an http:// or https:// address")
+        if parts.scheme == "http" and not is_private(host) and host not in self.words("ALLOW_HTTP"):
+            raise ConfigError(
+                f"{PREFIX}{name}={value!r} would send every message and the key unencrypted over a public network."
+                f" Use https://, or allow this host by name: {PREFIX}ALLOW_HTTP={host}"
+            )
+        return value.rstrip("/")
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is on this machine or on a private network, as far as its name tells."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        local_names = (".local", ".internal", ".lan", ".home.arpa", ".localhost", ".test", ".example")
+        return host == "localhost" or "." not in host or host.endswith(local_names)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def check_bind(config: Config, hosts: list[str]) -> None:
+    """Refuse open login on an address that others can reach, unless that address is allowed by name.
+
+    `hosts` are the addresses the server listens on; a path (a unix socket) is local. Raises ConfigError.
+    """
+    for host in hosts:
+        if config.login == "open" and not _is_loopback(host) and host not in config.allow_open:
+            raise ConfigError(
+                f"{PREFIX}LOGIN=open lets everyone who reaches {host} in, without a password."
+                f" Listen on 127.0.0.1, or allow this address by name: {PREFIX}ALLOW_OPEN={host}"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(name: str, value: str | None, accepted: str) -> ConfigError:
+    return ConfigError(f"{PREFIX}{name}={value!r} cannot be used. Accepted: {accepted}.")
