@@ -1,0 +1,109 @@
+"""The database: migrations, locks, and whose rows are whose."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from webapp.errors import StorageUnavailable
+from webapp.storage import Storage
+from webapp.storage.migrate import migrate
+from webapp.storage.schema import metadata
+
+
+@pytest.fixture
+def storage(database_url):
+    storage = Storage(database_url)
+    migrate(storage)
+    yield storage
+    storage.close()
+
+
+def test_the_migrations_make_the_tables_of_the_schema(storage):
+    with storage.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True})
+
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_twice_changes_nothing(storage):
+    migrate(storage)
+
+
+def test_eight_processes_may_migrate_at_once(database_url):
+    storages = [Storage(database_url) for _ in range(8)]
+    errors = []
+
+    def run(storage):
+        try:
+            migrate(storage)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=[storage]) for storage in storages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for storage in storages:
+        storage.close()
+
+    assert errors == []
+
+
+@pytest.fixture
+def locked(storage):
+    """A connection of another process that holds the write lock of the SQLite file."""
+    if not storage.is_sqlite:
+        pytest.skip("only SQLite locks the whole database")
+    other = sqlite3.connect(storage.url.database, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def test_a_writer_waits_for_another_one(storage, locked):
+    threading.Timer(0.3, locked.execute, ["ROLLBACK"]).start()
+    started = time.monotonic()
+
+    with storage.begin(wait_seconds=10):
+        waited = time.monotonic() - started
+
+    assert 0.2 < waited < 5
+
+
+def test_a_writer_gives_up_with_a_sentence(storage, locked):
+    with pytest.raises(StorageUnavailable, match="busy"), storage.begin(wait_seconds=0.1):
+        pass
+
+
+def test_a_reader_never_waits(storage, locked):
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM users").scalar() == 0
+
+
+def test_durable_commits_are_synchronous_and_cheap_ones_are_not(storage):
+    if not storage.is_sqlite:
+        with storage.begin() as tx:
+            assert tx.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        with storage.begin(durable=False) as tx:
+            assert tx.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
+        return
+    with storage.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    with storage.begin(durable=False) as tx:
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_an_error_in_the_block_rolls_back(storage):
+    with pytest.raises(ZeroDivisionError), storage.begin() as tx:
+        tx.exec_driver_sql("INSERT INTO workers (id, beats) VALUES ('w', 1)")
+        _ = 1 / 0
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0

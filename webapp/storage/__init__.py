@@ -1,0 +1,144 @@
+"""The database: SQLite by default, PostgreSQL by its URL. Owners come first in every query.
+
+A write transaction on SQLite begins IMMEDIATE (https://sqlite.org/lang_transaction.html), and waits for another
+writer in Python, with sleeps: a wait inside SQLite would stop every stream of a gevent worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from webapp.errors import StorageFull, StorageUnavailable
+from webapp.language import gettext as _
+
+WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
+FIRST_PAUSE_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class Storage:
+    """Two engines on one database: one whose commits survive a power cut, one whose commits are cheap."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._durable = self._engine(durable=True)
+        self._cheap = self._engine(durable=False)
+
+    @contextmanager
+    def begin(self, *, wait_seconds: float = WAIT_SECONDS, durable: bool = True) -> Iterator[Connection]:
+        """Open one write transaction; commit it at the end of the block, roll it back on an error.
+
+        Raises StorageUnavailable when the database cannot be had within `wait_seconds`, StorageFull when it
+        has no room. With `durable=False` a power cut (not a crash) may lose the transaction.
+        """
+        with _translated(), self._begin(self._durable if durable else self._cheap, wait_seconds) as connection:
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open one read transaction. Raises StorageUnavailable."""
+        with _translated(), self._cheap.connect().execution_options(read=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._durable.dispose()
+        self._cheap.dispose()
+
+    def _begin(self, engine: Engine, wait_seconds: float) -> Connection:
+        deadline = time.monotonic() + wait_seconds
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while True:
+            connection = engine.connect()
+            try:
+                connection.begin()
+                return connection
+            except DBAPIError as error:
+                connection.close()
+                if not _is_locked(error) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def _engine(self, *, durable: bool) -> Engine:
+        if self.is_sqlite:
+            return _sqlite_engine(self.url, durable=durable)
+        return _postgresql_engine(self.url, durable=durable)
+
+
+def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
+    """Insert a row unless one with its key is there; tell whether it was inserted."""
+    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
+    return tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
+    # timeout=0: waiting is done in Storage._begin. The pool never waits either: no switch happens in a query.
+    engine = create_engine(url, connect_args={"timeout": 0}, max_overflow=-1)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
+    wait_milliseconds = int(WAIT_SECONDS * 1000)
+    options = f"-c lock_timeout={wait_milliseconds} -c synchronous_commit={'on' if durable else 'off'}"
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={"options": options, "connect_timeout": 5},
+        pool_pre_ping=True,
+        pool_timeout=WAIT_SECONDS,
+        max_overflow=15,
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors into ours; what they say goes to the log, without the statement's values."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeoutError:
+        raise StorageUnavailable(_("The database is busy. Nothing was changed; try again in a moment.")) from None
+    except DBAPIError as error:
+        log.warning("database: %s", error.orig)
+        if _is_full(error):
+            raise StorageFull(_("The server's disk is full. An administrator has to make room.")) from None
+        raise StorageUnavailable(_("The database is busy. Nothing was changed; try again in a moment.")) from None
+
+
+def _is_locked(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _is_full(error: DBAPIError) -> bool:
+    disk_full = getattr(error.orig, "sqlstate", None) == "53100"
+    return disk_full or getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL"

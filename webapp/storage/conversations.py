@@ -1,0 +1,71 @@
+"""Conversations in the database: every query names the owner."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from webapp.chat import Conversation
+from webapp.storage import insert_missing
+from webapp.storage.schema import conversations, users
+
+
+def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
+    """The user's conversations, the last used first."""
+    query = (
+        select(conversations)
+        .where(conversations.c.user_id == user_id)
+        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
+        .limit(limit)
+    )
+    return [_conversation(row) for row in tx.execute(query)]
+
+
+def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
+    """One conversation of this user, or None; with `lock` no other transaction changes it meanwhile."""
+    query = select(conversations).where(conversations.c.user_id == user_id, conversations.c.id == conversation_id)
+    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    return _conversation(row) if row else None
+
+
+def add(tx: Connection, conversation: Conversation) -> None:
+    """Store a new conversation, and its user when this is the first one."""
+    insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
+    tx.execute(
+        insert(conversations).values(
+            id=conversation.id,
+            user_id=conversation.user_id,
+            title=conversation.title,
+            model=conversation.model,
+            temperature=conversation.temperature,
+            system=conversation.system,
+            leaf_id=conversation.leaf_id,
+            created_at=conversation.created_at,
+            updated_at=conversation.updated_at,
+        )
+    )
+
+
+def change(tx: Connection, user_id: str, conversation_id: str, now: datetime, **values: Any) -> None:
+    """Set columns of one conversation of this user, and note the time of use."""
+    tx.execute(
+        update(conversations)
+        .where(conversations.c.user_id == user_id, conversations.c.id == conversation_id)
+        .values(updated_at=now, **values)
+    )
+
+
+def _conversation(row: Row[Any]) -> Conversation:
+    return Conversation(
+        id=row.id,
+        user_id=row.user_id,
+        title=row.title,
+        model=row.model,
+        temperature=row.temperature,
+        system=row.system,
+        leaf_id=row.leaf_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

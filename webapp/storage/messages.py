@@ -1,0 +1,156 @@
+"""Messages in the database: turns, the saved pieces of running replies, and how replies end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from webapp.chat import Delta, Failure, Message, Outcome, Usage
+from webapp.storage import insert_missing
+from webapp.storage.schema import conversations, messages, pieces, sends
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A finished reply as it is stored."""
+
+    reply_id: str
+    text: str
+    thought: str
+    html: str
+    renderer: int
+    outcome: Outcome
+
+
+def of(tx: Connection, user_id: str, conversation_id: str) -> list[Message]:
+    """All messages of one conversation of this user, oldest first, every branch. Running ones have no text yet."""
+    query = (
+        select(messages)
+        .join(conversations)
+        .where(conversations.c.user_id == user_id, messages.c.conversation_id == conversation_id)
+        .order_by(messages.c.created_at, messages.c.role.desc(), messages.c.id)
+    )
+    return [_message(row) for row in tx.execute(query)]
+
+
+def get(tx: Connection, user_id: str, message_id: str) -> Message | None:
+    """One message of this user, or None."""
+    query = select(messages).join(conversations).where(conversations.c.user_id == user_id, messages.c.id == message_id)
+    row = tx.execute(query).one_or_none()
+    return _message(row) if row else None
+
+
+def find(tx: Connection, message_id: str) -> Message:
+    """A message that is known to be there, whoever owns it: the caller has checked."""
+    return _message(tx.execute(select(messages).where(messages.c.id == message_id)).one())
+
+
+def add(tx: Connection, message: Message, *, worker_id: str | None = None) -> None:
+    """Store a new message; a reply that is about to run names the worker that runs it."""
+    tx.execute(
+        insert(messages).values(
+            id=message.id,
+            conversation_id=message.conversation_id,
+            parent_id=message.parent_id,
+            role=message.role,
+            text=message.text,
+            model=message.model,
+            status=message.status,
+            created_at=message.created_at,
+            worker_id=worker_id,
+        )
+    )
+
+
+def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
+    """Note that this send made this reply; False when the key was used before."""
+    return insert_missing(tx, sends, user_id=user_id, key=key, reply_id=reply_id)
+
+
+def sent_with(tx: Connection, user_id: str, key: str) -> str | None:
+    """The id of the reply that a send with this key made, or None."""
+    query = select(sends.c.reply_id).where(sends.c.user_id == user_id, sends.c.key == key)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
+    """Add pieces (reply id, number, delta) to running replies."""
+    if rows:
+        tx.execute(
+            insert(pieces),
+            [
+                {"message_id": reply_id, "number": number, "text": delta.text, "thought": delta.reasoning}
+                for reply_id, number, delta in rows
+            ],
+        )
+
+
+def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, Delta]]:
+    """The saved pieces of a running reply above `number`, in order, each with its number."""
+    query = (
+        select(pieces.c.number, pieces.c.text, pieces.c.thought)
+        .where(pieces.c.message_id == reply_id, pieces.c.number > number)
+        .order_by(pieces.c.number)
+    )
+    return [(row.number, Delta(row.text, row.thought)) for row in tx.execute(query)]
+
+
+def finish(tx: Connection, finals: Iterable[Final]) -> None:
+    """Store finished replies whole, and drop their pieces."""
+    for final in finals:
+        outcome = final.outcome
+        failure = outcome.failure or Failure("")
+        usage = outcome.usage or Usage()
+        tx.execute(
+            update(messages)
+            .where(messages.c.id == final.reply_id)
+            .values(
+                text=final.text,
+                thought=final.thought,
+                html=final.html,
+                renderer=final.renderer,
+                status=outcome.status,
+                finish_reason=outcome.finish_reason,
+                failure_reason=failure.reason or None,
+                failure_detail=failure.detail or None,
+                failure_retry_after=failure.retry_after,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                first_token_seconds=outcome.first_token_seconds,
+                seconds=outcome.seconds,
+                stop_requested=False,
+            )
+        )
+        tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        id=row.id,
+        conversation_id=row.conversation_id,
+        parent_id=row.parent_id,
+        role=row.role,
+        text=row.text,
+        status=row.status,
+        created_at=row.created_at,
+        thought=row.thought,
+        html=row.html,
+        renderer=row.renderer,
+        model=row.model,
+        outcome=None if row.status == "streaming" else _outcome(row),
+    )
+
+
+def _outcome(row: Row[Any]) -> Outcome:
+    failure = Failure(row.failure_reason, row.failure_detail or "", row.failure_retry_after)
+    return Outcome(
+        status=row.status,
+        finish_reason=row.finish_reason,
+        failure=failure if row.failure_reason else None,
+        usage=Usage(row.prompt_tokens, row.completion_tokens),
+        first_token_seconds=row.first_token_seconds,
+        seconds=row.seconds,
+    )

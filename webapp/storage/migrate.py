@@ -1,0 +1,93 @@
+"""Bring the database to the newest schema: at start, one process at a time, after a copy of the SQLite file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, pool, text
+
+from webapp.errors import StorageUnavailable
+from webapp.language import gettext as _
+from webapp.storage import Storage
+
+LOCK_SECONDS = 60.0
+ADVISORY_LOCK = 6_130_421  # any number, the same in every worker
+
+
+def migrate(storage: Storage) -> None:
+    """Create or upgrade the tables. Raises StorageUnavailable when another process holds the lock for too long."""
+    with _lock(storage), _connection(storage) as connection:
+        script = ScriptDirectory.from_config(_alembic())
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current == script.get_current_head():
+            return
+        if current and storage.is_sqlite:
+            _copy(Path(storage.url.database or ""), current)
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _connection(storage: Storage) -> Iterator[Connection]:
+    # An engine of its own: a migration may wait, and needs no read or write mode.
+    url = storage.url if storage.is_sqlite else storage.url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        if storage.is_sqlite:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        yield connection
+    engine.dispose()
+
+
+@contextmanager
+def _lock(storage: Storage) -> Iterator[None]:
+    if not storage.is_sqlite:
+        with _connection(storage) as connection:
+            # Released with its connection, also when the process dies.
+            connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": ADVISORY_LOCK})
+            yield
+        return
+    descriptor = os.open(f"{storage.url.database}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        _wait_for(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise StorageUnavailable(_("Another process is upgrading the database. Try again later.")) from None
+        time.sleep(0.05)
+
+
+def _copy(database: Path, revision: str) -> None:
+    target = database.with_name(f"{database.name}.before-{revision}")
+    with sqlite3.connect(database) as source, sqlite3.connect(target) as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()

@@ -1,0 +1,127 @@
+"""The tables. Every change here has a migration in `migrations/versions/`; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    false,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite keeps no time zone, so it is given back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("temperature", Float, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("leaf_id", String(36)),  # the last message of the branch that is shown
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "user_id", "updated_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("parent_id", ForeignKey("messages.id", ondelete="CASCADE"), index=True),
+    Column("role", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("thought", Text, nullable=False, server_default=""),
+    Column("html", Text),
+    Column("renderer", Integer),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("status", String(16), nullable=False),
+    Column("finish_reason", Text),
+    Column("failure_reason", Text),
+    Column("failure_detail", Text),
+    Column("failure_retry_after", Integer),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("first_token_seconds", Float),
+    Column("seconds", Float),
+    Column("worker_id", String(36)),
+    Column("stop_requested", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Moment, nullable=False),
+)
+Index(
+    "ix_messages_streaming",
+    messages.c.worker_id,
+    sqlite_where=text("status = 'streaming'"),
+    postgresql_where=text("status = 'streaming'"),
+)
+
+# The text of a running reply, as it was saved tick by tick: appended, never rewritten, gone at the end.
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("thought", Text, nullable=False),
+)
+
+# What was already sent, so that the same send twice makes one message.
+sends = Table(
+    "sends",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("reply_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# A worker with running replies counts its beats here; one whose count stands still is dead.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("beats", Integer, nullable=False),
+)
