@@ -1,0 +1,236 @@
+"""What the upstream says: JSON to deltas, and everything else to an error with the upstream's own cleaned words."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+import unicodedata
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import orjson
+
+from webapp.chat import Delta, Usage
+from webapp.errors import UpstreamError
+from webapp.transport import Passing
+
+MAX_DETAIL_CHARS = 200
+MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
+_MAX_RAW_DETAIL_CHARS = 1000
+_MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
+
+# The one error for which the original asked again.
+MISSING_MODEL = re.compile(r"The model: `[^`]{1,200}` does not exist")
+
+_BY_STATUS = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    404: "protocol",  # most likely a wrong base URL
+    405: "protocol",
+    408: "unavailable",
+    413: "too_large",
+    429: "rate_limited",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
+    529: "unavailable",
+}
+_PASSING_STATUSES = frozenset({429, 502, 503, 504})
+
+_QUOTA = re.compile(r"insufficient_quota|insufficient (?:balance|credits)|exceeded your current quota", re.I)
+_CONTEXT = re.compile(
+    r"context_length_exceeded|exceed_context_size|maximum context length|context (?:size|length|window)"
+    r"|prompt is too long|too many tokens",
+    re.I,
+)
+_MODEL = re.compile(
+    r"model_not_found|(?:unknown|invalid|no such) model|model\b.{0,200}(?:not found|not exist|not available)",
+    re.I | re.S,
+)
+_FILTER = re.compile(r"content_filter|content_policy|content management policy", re.I)
+_IN_BAND = (
+    ("auth", re.compile(r"invalid_api_key|incorrect api key|invalid api key|authentication|unauthorized", re.I)),
+    ("rate_limited", re.compile(r"rate.?limit|too many requests", re.I)),
+    ("unavailable", re.compile(r"overloaded|unavailable", re.I)),
+    ("bad_request", re.compile(r"invalid_request_error|bad request", re.I)),
+)
+
+
+def delta_of(said: Any) -> Delta:
+    """The delta of one event, given as JSON text or as its value; empty where it says nothing.
+
+    Raises UpstreamError for an error in it, and for what is not a JSON object.
+    """
+    payload = load(said) if isinstance(said, str) else said
+    if not isinstance(payload, dict):
+        raise failure_of(None, said, unknown="protocol")
+    if payload.get("error") or payload.get("object") == "error":
+        raise failure_of(None, payload)
+    choice = _first(payload.get("choices"))
+    part = choice.get("delta") or choice.get("message")
+    if not isinstance(part, dict):
+        part = choice
+    finish = choice.get("finish_reason")
+    return Delta(
+        text=_text(part.get("content")) or _text(part.get("text")) or _text(part.get("refusal")),
+        reasoning=_text(part.get("reasoning_content")) or _text(part.get("reasoning")),
+        finish_reason=finish if isinstance(finish, str) and finish else None,
+        usage=_usage(payload.get("usage")),
+    )
+
+
+def load(data: str | bytes) -> Any:
+    """The value that the JSON text stands for; None if it stands for none."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        pass
+    # orjson refuses what others send: half a surrogate pair, NaN.
+    try:
+        return json.loads(_whole(json.dumps(json.loads(data), ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def dump(value: Any) -> bytes:
+    """The JSON of a value; halves of surrogate pairs, which UTF-8 has no bytes for, become U+FFFD."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return _whole(json.dumps(value, ensure_ascii=False)).encode()
+
+
+def failure_of(
+    status: int | None, said: Any, retry_after: int | None = None, unknown: str = "upstream"
+) -> UpstreamError:
+    """The error for what the upstream said: with an HTTP status, or in band (`status` is None).
+
+    `said` is a JSON value or raw text; `unknown` is the reason where neither gives one. `detail` is raw still.
+    """
+    message, code = _message(said)
+    words = f"{code} {message}"
+    if MISSING_MODEL.search(words):
+        return Passing("model_not_found", message)
+    if status is None and (number := re.search(r"\b[45]\d\d\b", code)):
+        status = int(number[0])
+    reason = _reason(status, words, unknown)
+    may_pass = status in _PASSING_STATUSES and reason in ("rate_limited", "unavailable")
+    if may_pass and (retry_after or 0) <= MAX_RETRY_AFTER_SECONDS:
+        return Passing(reason, message, retry_after)
+    return UpstreamError(reason, message, retry_after)
+
+
+def seconds_of(retry_after: str | None) -> int | None:
+    """The seconds that a Retry-After header asks for, given as a number or as a date."""
+    if retry_after is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", retry_after.strip()):
+        return int(retry_after)
+    try:
+        return max(0, round(parsedate_to_datetime(retry_after).timestamp() - time.time()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def model_ids(payload: Any) -> list[str]:
+    """The ids in an answer of `/v1/models`. Raises UpstreamError("protocol")."""
+    models = payload.get("data") if isinstance(payload, dict) else payload
+    if not isinstance(models, list):
+        raise UpstreamError("protocol")
+    return [model["id"] for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+
+
+def clean(said: str, secrets: tuple[str, ...] = ()) -> str:
+    """A sentence that users may read: without keys, addresses, markup, code names and invisible characters."""
+    text = said if len(said) <= _MAX_RAW_DETAIL_CHARS else said[:_MAX_RAW_DETAIL_CHARS].rpartition(" ")[0]
+    text = "".join(map(_visible, html.unescape(text)))
+    for secret in (*secrets, *map(quote, secrets), *map(quote_plus, secrets)):
+        text = text.replace(secret, "…")
+    for pattern, replacement in _UNWANTED:
+        text = pattern.sub(replacement, text)
+    for secret in secrets:  # again: markup may have stood inside
+        text = text.replace(secret, "…")
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_DETAIL_CHARS else text[:MAX_DETAIL_CHARS].rpartition(" ")[0] + " …"
+
+
+_UNWANTED = (
+    (re.compile(r"Traceback.*", re.S), " "),
+    (re.compile(r'File "[^"]*"(?:, line \d+)?(?:, in \S+)?'), " "),
+    (re.compile(r"<(?:script|style)[^<>]*>[^<]*", re.I), " "),
+    (re.compile(r"<[^<>]*>"), ""),
+    (re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+", re.I), "…"),
+    (re.compile(r"\bbearer\s+\S+", re.I), "…"),
+    (re.compile(r"\b(?:sk|pk|rk|hf|gsk|ghp|xox\w)[-_][\w*.-]{4,}|\beyJ[\w.-]{8,}", re.I), "…"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{16,}\b", re.I), "…"),
+    (re.compile(r"(?=[A-Za-z+/]{0,60}\d)[A-Za-z0-9+/]{24,}={0,2}"), "…"),
+    (re.compile(r"\b(?:\w{1,60}\.){0,8}\w{1,60}(?:Error|Exception)\b(?:\(\))?:?"), ""),
+)
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    # Format characters (bidi, zero width) vanish; controls and odd code points part words.
+    return "" if category == "Cf" else " " if category[0] in "CZ" else character
+
+
+def _first(choices: Any) -> dict[str, Any]:
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):  # parts: {"type": "text", "text": ...}
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return ""
+
+
+def _usage(counts: Any) -> Usage | None:
+    if not isinstance(counts, dict):
+        return None
+    return Usage(_count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens")))
+
+
+def _count(tokens: Any) -> int | None:
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None
+
+
+def _whole(text: str) -> str:
+    """The text with surrogate pairs joined and halves of pairs replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _message(said: Any) -> tuple[str, str]:
+    """The sentence and the codes in an error of any of the usual shapes; no sentence in an HTML page."""
+    if isinstance(said, str) and (payload := load(said)) is not None:
+        said = payload
+    codes: list[str] = []
+    for _ in range(_MAX_NESTED):
+        if isinstance(said, dict):
+            codes += [str(said[name]) for name in ("code", "type", "status") if isinstance(said.get(name), str | int)]
+            parts = (said.get(name) for name in ("error", "errors", "message", "msg", "detail"))
+            said = next((part for part in parts if part and isinstance(part, str | list | dict)), "")
+        elif isinstance(said, list):
+            said = said[0] if said else ""
+    is_sentence = isinstance(said, str) and not said.lstrip().startswith("<")
+    return (said if is_sentence else ""), " ".join(codes)
+
+
+def _reason(status: int | None, words: str, unknown: str) -> str:
+    if _QUOTA.search(words):
+        return "quota"
+    if status not in (401, 402, 403, 429):
+        for reason, pattern in (("context_length", _CONTEXT), ("filtered", _FILTER), ("model_not_found", _MODEL)):
+            if pattern.search(words):
+                return reason
+    if status is None:
+        return next((reason for reason, pattern in _IN_BAND if pattern.search(words)), unknown)
+    if status == 404 and "model" in words.lower():
+        return "model_not_found"
+    return _BY_STATUS.get(status) or ("bad_request" if status < 500 else "upstream")

@@ -1,0 +1,287 @@
+"""The way to the upstream: connections that a Stop or a deadline can cut at any moment, and that hide the key.
+
+`requests` shows a socket only once the answer's headers are there, and many upstreams send none until they
+have read the whole prompt. So urllib3 gets connection classes that give their socket to a `Lifeline`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import math
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from http.cookiejar import DefaultCookiePolicy
+from itertools import islice
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+
+from webapp.errors import UpstreamError
+
+POOL_SIZE = 100
+READ_BYTES = 65536
+
+
+class Passing(UpstreamError):
+    """A failure that the next try may well not meet."""
+
+
+class Lifeline:
+    """One exchange with the upstream as others hold it: `abort` and the clock cut its connection.
+
+    Deadlines are absolute: no dripping byte moves them. `watch` sets the limit of silence, `total_seconds`
+    bounds it all. `expired` is the reason once a deadline has passed. `query` goes on the wire only.
+    """
+
+    def __init__(self, total_seconds: float, query: str = "") -> None:
+        self.query = query
+        self.aborted = False
+        self.expired: str | None = None
+        self.reused = False  # whether the connection in use has served an exchange before
+        self._total_seconds = total_seconds
+        self._changed = threading.Condition()
+        self._socket: socket.socket | None = None
+        self._over = False
+        self._since: float | None = None  # the begin of the silence; None while paused
+        self._reason, self._seconds = "total_timeout", total_seconds
+        self._total_at = math.inf
+
+    def start(self, reason: str, seconds: float) -> None:
+        """Start the clock; `end` must follow."""
+        self._total_at = time.monotonic() + self._total_seconds
+        self.watch(reason, min(seconds, self._total_seconds))
+        threading.Thread(target=self._keep_time, name="upstream-deadline", daemon=True).start()
+
+    def watch(self, reason: str, seconds: float) -> None:
+        """From now on expire with `reason` after `seconds` without `resume`."""
+        with self._changed:
+            self._reason, self._seconds, self._since = reason, seconds, time.monotonic()
+            self._changed.notify_all()
+
+    def pause(self) -> None:
+        """The upstream is not waited for: only the total time goes on."""
+        self._since = None
+
+    def resume(self) -> None:
+        """The upstream is waited for, and the silence begins anew."""
+        self._since = time.monotonic()
+
+    def seconds_left(self) -> float:
+        return self._deadline()[0] - time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep; an abort or a deadline ends it at once."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
+
+    def abort(self) -> None:
+        """Cut the connection, from any thread, in any phase. What comes next fails at once."""
+        with self._changed:
+            self.aborted = True
+            self._cut()
+
+    def end(self) -> None:
+        """Let go of everything."""
+        with self._changed:
+            self._over = True
+            self._socket = None
+            self._changed.notify_all()
+
+    def hold(self, connection: socket.socket) -> None:
+        with self._changed:
+            self._socket = connection
+            if self.aborted or self.expired:
+                self._cut()
+
+    def release(self) -> None:
+        with self._changed:
+            self._socket = None
+
+    def _cut(self) -> None:
+        if self._socket:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._changed.notify_all()
+
+    def _keep_time(self) -> None:
+        with self._changed:
+            while not self._over and not self.aborted:
+                at, reason = self._deadline()
+                if (left := at - time.monotonic()) <= 0:
+                    self.expired = reason
+                    self._cut()
+                    return
+                self._changed.wait(left)
+
+    def _deadline(self) -> tuple[float, str]:
+        # While paused this is a time to look again: no silence that begins later can end before it.
+        since = self._since
+        silent_at = (time.monotonic() if since is None else since) + self._seconds
+        return min((silent_at, self._reason), (self._total_at, "total_timeout"))
+
+
+def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requests.Session:
+    """A session for many threads that keeps no cookies, reads no environment and always verifies TLS."""
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = ca_bundle or True
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("http://", _Adapter())
+    session.mount("https://", _Adapter())
+    return session
+
+
+def send(session: requests.Session, line: Lifeline, method: str, url: str, **options: Any) -> requests.Response:
+    """Send a request and return the response, its body unread. Raises UpstreamError, Passing for a new try."""
+    token = _current.set(line)
+    try:
+        return session.request(method, url, stream=True, allow_redirects=False, **options)
+    except Exception as error:
+        failure = _failure_of(error, line)
+    finally:
+        _current.reset(token)
+    # Raised out here, so that no exception of requests hangs on it as its context.
+    raise failure
+
+
+def read(response: requests.Response) -> Iterator[bytes]:
+    """Yield what each read brings, to the end. Raises UpstreamError("cut_off") when the connection breaks."""
+    # Only an upstream that ignores `Accept-Encoding: identity` needs decoding.
+    decode = "content-encoding" in response.headers
+    broken = False
+    while not broken:
+        block = b""
+        try:
+            block = response.raw.read1(READ_BYTES, decode_content=decode)
+        except Exception:
+            broken = True
+        if block:
+            yield block
+        elif not broken:
+            return
+    raise UpstreamError("cut_off")
+
+
+def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
+    causes = list(islice(_causes(error), 20))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return UpstreamError("tls")
+    if any(isinstance(cause, NewConnectionError) for cause in causes):
+        return Passing("network")
+    if isinstance(error, requests.ConnectTimeout):
+        return Passing("connect_timeout")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Passing("network")
+    if isinstance(error, requests.ReadTimeout):
+        return UpstreamError("first_token_timeout")
+    if line.reused and any(isinstance(cause, ConnectionError) for cause in causes):
+        return Passing("network")  # the upstream closed a pooled connection while the request was on its way
+    if any(isinstance(cause, http.client.HTTPException) and not isinstance(cause, ConnectionError) for cause in causes):
+        return UpstreamError("protocol")
+    return UpstreamError("network")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        # urllib3 keeps what happened as `reason`, or as the last argument.
+        inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+
+
+_current: ContextVar[Lifeline | None] = ContextVar("lifeline", default=None)
+
+
+class _Connection(HTTPConnection):
+    """A connection whose socket the current lifeline holds, from the first moment to the last."""
+
+    line: Lifeline | None = None
+    exchanges = 0
+    _spare: socket.socket | None = None
+
+    def connect(self) -> None:
+        self.exchanges = 0
+        try:
+            super().connect()
+        finally:
+            self._let_go()
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        if self.line or (line := _current.get()) is None:
+            return connection
+        # The TLS handshake takes the socket for itself: a duplicate can still shut it down.
+        self.line, self._spare = line, connection.dup()
+        line.hold(self._spare)
+        return connection
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if line := _current.get():
+            self.line = line
+            line.reused = self.exchanges > 0
+            line.hold(self.sock)
+        self.exchanges += 1
+        super().request(*args, **options)
+
+    def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        # The key joins the target here, below everything that logs or quotes it.
+        if self.line and self.line.query:
+            url = f"{url}?{self.line.query}"
+        super().putrequest(method, url, *args, **options)
+
+    def _let_go(self) -> None:
+        if self.line:
+            self.line.release()
+            self.line = None
+        if self._spare:
+            self._spare.close()
+            self._spare = None
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn:
+            # First: whoever takes it next must not be cut by this exchange.
+            conn._let_go()
+        try:
+            self.pool.put(conn, block=False)  # type: ignore[union-attr]
+        except (AttributeError, queue.Full):  # the pool is closed, or has enough: no news for the log
+            if conn:
+                conn.close()
+
+
+class _SecurePool(_Pool, HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager
