@@ -1,0 +1,428 @@
+"""Turn what a model wrote into safe HTML: markdown, highlighted code, formulas.
+
+The model is not trusted. The parser passes no HTML through, and a sanitiser with an allow-list cleans
+each block once more. Top-level blocks are rendered one by one and independently, so a text that still
+grows can be shown block by block and ends as the same HTML (see `patches`).
+
+Markdown is https://spec.commonmark.org, with tables, strikethrough and task lists as in
+https://github.github.com/gfm, bare links, and TeX between `$ $`, `$$ $$`, `\\( \\)` or `\\[ \\]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from functools import lru_cache
+from html import escape
+from time import thread_time
+from typing import Any
+
+import nh3
+import pygments
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererProtocol
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+from markupsafe import Markup
+from math_core import LatexError, LatexToMathML
+from pygments.formatters import HtmlFormatter
+from pygments.lexer import Lexer
+from pygments.lexers import get_all_lexers, get_lexer_by_name
+from pygments.token import STANDARD_TYPES
+
+RENDERER = 1
+"""The version of the HTML; stored with it, and raised when the same text gives other HTML."""
+
+MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments, which no other stream of a gevent worker can interrupt
+MAX_CODE_SECONDS = 0.25  # of processor time; several lexers take quadratic time, one makes 400 MB of 20 KB
+MAX_FORMULA_CHARS = 4_000
+MAX_FORMULA_LINES = 100
+MAX_FORMULA_DEPTH = 600  # math-core recurses without a limit, 2 KB of stack a level: past it the process dies
+
+Env = MutableMapping[str, Any]
+
+
+def render(text: str) -> Markup:
+    """The whole text as HTML that may stand in a page as it is. Never raises."""
+    env: Env = {}
+    return Markup("".join(render_block(block, env) for block in blocks(parse(text, env))))
+
+
+def parse(text: str, env: Env) -> list[Token]:
+    """The tokens of a text. Link definitions are read from `env["references"]` and added to it.
+
+    Every change that is made to the text keeps its lines, so `Token.map` counts lines of the original.
+    A fence whose token is given `meta["open"] = True` before rendering is not highlighted.
+    """
+    return _markdown.parse(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text), env)
+
+
+def blocks(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """Cut tokens at the top level: each piece renders to one element of the page."""
+    start = 0
+    for index, token in enumerate(tokens):
+        if token.level == 0 and token.nesting <= 0:
+            yield tokens[start : index + 1]
+            start = index + 1
+
+
+def render_block(tokens: Sequence[Token], env: Env) -> str:
+    """The clean HTML of one of `blocks`; `env` is the one that its text was parsed with."""
+    return _cleaner.clean(_markdown.renderer.render(tokens, _markdown.options, env))
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+# What the parser makes is finished here: one walk over the block tokens, one over each line of text.
+
+
+def _finish(state: StateCore) -> None:
+    for index, token in enumerate(state.tokens):
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"  # the page has the h1, each message an h2
+        elif token.type in ("th_open", "td_open"):
+            _align_by_class(token)
+        elif token.type == "inline":
+            token.children = list(_links(token.children or []))
+            if index >= 2 and state.tokens[index - 2].type == "list_item_open":
+                _make_task(state.tokens[index - 2], token)
+        if token.level == 0 and token.nesting == 1:
+            token.attrSet("dir", "auto")
+
+
+def _align_by_class(cell: Token) -> None:
+    if style := cell.attrs.pop("style", None):
+        cell.attrSet("class", f"align-{str(style).removeprefix('text-align:')}")
+
+
+def _make_task(item: Token, text: Token) -> None:
+    """`[ ] words` at the start of a list item becomes a checkbox that its words name."""
+    children = text.children or []
+    match = _TASK.match(children[0].content) if children and children[0].type == "text" else None
+    if not match:
+        return
+    children[0].content = children[0].content[match.end() :]
+    box = Token("checkbox", "input", 0, attrs={"type": "checkbox", "disabled": ""})
+    if match[1] != " ":
+        box.attrSet("checked", "")
+    item.attrSet("class", "task")
+    text.children = [Token("label_open", "label", 1), box, *children, Token("label_close", "label", -1)]
+
+
+_TASK = re.compile(r"\[([ xX])\](?=\s)")
+
+
+def _links(tokens: Sequence[Token], inside: bool = False) -> Iterator[Token]:
+    """Keep the links that leave this site, spell the others out, and make links of images.
+
+    A remote image tells its host what was read and when; a relative link reaches into our own routes.
+    """
+    href = ""
+    for index, token in enumerate(tokens):
+        if token.type == "link_open":
+            href = str(token.attrs["href"])
+            if _OUTSIDE.match(href):
+                inside = True
+                yield token
+            if tokens[index + 1].type == "link_close":
+                yield _text(href)
+        elif token.type == "link_close":
+            if _OUTSIDE.match(href):
+                inside = False
+                yield token
+            elif token.info != "auto" and tokens[index - 1].type != "link_open":
+                yield _text(f" ({href})")
+        elif token.type == "image":
+            yield from _image_link(token, inside)
+        else:
+            yield token
+
+
+_OUTSIDE = re.compile(r"https?://[^/?#\\]|mailto:[^/?#\\]", re.IGNORECASE)
+
+
+def _image_link(image: Token, inside: bool) -> Iterator[Token]:
+    """The image's address under its description; the description alone where a link is open already."""
+    source = str(image.attrs["src"])
+    name = _text(image.content or source)
+    if inside:
+        yield name
+    elif _OUTSIDE.match(source):
+        yield Token("link_open", "a", 1, attrs={"href": source})
+        yield name
+        yield Token("link_close", "a", -1)
+    else:
+        yield name if name.content == source else _text(f"{name.content} ({source})")
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
+
+
+def _bare_link(state: StateInline, silent: bool) -> bool:
+    """An address that stands in the text as it is. The parser stops at its colon."""
+    scheme = _SCHEME.search(state.src, max(0, state.pos - 6), state.pos)
+    rest = _REST.match(state.src, state.pos, state.posMax)
+    if not scheme or not rest or state.linkLevel:
+        return False
+    tail = rest[0].rstrip(_TRAILING)
+    while tail.endswith(")") and tail.count(")") > tail.count("("):
+        tail = tail[:-1].rstrip(_TRAILING)
+    if len(tail) <= len("://"):
+        return False
+    if not silent:
+        url = scheme[0] + tail
+        state.pending = state.pending.removesuffix(scheme[0])
+        state.push("link_open", "a", 1).attrs = {"href": state.md.normalizeLink(url)}
+        state.push("text", "", 0).content = url
+        state.push("link_close", "a", -1).info = "auto"
+    state.pos += len(tail)
+    return True
+
+
+_TRAILING = "?!.,:;*_~'\""
+_SCHEME = re.compile(r"(?<![^\W_])https?\Z", re.IGNORECASE)
+_REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
+
+
+# Formulas
+
+
+def _math_inline(state: StateInline, silent: bool) -> bool:
+    match = _FORMULA.match(state.src, state.pos, min(state.posMax, state.pos + MAX_FORMULA_CHARS))
+    if not match or (match[0][1] != "$" and match[0][0] == "$" and state.src[state.pos - 1 : state.pos].isalnum()):
+        return False
+    if not silent:
+        token = state.push("math_inline", "math", 0)
+        token.content = match[match.lastindex or 0]
+        token.markup = match[0][: 1 if match.lastindex == 2 else 2]
+    state.pos = match.end()
+    return True
+
+
+# As in pandoc: no space inside the dollars, no letter or digit around them. "$5 and $10" is money.
+_FORMULA = re.compile(
+    r"""\$\$ ((?: \\. | [^\\$] )++) \$\$
+      | \$ (?![\s$]) ((?: \\. | [^\\$] )++) (?<!\s) \$ (?![\w$])
+      | \\\( (.+?) \\\)
+      | \\\[ (.+?) \\\]""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A formula on lines of its own, up to the closing mark at the end of a line; no blank line within."""
+    if state.is_code_block(start):
+        return False
+    opening = _MATH_BLOCK.match(state.src, state.bMarks[start] + state.tShift[start], state.eMarks[start])
+    if not opening:
+        return False
+    closing = {"$$": "$$", "\\[": "\\]"}.get(opening[0], f"\\end{{{opening[1]}}}")
+    lines: list[str] = []
+    for number in range(start, min(end, start + MAX_FORMULA_LINES)):
+        first = opening.end() if number == start else state.bMarks[number] + state.tShift[number]
+        line = state.src[first : state.eMarks[number]].rstrip()
+        if number > start and (not line or state.sCount[number] < state.blkIndent):
+            return False
+        if line.endswith(closing):
+            break
+        if number == start and closing in line:
+            return False
+        lines.append(line)
+    else:
+        return False
+    if silent:
+        return True
+    token = state.push("math_block", "math", 0)
+    token.block = True
+    token.map = [start, number + 1]
+    token.content = "\n".join([*lines, line.removesuffix(closing)])
+    token.markup = opening[0]
+    state.line = number + 1
+    return True
+
+
+_MATH_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline)\*?)\}")
+
+
+def _math(source: str, opening: str) -> str:
+    """MathML, or the source as code where it cannot be read as a formula."""
+    closing = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}.get(opening)
+    whole = opening + source + (closing or opening.replace("begin", "end"))
+    try:
+        if len(source) > MAX_FORMULA_CHARS or len(_DEEPER.findall(source)) > MAX_FORMULA_DEPTH:
+            raise LatexError
+        mathml = _formulas.convert_with_local_state(
+            source if closing else whole, displaystyle=opening not in ("$", "\\(")
+        )
+    except LatexError:
+        return f"<code>{escape(whole)}</code>"
+    return _MATH_STYLE.sub(_align_math, mathml)
+
+
+_formulas = LatexToMathML(max_expansions=0)  # a macro could grow a formula beyond its limits
+_DEEPER = re.compile(r"[\\{\[]")
+_MATH_STYLE = re.compile(r' style="([^"]*)"')
+
+
+def _align_math(style: re.Match[str]) -> str:
+    side = re.search(r"text-align: (left|right)", style[1])
+    return f' class="align-{side[1]}"' if side else ""
+
+
+# HTML that the parser's own renderer makes otherwise
+
+
+def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env) -> str:
+    token = tokens[index]
+    language = _LANGUAGE.match(token.info.strip())
+    name = language[0] if language else ""
+    code = escape(token.content) if token.meta.get("open") else _highlighted(token.content, name)
+    return (
+        f'<figure class="code"><figcaption>{escape(name)}</figcaption>'
+        f'<pre tabindex="0"><code class="hl">{code}</code></pre></figure>\n'
+    )
+
+
+_LANGUAGE = re.compile(r"[\w+#.-]{1,30}(?!\S)")
+
+
+@lru_cache(maxsize=32)
+def _highlighted(code: str, language: str) -> str:
+    lexer = _lexer(language.lower())
+    if not lexer or len(code) > MAX_CODE_CHARS or _SLOW_CODE.search(code):
+        return escape(code)
+    try:
+        return pygments.format(_bounded(lexer.get_tokens(code), len(code)), _formatter)
+    except _NotHighlighted:
+        return escape(code)
+
+
+class _NotHighlighted(Exception):
+    """The lexer took too long, or its tokens are not the code."""
+
+
+def _bounded(tokens: Iterable[tuple[Any, str]], chars: int) -> Iterator[tuple[Any, str]]:
+    deadline = thread_time() + MAX_CODE_SECONDS
+    for kind, value in tokens:
+        chars -= len(value)
+        if chars < 0 or thread_time() > deadline:
+            raise _NotHighlighted
+        yield kind, value
+    if chars:
+        raise _NotHighlighted
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Lexer | None:
+    return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language in _LANGUAGES else None
+
+
+# Names are looked up here first: Pygments answers an unknown one by searching all installed packages.
+_LANGUAGES = frozenset(alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases)
+# Where lexers take quadratic time: lines without end, long runs of blank lines.
+_SLOW_CODE = re.compile(r"[^\n]{500}|(?:[ \t]*+\n){100}")
+_formatter = HtmlFormatter(nowrap=True)
+
+
+def _render_math_inline(
+    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env
+) -> str:
+    return _math(tokens[index].content, tokens[index].markup)
+
+
+def _render_math_block(
+    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env
+) -> str:
+    return f'<div class="math" tabindex="0">{_math(tokens[index].content, tokens[index].markup)}</div>\n'
+
+
+def _render_table_open(
+    self: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env
+) -> str:
+    return '<div class="table" tabindex="0">' + self.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+
+
+def _render_table_close(
+    _self: RendererProtocol, _tokens: Sequence[Token], _index: int, _options: OptionsDict, _env: Env
+) -> str:
+    return "</table></div>\n"
+
+
+def _make_markdown() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+    markdown.disable(["html_block", "html_inline"])
+    markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # `_links` decides, and says where it leads
+    markdown.core.ruler.push("finish", _finish)
+    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    markdown.block.ruler.before("fence", "math_block", _math_block, interrupts)  # type: ignore[arg-type]
+    markdown.inline.ruler.before("escape", "math_inline", _math_inline)
+    markdown.inline.ruler.after("text", "bare_link", _bare_link)
+    markdown.add_render_rule("fence", _render_code)
+    markdown.add_render_rule("code_block", _render_code)
+    markdown.add_render_rule("math_inline", _render_math_inline)
+    markdown.add_render_rule("math_block", _render_math_block)
+    markdown.add_render_rule("table_open", _render_table_open)
+    markdown.add_render_rule("table_close", _render_table_close)
+    return markdown
+
+
+def _make_cleaner() -> nh3.Cleaner:
+    sides = {"align-left", "align-center", "align-right"}
+    return nh3.Cleaner(
+        tags=TAGS,
+        attributes={
+            "a": {"href", "title"},
+            "ol": {"start"},
+            "mo": {"stretchy", "lspace", "rspace", "minsize", "maxsize", "symmetric", "largeop", "movablelimits"},
+            "mspace": {"width"},
+            "mpadded": {"width", "height", "depth", "lspace", "voffset"},
+            "mfrac": {"linethickness"},
+            "mi": {"mathvariant"},
+            "mtd": {"columnspan"},
+            "menclose": {"notation"},
+        },
+        tag_attribute_values={
+            **{tag: {"dir": {"auto"}} for tag in ("p", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table")},
+            "div": {"tabindex": {"0"}},
+            "pre": {"tabindex": {"0"}},
+            "input": {"type": {"checkbox"}, "disabled": {""}, "checked": {""}},
+            "math": {"display": {"block"}},
+            "mover": {"accent": {"true"}},
+            "munder": {"accentunder": {"true"}},
+            "mo": {"form": {"prefix", "infix", "postfix"}},
+            **{tag: {"displaystyle": {"true", "false"}, "scriptlevel": {"0", "1", "2"}} for tag in ("mrow", "mtable")},
+        },
+        allowed_classes={
+            "figure": {"code"},
+            "code": {"hl"},
+            "span": set(STANDARD_TYPES.values()) - {""},
+            "div": {"table", "math"},
+            "li": {"task"},
+            "th": sides,
+            "td": sides,
+            "mtd": sides,
+        },
+        url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        generic_attribute_prefixes=set(),
+    )
+
+
+TAGS = frozenset(
+    """
+    p h3 h4 h5 h6 ul ol li blockquote hr br a em strong s b i code pre figure figcaption span div label input
+    table thead tbody tr th td
+    math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mmultiscripts
+    mprescripts mtable mtr mtd mpadded mphantom menclose mstyle merror
+    """.split()
+)
+"""Every tag that can come out of here."""
+
+_markdown = _make_markdown()
+_cleaner = _make_cleaner()
