@@ -1,16 +1,32 @@
-"""The cast and the stage: a real upstream, a real database, browsers of three people."""
+"""The cast and the stage: a real upstream, a real database, a real server, the browsers of three people."""
 
 from __future__ import annotations
 
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, make_url, text
+from werkzeug.serving import make_server
+
+from tests.server import Server
+from tests.upstream import Upstream
+from tests.visitor import Visitor
+from webapp import create_app
+from webapp.config import Config
 
 DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
+
+
+def need(present: object, what: str) -> None:
+    """Skip a test for what this machine lacks, and say so; in CI nothing may be lacking."""
+    if not present:
+        assert not os.environ.get("CI"), f"CI lacks {what}"
+        pytest.skip(f"this machine lacks {what}")
 
 
 @pytest.fixture
@@ -28,3 +44,77 @@ def database_url(tmp_path: Path) -> Iterator[str]:
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A scripted upstream; unless told otherwise it answers "Hello world"."""
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def make_site(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Start the app on a threaded server of this process; arguments are settings. Its `url` is in `extensions`."""
+    closers: list[Callable[[], object]] = []
+
+    def make(**settings: object) -> Flask:
+        defaults = {"url": upstream.url, "database_url": database_url, "data_dir": tmp_path / "data"}
+        app = create_app(Config(**(defaults | settings)))
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        app.extensions["url"] = f"http://127.0.0.1:{server.server_port}"
+        closers.extend([app.extensions["close"], server.server_close, server.shutdown])
+        return app
+
+    yield make
+    for close in reversed(closers):
+        close()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Flask]) -> Flask:
+    """The app with default settings."""
+    return make_site()
+
+
+@pytest.fixture
+def visit(site: Flask) -> Iterator[Callable[[], Visitor]]:
+    """Open one more browser on the site."""
+    visitors: list[Visitor] = []
+
+    def visit() -> Visitor:
+        visitors.append(Visitor(site.extensions["url"]))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture
+def alice(visit: Callable[[], Visitor]) -> Visitor:
+    """A member."""
+    return visit()
+
+
+@pytest.fixture
+def bob(visit: Callable[[], Visitor]) -> Visitor:
+    """A stranger to Alice's conversations."""
+    return visit()
+
+
+@pytest.fixture
+def start_server(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start the real gunicorn; keyword arguments are settings without their prefix."""
+    servers: list[Server] = []
+
+    def start(**settings: object) -> Server:
+        defaults: dict[str, object] = {"URL": upstream.url, "DATABASE_URL": database_url}
+        servers.append(Server(tmp_path, **(defaults | settings)))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

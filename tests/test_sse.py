@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import timeit
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from webapp.sse import Event, LineTooLong, decode, encode
 
 # From https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
-SPEC_EXAMPLES = [
+SPEC_EXAMPLES: list[Any] = [
     (b"data: YHOO\ndata: +2\ndata: 10\n\n", [Event(data="YHOO\n+2\n10")]),
     (
         b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n",

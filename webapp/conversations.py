@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Delta, Message, Outcome
 from webapp.config import Config
-from webapp.errors import Conflict, Invalid, NotFound, TooLarge
-from webapp.generation import BEAT_SECONDS, Hub, merge
+from webapp.errors import Busy, Conflict, Invalid, NotFound, TooLarge
+from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
 from webapp.language import gettext as _
+from webapp.limits import Gate
 from webapp.lockchat import Lockchat
 from webapp.models import Models
 from webapp.storage import Storage, conversations, messages
 
 TITLE_CHARS = 60
 KEY_CHARS = 64
+RESTART_SECONDS = 5
 FOLLOW_SECONDS = 0.25  # how often a reply of another worker is looked up
 DEFAULT_TEMPERATURE = 0.7  # the original module's
 
@@ -40,6 +43,15 @@ class Send:
     system: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, its reply, and the conversation they stand in."""
+
+    conversation: Conversation
+    question: Message
+    reply: Message
+
+
 class Conversations:
     """The conversations of all users; every method is told whose."""
 
@@ -52,6 +64,7 @@ class Conversations:
         self._upstream = upstream
         self._models = models
         self._worker_id = worker_id
+        self.gate = Gate(config.streams_per_user, config.streams_total)
 
     def of(self, user_id: str) -> list[Conversation]:
         """The user's conversations, the last used first."""
@@ -63,48 +76,70 @@ class Conversations:
 
         Raises NotFound.
         """
+        running = self._hub.all()
         with self._storage.read() as tx:
             conversation = _known(conversations.get(tx, user_id, conversation_id))
-            return conversation, self._branch(tx, conversation)
+            return conversation, _branch(tx, conversation, conversation.leaf_id, running)
 
     def message(self, user_id: str, message_id: str) -> Message:
         """One message, with its text so far. Raises NotFound."""
+        running = self._hub.all()
         with self._storage.read() as tx:
             message = messages.get(tx, user_id, message_id)
             if message is None:
                 raise NotFound(_("This message does not exist."))
-            return self._with_text(tx, message)
+            return _with_text(tx, message, running)
 
-    def send(self, user_id: str, conversation_id: str | None, send: Send) -> tuple[Conversation, list[Message]]:
-        """Store a question with an empty reply, start the reply, and return the conversation and the two.
+    def send(self, user_id: str, conversation_id: str | None, send: Send) -> Turn:
+        """Store a question with an empty reply, start the reply, and return both with their conversation.
 
         Without `conversation_id` a new conversation begins. The same key again changes nothing and returns
-        what it made the first time. Raises Invalid, TooLarge, NotFound, Conflict, StorageUnavailable.
+        what it made the first time. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
         send = self._checked(send)
-        now = datetime.now(UTC)
-        try:
-            with self._storage.begin() as tx:
-                if conversation_id is None:
-                    conversation = self._new(user_id, send, now)
-                    conversations.add(tx, conversation)
-                else:
-                    conversation = _known(conversations.get(tx, user_id, conversation_id, lock=True))
-                    conversation = _with_settings(conversation, send)
-                branch = self._branch(tx, conversation)
-                question = _question(conversation, conversation.leaf_id, send.text, now)
-                reply = self._add_turn(tx, conversation, question, send.key, now)
-        except _SentBefore:
-            return self._sent_before(user_id, send)
-        self._start(conversation, [*branch, question], reply)
-        return conversation, [question, reply]
+
+        def question(tx: Connection, now: datetime) -> tuple[Conversation, Message]:
+            if conversation_id is None:
+                conversation = self._new(user_id, send, now)
+                conversations.add(tx, conversation)
+            else:
+                conversation = _known(conversations.get(tx, user_id, conversation_id, lock=True))
+            return conversation, _add_question(tx, conversation.id, conversation.leaf_id, send.text, now)
+
+        return self._ask(user_id, send, question)
+
+    def edit(self, user_id: str, message_id: str, send: Send) -> Turn:
+        """Ask a question anew in other words: a sibling of the old one, which stays. Raises as `send`."""
+        send = self._checked(send)
+
+        def question(tx: Connection, now: datetime) -> tuple[Conversation, Message]:
+            old = _question_known(messages.get(tx, user_id, message_id))
+            conversation = _known(conversations.get(tx, user_id, old.conversation_id, lock=True))
+            return conversation, _add_question(tx, conversation.id, old.parent_id, send.text, now)
+
+        return self._ask(user_id, send, question)
+
+    def retry(self, user_id: str, message_id: str, key: str) -> Turn:
+        """Ask for another reply to the same question: a sibling of the old reply, which stays. Raises as `send`."""
+
+        def question(tx: Connection, now: datetime) -> tuple[Conversation, Message]:
+            message = messages.get(tx, user_id, message_id)
+            if message and message.role == "assistant":
+                message = messages.get(tx, user_id, message.parent_id or "")
+            asked = _question_known(message)
+            return _known(conversations.get(tx, user_id, asked.conversation_id, lock=True)), asked
+
+        return self._ask(user_id, Send("", key=_checked_key(key)), question)
 
     def stop(self, user_id: str, message_id: str) -> Message:
-        """End a running reply; its text so far stands. Raises NotFound. A finished reply stays as it is."""
+        """End a running reply, in whichever worker it runs; its text so far stands. Raises NotFound.
+
+        A finished reply stays as it is.
+        """
         message = self.message(user_id, message_id)
-        generation = self._hub.get(message_id)
-        if generation:
-            generation.stop()
+        if not self._hub.stop(message_id) and message.status == "streaming":
+            with self._storage.begin() as tx:
+                messages.request_stop(tx, message_id)
         return message
 
     def follow(self, reply_id: str) -> Iterator[Delta | Outcome]:
@@ -136,11 +171,38 @@ class Conversations:
             text_length, thought_length = text_length + len(delta.text), thought_length + len(delta.reasoning)
             time.sleep(FOLLOW_SECONDS)
 
+    def _ask(
+        self, user_id: str, send: Send, question: Callable[[Connection, datetime], tuple[Conversation, Message]]
+    ) -> Turn:
+        """Store the turn that begins with a question, new or old, and start its reply."""
+        if self._hub.is_closed:
+            raise Busy(
+                _("The server restarts. Your text is kept; send it again in a moment."), retry_after=RESTART_SECONDS
+            )
+        self.gate.enter(user_id)
+        try:
+            now, running = datetime.now(UTC), self._hub.all()
+            with self._storage.begin() as tx:
+                conversation, asked = question(tx, now)
+                conversation = _with_settings(conversation, send)
+                branch = _branch(tx, conversation, asked.parent_id, running)
+                reply = self._add_turn(tx, conversation, asked, send.key, now)
+            source = self._upstream.stream(
+                _wire(conversation, [*branch, asked]), conversation.model, conversation.temperature
+            )
+        except _SentBefore:
+            self.gate.leave(user_id)
+            return self._sent_before(user_id, send)
+        except BaseException:
+            self.gate.leave(user_id)
+            raise
+        self._hub.start(reply.id, source, partial(self.gate.leave, user_id))
+        return Turn(conversation, asked, reply)
+
     def _add_turn(
         self, tx: Connection, conversation: Conversation, question: Message, key: str, now: datetime
     ) -> Message:
-        reply = _reply(conversation, question, now)
-        messages.add(tx, question)
+        reply = _reply(conversation, question.id, now)
         messages.add(tx, reply, worker_id=self._worker_id)
         if not messages.claim_key(tx, conversation.user_id, key, reply.id):
             raise _SentBefore
@@ -156,35 +218,17 @@ class Conversations:
         )
         return reply
 
-    def _sent_before(self, user_id: str, send: Send) -> tuple[Conversation, list[Message]]:
+    def _sent_before(self, user_id: str, send: Send) -> Turn:
+        running = self._hub.all()
         with self._storage.read() as tx:
             reply_id = messages.sent_with(tx, user_id, send.key)
             reply = messages.get(tx, user_id, reply_id) if reply_id else None
             question = messages.get(tx, user_id, reply.parent_id) if reply and reply.parent_id else None
-            if not reply or not question or question.text.strip() != send.text.strip():
+            if not reply or not question or (send.text and question.text.strip() != send.text.strip()):
                 # An old form, brought back by the Back button, with something new in it.
                 raise Conflict(_("This form was sent before, with another text. Nothing is lost: send it again."))
             conversation = _known(conversations.get(tx, user_id, reply.conversation_id))
-            return conversation, [question, self._with_text(tx, reply)]
-
-    def _start(self, conversation: Conversation, branch: Sequence[Message], reply: Message) -> None:
-        source = self._upstream.stream(_wire(conversation, branch), conversation.model, conversation.temperature)
-        self._hub.start(reply.id, conversation.user_id, source)
-
-    def _branch(self, tx: Connection, conversation: Conversation) -> list[Message]:
-        every = messages.of(tx, conversation.user_id, conversation.id)
-        return [self._with_text(tx, message) for message in _path(every, conversation.leaf_id)]
-
-    def _with_text(self, tx: Connection, message: Message) -> Message:
-        if message.status != "streaming":
-            return message
-        generation = self._hub.get(message.id)
-        if generation:
-            so_far, _position, outcome = generation.since(0)
-        else:
-            so_far, outcome = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)]), None
-        status = outcome.status if outcome else message.status
-        return replace(message, text=so_far.text, thought=so_far.reasoning, status=status, outcome=outcome)
+            return Turn(conversation, question, _with_text(tx, reply, running))
 
     def _checked(self, send: Send) -> Send:
         text = clean(send.text)
@@ -202,10 +246,8 @@ class Conversations:
             )
         if send.temperature is not None and not 0 <= send.temperature <= 2:
             raise Invalid(_("The temperature is a number from 0 to 2."))
-        if len(send.key) > KEY_CHARS:
-            raise Invalid(_("The form is broken. Reload the page and send it again."))
         system = clean(send.system) if send.system is not None else None
-        return replace(send, text=text, system=system, key=clean(send.key) or new_id())
+        return replace(send, text=text, system=system, key=_checked_key(send.key))
 
     def _new(self, user_id: str, send: Send, now: datetime) -> Conversation:
         return Conversation(
@@ -244,6 +286,18 @@ def title_of(text: str) -> str:
     return (cut.rpartition(" ")[0] or cut) + "…"
 
 
+def _checked_key(key: str) -> str:
+    if len(key) > KEY_CHARS:
+        raise Invalid(_("The form is broken. Reload the page and send it again."))
+    return clean(key) or new_id()
+
+
+def _question_known(message: Message | None) -> Message:
+    if message is None or message.role != "user":
+        raise NotFound(_("This message does not exist."))
+    return message
+
+
 def _known(conversation: Conversation | None) -> Conversation:
     if conversation is None:
         raise NotFound(_("This conversation does not exist."))
@@ -259,12 +313,34 @@ def _with_settings(conversation: Conversation, send: Send) -> Conversation:
     )
 
 
-def _question(conversation: Conversation, parent_id: str | None, text: str, now: datetime) -> Message:
-    return Message(new_id(), conversation.id, parent_id, "user", text, "done", now)
+def _add_question(tx: Connection, conversation_id: str, parent_id: str | None, text: str, now: datetime) -> Message:
+    question = Message(new_id(), conversation_id, parent_id, "user", text, "done", now)
+    messages.add(tx, question)
+    return question
 
 
-def _reply(conversation: Conversation, question: Message, now: datetime) -> Message:
-    return Message(new_id(), conversation.id, question.id, "assistant", "", "streaming", now, model=conversation.model)
+def _reply(conversation: Conversation, question_id: str, now: datetime) -> Message:
+    return Message(new_id(), conversation.id, question_id, "assistant", "", "streaming", now, model=conversation.model)
+
+
+def _branch(
+    tx: Connection, conversation: Conversation, leaf_id: str | None, running: Mapping[str, Generation]
+) -> list[Message]:
+    """The messages from the first one to the leaf, running replies with their text so far."""
+    every = messages.of(tx, conversation.user_id, conversation.id)
+    return [_with_text(tx, message, running) for message in _path(every, leaf_id)]
+
+
+def _with_text(tx: Connection, message: Message, running: Mapping[str, Generation]) -> Message:
+    """The message; a running reply with its text so far, from this worker's memory or as another one saved it."""
+    if message.status != "streaming":
+        return message
+    if generation := running.get(message.id):
+        so_far, _position, outcome = generation.since(0)
+    else:
+        so_far, outcome = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)]), None
+    status = outcome.status if outcome else message.status
+    return replace(message, text=so_far.text, thought=so_far.reasoning, status=status, outcome=outcome)
 
 
 def _path(every: Sequence[Message], leaf_id: str | None) -> list[Message]:

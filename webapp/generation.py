@@ -38,9 +38,8 @@ def merge(deltas: Sequence[Delta]) -> Delta:
 class Generation:
     """One reply: the deltas so far, and the outcome once there is one."""
 
-    def __init__(self, reply_id: str, user_id: str, source: Source, on_end: Callable[[], None]) -> None:
+    def __init__(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
         self.reply_id = reply_id
-        self.user_id = user_id
         self._source = source
         self._on_end = on_end
         self._changed = threading.Condition()
@@ -143,21 +142,37 @@ class Hub:
 
     def __init__(self) -> None:
         self.changed = threading.Event()  # set at each start and end; the pulse waits for it
+        self.is_closed = False  # set when the worker is about to stop: nothing may start any more
         self._generations: dict[str, Generation] = {}
 
-    def start(self, reply_id: str, user_id: str, source: Source) -> Generation:
-        """Run a reply and return it."""
-        generation = Generation(reply_id, user_id, source, self.changed.set)
+    def start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
+        """Run a reply; call `on_end` once when it has ended."""
+
+        def end() -> None:
+            on_end()
+            self.changed.set()
+
+        generation = Generation(reply_id, source, end)
         self._generations[reply_id] = generation
         generation.start()
         self.changed.set()
-        return generation
+
+    def stop(self, reply_id: str) -> bool:
+        """Stop a reply that runs in this worker; False when it does not."""
+        generation = self._generations.get(reply_id)
+        if generation:
+            generation.stop()
+        return generation is not None
 
     def get(self, reply_id: str) -> Generation | None:
         return self._generations.get(reply_id)
 
-    def all(self) -> list[Generation]:
-        return list(self._generations.values())
+    def all(self) -> dict[str, Generation]:
+        """The generations as they are now, by reply id.
+
+        Taken before a read of the database it misses nothing: a reply leaves the hub after storage has it.
+        """
+        return dict(self._generations)
 
     def discard(self, reply_id: str) -> None:
         """Forget a reply that storage has taken."""

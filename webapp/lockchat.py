@@ -27,6 +27,7 @@ needs_auth = False
 
 USER_AGENT = "lockchat-webapp/1"
 ERROR_BYTES = 65536
+OPENING_BYTES = 1024  # an error in plain text has named itself by then
 LIST_BYTES = 2**20
 LIST_SECONDS = 10.0
 JSON_BYTES_PER_ANSWER_BYTE = 6  # \\u0041 is the longest that JSON makes of one
@@ -206,6 +207,8 @@ class Stream(Iterator[Delta]):
         self._deltas = self._run()
 
     def __next__(self) -> Delta:
+        if self._line.aborted:
+            self._deltas.close()  # what was read but not yet taken is not wanted any more
         return next(self._deltas)
 
     def abort(self) -> None:
@@ -271,8 +274,8 @@ class Stream(Iterator[Delta]):
         for block in transport.read(response):
             if not self._progress.began and len(self._head) < ERROR_BYTES:
                 self._head += block
-                if answers.MISSING_MODEL.match(_start(self._head)):
-                    raise answers.failure_of(None, _start(self._head))
+                if answers.MISSING_MODEL.match(beginning := _start(self._head[:OPENING_BYTES])):
+                    raise answers.failure_of(None, beginning)
             yield block
 
     def _whole(self, blocks: Iterator[bytes]) -> Iterator[Delta]:

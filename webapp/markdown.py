@@ -194,7 +194,7 @@ _REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
     match = _FORMULA.match(state.src, state.pos, min(state.posMax, state.pos + MAX_FORMULA_CHARS))
-    if not match or (match[0][1] != "$" and match[0][0] == "$" and state.src[state.pos - 1 : state.pos].isalnum()):
+    if not match or (match.lastindex == 2 and state.src[state.pos - 1 : state.pos].isalnum()):
         return False
     if not silent:
         token = state.push("math_inline", "math", 0)
@@ -344,7 +344,8 @@ def _render_math_block(
 def _render_table_open(
     self: RendererProtocol, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env
 ) -> str:
-    return '<div class="table" tabindex="0">' + self.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+    opening: str = self.renderToken(tokens, index, options, env)  # type: ignore[attr-defined]
+    return f'<div class="table" tabindex="0">{opening}'
 
 
 def _render_table_close(
@@ -420,7 +421,7 @@ TAGS = frozenset(
     table thead tbody tr th td
     math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mmultiscripts
     mprescripts mtable mtr mtd mpadded mphantom menclose mstyle merror
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Every tag that can come out of here."""
 

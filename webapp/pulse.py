@@ -1,21 +1,31 @@
-"""The pulse of a worker: once a tick, ONE transaction saves the new text of all its running replies."""
+"""The pulse of a worker: once a tick, ONE transaction saves the new text of all its running replies.
+
+The same transaction counts a beat, by which other workers know that this one lives, and reads which of its
+replies are to be stopped. Beats are counted, not dated, so a clock that jumps kills nobody.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from webapp import markdown
-from webapp.chat import Outcome
+from webapp.chat import Delta, Outcome
 from webapp.errors import StorageFull, StorageUnavailable
 from webapp.generation import Generation, Hub
-from webapp.storage import Storage, messages
+from webapp.storage import Storage, messages, workers
 from webapp.storage.messages import Final
 
 TICK_SECONDS = 0.25
+GATHER_SECONDS = 0.01  # replies that end together are saved together
+WATCH_SECONDS = 2.0
+LEASE_SECONDS = 8.0  # how long a worker's count may stand still before it is suspected
+GRACE_SECONDS = 4.0  # how long a suspect has, with a database that can be written, to count again
 PATIENCE_SECONDS = 5.0  # how long a finished reply waits for storage before its followers are told
+DRAIN_SECONDS = 3.0  # how long running replies may go on once the worker is told to stop
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +41,19 @@ class _Saved:
 
 
 class Pulse:
-    """Saves the replies of one hub. A transaction that fails leaves everything to the next tick."""
+    """Saves the replies of one hub, and buries dead workers. What fails is left to the next tick.
 
-    def __init__(self, storage: Storage, hub: Hub) -> None:
+    `is_stopping` tells whether the worker was told to stop; replies are then interrupted, their text kept.
+    """
+
+    def __init__(self, storage: Storage, hub: Hub, worker_id: str) -> None:
+        self.is_stopping: Callable[[], bool] = lambda: False
         self._storage = storage
         self._hub = hub
+        self._worker_id = worker_id
         self._saved: dict[str, _Saved] = {}
+        self._watch = Watch(storage, worker_id)
+        self._drain_at: float | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
@@ -51,10 +68,12 @@ class Pulse:
         self._thread.join()
 
     def tick(self) -> None:
-        """Save what is new, and settle what has ended. Never raises."""
-        generations = self._hub.all()
+        """Save what is new, settle what has ended, stop what is to be stopped. Never raises."""
+        self._drain_if_stopping()
+        generations = list(self._hub.all().values())
         try:
-            self._save(generations)
+            for reply_id in self._save(generations):
+                self._hub.stop(reply_id)
         except StorageUnavailable as error:
             self._give_up_waiting(generations, at_once=isinstance(error, StorageFull))
         except Exception:
@@ -62,13 +81,21 @@ class Pulse:
             self._give_up_waiting(generations, at_once=False)
 
     def _run(self) -> None:
+        watched_at = 0.0
         while not self._closed:
-            self._hub.changed.wait(TICK_SECONDS if self._hub.all() else None)
+            self._hub.changed.wait(TICK_SECONDS if self._hub.all() else WATCH_SECONDS)
             self._hub.changed.clear()
+            time.sleep(GATHER_SECONDS)
             self.tick()
+            if time.monotonic() - watched_at >= WATCH_SECONDS:
+                self._watch.look()
+                watched_at = time.monotonic()
 
-    def _save(self, generations: list[Generation]) -> None:
-        rows, finals, positions = [], [], {}
+    def _save(self, generations: Sequence[Generation]) -> list[str]:
+        """Save all that is new in one transaction; return the ids of the replies to be stopped."""
+        rows: list[tuple[str, int, Delta]] = []
+        finals: list[Final] = []
+        positions: dict[str, int] = {}
         for generation in generations:
             saved = self._saved.setdefault(generation.reply_id, _Saved())
             delta, position, outcome = generation.since(saved.position)
@@ -78,16 +105,19 @@ class Pulse:
             elif position > saved.position:
                 rows.append((generation.reply_id, saved.pieces + 1, delta))
                 positions[generation.reply_id] = position
-        if not rows and not finals:
-            return
+        if not generations:
+            return []
         with self._storage.begin(wait_seconds=TICK_SECONDS, durable=bool(finals)) as tx:
             messages.append(tx, rows)
             messages.finish(tx, finals)
+            workers.beat(tx, self._worker_id)
+            stops = messages.stops_requested(tx, self._worker_id)
         for reply_id, position in positions.items():
             self._saved[reply_id].position = position
             self._saved[reply_id].pieces += 1
         for final in finals:
             self._settle(final.reply_id)
+        return stops
 
     def _settle(self, reply_id: str) -> None:
         generation = self._hub.get(reply_id)
@@ -96,7 +126,7 @@ class Pulse:
         if generation:
             generation.settle(saved=True)
 
-    def _give_up_waiting(self, generations: list[Generation], *, at_once: bool) -> None:
+    def _give_up_waiting(self, generations: Iterable[Generation], *, at_once: bool) -> None:
         now = time.monotonic()
         for generation in generations:
             saved = self._saved.setdefault(generation.reply_id, _Saved())
@@ -104,6 +134,65 @@ class Pulse:
                 saved.ended_at = saved.ended_at or now
                 if at_once or now - saved.ended_at > PATIENCE_SECONDS:
                     generation.settle(saved=False)
+
+    def _drain_if_stopping(self) -> None:
+        if not self.is_stopping():
+            return
+        self._hub.is_closed = True
+        self._drain_at = self._drain_at or time.monotonic() + DRAIN_SECONDS
+        if time.monotonic() >= self._drain_at:
+            for generation in self._hub.all().values():
+                generation.stop("interrupted")
+
+
+class Watch:
+    """Buries dead workers: their running replies become interrupted, with the text that they saved.
+
+    A worker whose count stands still is suspected first. It dies only when it still has not counted after a
+    time in which this worker could write: a database that nobody can write to kills nobody.
+    """
+
+    def __init__(self, storage: Storage, worker_id: str) -> None:
+        self._storage = storage
+        self._worker_id = worker_id
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._suspects: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Look at the counts of all workers with running replies. Never raises."""
+        try:
+            with self._storage.read() as tx:
+                beats = workers.beats(tx)
+            beats.pop(self._worker_id, None)
+            for worker_id, count in beats.items():
+                self._judge(worker_id, count, time.monotonic())
+            self._seen = {worker_id: self._seen[worker_id] for worker_id in beats}
+            self._suspects = {worker_id: at for worker_id, at in self._suspects.items() if worker_id in beats}
+        except StorageUnavailable:
+            self._suspects.clear()
+        except Exception:
+            log.exception("the watch could not look")
+
+    def _judge(self, worker_id: str, count: int, now: float) -> None:
+        seen_count, since = self._seen.get(worker_id, (-1, now))
+        if count != seen_count:
+            self._seen[worker_id] = (count, now)
+            self._suspects.pop(worker_id, None)
+        elif worker_id in self._suspects:
+            if now - self._suspects[worker_id] >= GRACE_SECONDS:
+                self._bury(worker_id, count)
+        elif now - since >= LEASE_SECONDS:
+            with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
+                workers.beat(tx, self._worker_id)  # shows that the database can be written
+            self._suspects[worker_id] = now
+
+    def _bury(self, worker_id: str, count: int) -> None:
+        with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
+            if workers.beats(tx).get(worker_id) != count:
+                return
+            number = messages.interrupt(tx, worker_id)
+            workers.discard(tx, worker_id)
+        log.warning("worker %s is gone: %d replies are interrupted", worker_id, number)
 
 
 def _final(generation: Generation, outcome: Outcome) -> Final:

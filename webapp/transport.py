@@ -144,6 +144,7 @@ def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requ
 
 def send(session: requests.Session, line: Lifeline, method: str, url: str, **options: Any) -> requests.Response:
     """Send a request and return the response, its body unread. Raises UpstreamError, Passing for a new try."""
+    line.reused = False
     token = _current.set(line)
     try:
         return session.request(method, url, stream=True, allow_redirects=False, **options)

@@ -127,6 +127,38 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
 
 
+def request_stop(tx: Connection, reply_id: str) -> None:
+    """Mark a running reply to be stopped by the worker that runs it."""
+    tx.execute(
+        update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(stop_requested=True)
+    )
+
+
+def stops_requested(tx: Connection, worker_id: str) -> list[str]:
+    """The ids of this worker's running replies that are to be stopped."""
+    query = select(messages.c.id).where(
+        messages.c.worker_id == worker_id, messages.c.status == "streaming", messages.c.stop_requested
+    )
+    return list(tx.execute(query).scalars())
+
+
+def interrupt(tx: Connection, worker_id: str) -> int:
+    """End the running replies of a dead worker with the text that it saved; return how many there were."""
+    query = select(messages.c.id).where(messages.c.worker_id == worker_id, messages.c.status == "streaming")
+    reply_ids = list(tx.execute(query).scalars())
+    for reply_id in reply_ids:
+        saved = [piece for _number, piece in pieces_after(tx, reply_id, 0)]
+        values = {
+            "status": "interrupted",
+            "text": "".join(piece.text for piece in saved),
+            "thought": "".join(piece.reasoning for piece in saved),
+            "stop_requested": False,
+        }
+        tx.execute(update(messages).where(messages.c.id == reply_id).values(**values))
+        tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
+    return len(reply_ids)
+
+
 def _message(row: Row[Any]) -> Message:
     return Message(
         id=row.id,

@@ -1,0 +1,35 @@
+"""gunicorn's settings: a bare `gunicorn wsgi:app` reads this file and is right for long streams."""
+
+import logging
+import os
+import sys
+
+from webapp.config import Config, check_bind
+from webapp.errors import ConfigError
+
+bind = os.environ.get("LOCKCHAT_BIND", "127.0.0.1:8000")
+# One gevent process holds a thousand streams; threads stop at a handful of slow readers.
+worker_class = "gevent"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+worker_connections = 2000
+timeout = 60  # of the worker's own sign of life, not of a request
+graceful_timeout = 10  # running replies are saved as interrupted well before
+keepalive = 5
+control_socket_disable = True
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def on_starting(server):
+    """Refuse settings that cannot be used before any worker starts, in one readable line."""
+    try:
+        check_bind(
+            Config.from_env(), [address[0] if isinstance(address, tuple) else address for address in server.cfg.address]
+        )
+    except ConfigError as error:
+        sys.exit(f"Lockchat cannot start: {error.sentence}")
+
+
+def post_worker_init(worker):
+    """Let the app see that its worker was told to stop, so that it can end its streams in good order."""
+    worker.wsgi.extensions["pulse"].is_stopping = lambda: not worker.alive

@@ -1,0 +1,472 @@
+// @ts-check
+/**
+ * The script of the chat page, in the order a message travels: written, sent, followed, stopped, read, copied.
+ * Every form works without it. HTML comes only from our own server, and only through `parse`.
+ */
+
+/** @typedef {["a" | "+" | "=", number, number, string] | ["x", number]} Patch */
+
+const words = JSON.parse(document.body.dataset.words ?? "{}");
+const composer = find(".composer");
+const box = find("#text");
+const sendButton = find("[data-send]");
+const stopButton = find("[data-stop]");
+const jumpButton = find(".jump");
+const coarse = matchMedia("(pointer: coarse)");
+const BEAT_LIMIT = 40_000; // ms; the server beats after 15 s of silence
+const HIDDEN_LIMIT = 20_000;
+const RETRIES = 12; // about five minutes
+const NEAR = 64; // px from the end that count as "at the end"
+
+/** @type {Map<HTMLElement, { look: () => void, doze: () => void, close: () => void }>} the running replies */
+const streams = new Map();
+
+/* ---- what all below use ---- */
+
+/** @param {string} selector @param {ParentNode} within @returns {any} the first match, or null */
+function find(selector, within = document) {
+  return within.querySelector(selector);
+}
+
+const rules = { createHTML: (/** @type {string} */ html) => html };
+const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("lockchat", rules) ?? rules;
+
+/** @param {string} html @returns {DocumentFragment} with its copy buttons */
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = policy.createHTML(html);
+  addCopyButtons(template.content);
+  return template.content;
+}
+
+/** @param {string} id of a template @returns {any} its element */
+function copyOf(id) {
+  return document.importNode(find(id).content.firstElementChild, true);
+}
+
+/** @param {string} sentence for screen readers */
+function say(sentence) {
+  const status = find("#status");
+  status.textContent = "";
+  setTimeout(() => { status.textContent = sentence; }, 60);
+}
+
+/** @param {string} sentence to stand above the box; "" takes it away */
+function complain(sentence) {
+  const problem = find(".problem");
+  problem.textContent = sentence;
+  problem.hidden = !sentence;
+}
+
+/** @param {HTMLFormElement} form @returns {Promise<Response | null>} null where the network failed */
+function post(form) {
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(form)));
+  return fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } }).catch(() => null);
+}
+
+/** @returns {string} 128 random bits; randomUUID is absent on plain http */
+function freshKey() {
+  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(16).padStart(8, "0")).join("");
+}
+
+function focusBox() {
+  if (!coarse.matches) box.focus({ preventScroll: true }); // a phone would raise its keyboard
+}
+
+/* ---- written: the box grows, Enter sends, a draft is kept ---- */
+
+let sending = ""; // on its way, not yet acknowledged: still a draft
+let draftTimer = 0;
+const draftKey = () => `draft:${location.pathname}`;
+
+function keepDraft(key = draftKey()) {
+  clearTimeout(draftTimer);
+  const draft = [sending, box.value].filter(Boolean).join("\n\n");
+  try {
+    if (draft) localStorage.setItem(key, draft);
+    else localStorage.removeItem(key);
+  } catch { /* no storage, no drafts */ }
+}
+
+function restoreDraft() {
+  try {
+    box.value ||= localStorage.getItem(draftKey()) ?? "";
+  } catch { /* no storage, no drafts */ }
+  grow();
+}
+
+function grow() {
+  if (CSS.supports("field-sizing", "content")) return;
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight}px`;
+}
+
+function onInput() {
+  grow();
+  clearTimeout(draftTimer);
+  draftTimer = window.setTimeout(keepDraft, 300);
+}
+
+/** @param {KeyboardEvent} event */
+function onBoxKey(event) {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (coarse.matches && !event.ctrlKey && !event.metaKey) return;
+  event.preventDefault();
+  composer.requestSubmit(sendButton);
+}
+
+/* ---- sent: the question stands at once, then the server's own words replace it ---- */
+
+let unacknowledged = ""; // the same text again goes with the same key, so it arrives once
+
+async function send() {
+  const text = box.value.trim();
+  if (sending || !text) return;
+  if (streams.size) return say(words.busy);
+  const draft = draftKey();
+  if (text !== unacknowledged) composer.elements.namedItem("key").value = freshKey();
+  unacknowledged = sending = text;
+  const answer = post(composer);
+  const question = copyOf("#question");
+  find(".message__body", question).textContent = text;
+  find(".log").append(question);
+  box.value = "";
+  grow();
+  complain("");
+  say(words.queued);
+  toEnd();
+  focusBox();
+
+  const response = await answer;
+  const html = await response?.text().catch(() => null);
+  sending = "";
+  if (response?.status === 201 && html) {
+    unacknowledged = "";
+    keepDraft(draft);
+    accept(question, parse(html), response.headers);
+  } else {
+    question.remove();
+    box.value = [text, box.value].filter(Boolean).join("\n\n");
+    grow();
+    complain((!response?.ok && html) || words.offline);
+    keepDraft(draft);
+  }
+}
+
+/** @param {Element} question @param {DocumentFragment} turn @param {Headers} headers */
+function accept(question, turn, headers) {
+  const url = headers.get("Location") ?? "";
+  const action = find("[data-send-to]", turn).dataset.sendTo;
+  question.replaceWith(turn);
+  if (composer.getAttribute("action") !== action) {
+    composer.action = action;
+    history.replaceState(null, "", url);
+    addConversation(url, decodeURIComponent(headers.get("X-Title") ?? ""));
+  }
+  followAll();
+  stick();
+}
+
+/** @param {string} url @param {string} title */
+function addConversation(url, title) {
+  const item = copyOf("#conversation");
+  const link = find("a", item);
+  link.href = url;
+  link.textContent = find(".header__title").textContent = title;
+  find(".conversations").prepend(item);
+  document.title = `${title} · Lockchat`;
+}
+
+/* ---- followed: a snapshot, then changes, to exactly one end ---- */
+
+function followAll() {
+  for (const article of document.querySelectorAll("[data-stream]")) follow(article);
+}
+
+/** Follow a running reply to its end, through lost connections and hidden tabs. @param {any} article */
+function follow(article) {
+  if (streams.has(article)) return;
+  const body = find(".message__body", article);
+  const thought = find(".thought", article);
+  const state = find(".message__state", article);
+  let /** @type {EventSource | undefined} */ source;
+  let /** @type {Patch[]} */ patches = [];
+  let frame = 0;
+  let failures = 0;
+  let timer = 0; // one at a time: a silence noticed, a retry, a look
+
+  const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
+  const think = (/** @type {string} */ text) => {
+    if (text) thought.hidden = false;
+    find(".thought__text", thought).append(text);
+    stick();
+  };
+  const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
+    clearTimeout(timer);
+    timer = window.setTimeout(action, delay);
+  };
+  const close = () => {
+    source?.close();
+    clearTimeout(timer);
+  };
+  const open = () => {
+    close();
+    source = new EventSource(article.dataset.stream);
+    source.onerror = retry;
+    for (const [name, handle] of Object.entries(handlers)) {
+      source.addEventListener(name, ({ data }) => {
+        failures = 0;
+        later(open, BEAT_LIMIT);
+        handle(data && JSON.parse(data));
+      });
+    }
+    later(open, BEAT_LIMIT);
+  };
+  const flush = () => {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    try {
+      patches.splice(0).forEach((patch) => apply(body, patch));
+    } catch {
+      open(); // out of step with the server: its next snapshot puts that right
+    }
+    stick();
+  };
+  const retry = () => {
+    close();
+    if (++failures > 1) show(failures > RETRIES ? "gone" : "lost");
+    if (failures <= RETRIES) later(look, Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2));
+  };
+  const doze = () => {
+    close();
+    later(look, 5000 + Math.random() * 5000);
+  };
+  /** Ask how the reply stands; then follow it, wait while nobody looks, or fetch its end. */
+  const look = async () => {
+    close();
+    try {
+      const { status } = await (await fetch(article.dataset.status)).json();
+      if (status === "streaming") return document.hidden ? doze() : open();
+      const page = await fetch(article.dataset.url, { headers: { "X-Fragment": "1" } });
+      const finished = find("article", parse(await page.text()));
+      update(body, find(".message__body", finished));
+      finish(find(".message__footer", finished), find(".message__footer > p", finished)?.textContent);
+    } catch {
+      retry();
+    }
+  };
+  const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence) => {
+    flush();
+    close();
+    find(".message__footer", article).replaceWith(footer);
+    find(".message__stop", article).remove();
+    article.removeAttribute("data-stream");
+    article.removeAttribute("aria-busy");
+    streams.delete(article);
+    showButtons();
+    say(sentence || words.done);
+    if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
+    stick();
+  };
+  const handlers = {
+    reset: (/** @type {{ html: string, state: string, thought: string }} */ snapshot) => {
+      patches = [];
+      update(body, parse(snapshot.html));
+      find(".thought__text", thought).textContent = "";
+      think(snapshot.thought);
+      show(snapshot.state);
+    },
+    patch: (/** @type {Patch[]} */ more) => {
+      patches.push(...more);
+      if (document.hidden) flush();
+      else frame ||= requestAnimationFrame(flush);
+    },
+    status: (/** @type {{ state: string }} */ change) => show(change.state),
+    thought: think,
+    beat: () => {},
+    end: (/** @type {{ html: string, message: string }} */ end) => finish(find("footer", parse(end.html)), end.message),
+  };
+
+  streams.set(article, { look, doze, close });
+  showButtons();
+  open();
+}
+
+/**
+ * Change the text as the server's own copy changed. Throws where the two differ.
+ * @param {Element} body @param {Patch} patch
+ */
+function apply(body, patch) {
+  if (patch[0] === "x") return [...body.children].slice(patch[1]).forEach((block) => block.remove());
+  const [kind, index, depth, content] = patch;
+  let /** @type {any} */ node = body.children[index];
+  if (!node && kind === "=" && !depth) return body.append(parse(content));
+  for (let level = kind === "=" ? 0 : 1; level < depth; level++) node = node.lastElementChild;
+  if (kind === "=") node.replaceWith(parse(content));
+  else if (kind === "+") node.append(parse(content));
+  else if (node.lastChild instanceof Text) node.lastChild.appendData(content);
+  else node.append(content);
+}
+
+/**
+ * Give `parent` the children of `wanted`; equal ones stay, and with them selection and focus.
+ * @param {Node} parent @param {Node} wanted
+ */
+function update(parent, wanted) {
+  const present = /** @type {any[]} */ ([...parent.childNodes]);
+  const nodes = [...wanted.childNodes];
+  nodes.forEach((node, index) => {
+    if (!present[index]) parent.appendChild(node);
+    else if (!present[index].isEqualNode(node)) present[index].replaceWith(node);
+  });
+  present.slice(nodes.length).forEach((node) => node.remove());
+}
+
+let hiddenTimer = 0;
+
+function onVisibility() {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) {
+    hiddenTimer = window.setTimeout(() => streams.forEach((stream) => stream.doze()), HIDDEN_LIMIT);
+  } else {
+    document.title = document.title.replace("● ", "");
+    wake();
+  }
+}
+
+function wake() {
+  streams.forEach((stream) => stream.look());
+}
+
+/* ---- stopped ---- */
+
+/** Send where nothing runs, Stop where something does; the focus never falls off the page. */
+function showButtons() {
+  const held = document.activeElement;
+  sendButton.hidden = streams.size > 0;
+  stopButton.hidden = !streams.size;
+  stopButton.disabled = false;
+  if (held === sendButton && streams.size) stopButton.focus();
+  if (held === stopButton && !streams.size) box.focus();
+}
+
+async function stop() {
+  const article = [...streams.keys()].at(-1);
+  if (!article || stopButton.disabled) return;
+  if (document.activeElement === stopButton) box.focus();
+  stopButton.disabled = true;
+  const response = await post(find(".message__stop", article));
+  if (response?.ok) return;
+  stopButton.disabled = false;
+  complain(words.unstopped);
+}
+
+/** @param {any} event */
+function onKey(event) {
+  if (event.key !== "Escape" || event.isComposing || event.target.closest("select")) return;
+  if (!find("dialog[open], :popover-open")) stop();
+}
+
+/* ---- read: the page follows the text only while the reader is at its end ---- */
+
+const page = document.scrollingElement ?? document.documentElement;
+const gap = () => page.scrollHeight - page.scrollTop - page.clientHeight;
+let pinned = true;
+let lastTop = 0;
+
+function stick() {
+  if (pinned) page.scrollTop = page.scrollHeight;
+  lastTop = page.scrollTop;
+  jumpButton.hidden = gap() < 2 * NEAR;
+}
+
+function toEnd() {
+  pinned = true;
+  stick();
+}
+
+/** Any way up lets go: wheel, finger, keys, scrollbar. The browser tells of it before the next frame is drawn. */
+function onScroll() {
+  const top = page.scrollTop;
+  if (top < lastTop && gap() > 1) pinned = false;
+  else if (top > lastTop && gap() < NEAR) pinned = true;
+  lastTop = top;
+  jumpButton.hidden = gap() < 2 * NEAR;
+}
+
+/* ---- copied ---- */
+
+/** @param {ParentNode} within */
+function addCopyButtons(within) {
+  const captions = within.querySelectorAll("figure.code > figcaption:not(:has(button))");
+  for (const caption of captions) caption.append(copyOf("#copy"));
+}
+
+/** @param {MouseEvent} event */
+async function onClick(event) {
+  const button = /** @type {any} */ (event.target).closest("[data-copy]");
+  if (!button) return;
+  const { copy, raw } = button.dataset;
+  const label = find("span", button);
+  const name = label.textContent;
+  try {
+    await write(copy === "code" ? button.closest("figure").querySelector("code").textContent : fetchText(raw));
+  } catch {
+    return say(words.uncopied);
+  }
+  say(words.copied);
+  if (name === words.copied) return;
+  label.textContent = words.copied;
+  setTimeout(() => { label.textContent = name; }, 2000);
+}
+
+/** @param {string} url */
+async function fetchText(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw response;
+  return response.text();
+}
+
+/** @param {string | Promise<string>} text may be on its way: some browsers want the write in the click itself */
+async function write(text) {
+  if (navigator.clipboard && window.ClipboardItem) {
+    const blob = Promise.resolve(text).then((value) => new Blob([value], { type: "text/plain" }));
+    return navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+  }
+  const held = /** @type {any} */ (document.activeElement);
+  const area = document.createElement("textarea"); // plain http has no clipboard
+  area.className = "visually-hidden";
+  area.value = await text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  held?.focus();
+  if (!done) throw area;
+}
+
+/* ---- begin ---- */
+
+document.documentElement.classList.add("js");
+
+if (find(".log")) {
+  composer.addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); send(); });
+  box.addEventListener("input", onInput);
+  box.addEventListener("keydown", onBoxKey);
+  stopButton.addEventListener("click", stop);
+  jumpButton.addEventListener("click", () => { toEnd(); focusBox(); });
+  document.addEventListener("click", onClick);
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("scroll", onScroll, { passive: true });
+  document.addEventListener("visibilitychange", onVisibility);
+  addEventListener("online", wake);
+  addEventListener("pagehide", () => { keepDraft(); streams.forEach((stream) => stream.close()); });
+  addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
+  new ResizeObserver(stick).observe(find(".dock"));
+
+  addCopyButtons(document);
+  restoreDraft();
+  followAll();
+  if (document.hidden) onVisibility();
+  if (!location.hash || streams.size) toEnd();
+}

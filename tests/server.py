@@ -1,0 +1,81 @@
+"""The real thing: gunicorn in a process of its own, as an administrator starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """gunicorn on a free port. Settings are given without their prefix: `Server(path, URL=upstream.url)`."""
+
+    def __init__(
+        self, directory: Path, *, workers: int = 1, arguments: tuple[str, ...] = (), **settings: object
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "server.log"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCKCHAT_")}
+        environment |= {f"LOCKCHAT_{name}": str(value) for name, value in settings.items()}
+        environment |= {"LOCKCHAT_BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": str(workers)}
+        environment.setdefault("LOCKCHAT_DATA_DIR", str(directory / "data"))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", *arguments, "wsgi:app"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.master = psutil.Process(self._process.pid)
+        self._wait_until_ready(workers)
+
+    def workers(self) -> list[psutil.Process]:
+        return self.master.children()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        return self._process.wait(timeout)
+
+    def stop(self) -> None:
+        """End it, gently and then by force."""
+        if self._process.poll() is not None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            self.wait(15)
+        except subprocess.TimeoutExpired:
+            for process in [*self.workers(), self.master]:
+                process.kill()
+            self.wait()
+
+    def _wait_until_ready(self, workers: int) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.log.read_text()
+            try:
+                if requests.get(f"{self.url}/readyz", timeout=5).ok and len(self.workers()) >= workers:
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())

@@ -1,0 +1,266 @@
+"""The embedded upstream, over real HTTP: every answer, and every way to misbehave."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from webapp import demo
+from webapp.demo import WORDS, Demo
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Demo(tokens_per_second=20_000) as running:
+        yield running.url
+
+
+def ask(url: str, *questions: str, stream: bool = True, model: str = "demo") -> requests.Response:
+    messages: list[dict[str, str]] = []
+    for question in questions:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": "..."}]
+    body = {"model": model, "messages": messages[:-1], "stream": stream, "temperature": 0.7}
+    return requests.post(f"{url}/v1/chat/completions", json=body, stream=stream, timeout=10)
+
+
+def events(response: requests.Response) -> list[Any]:
+    """What each event holds; `[DONE]` as it is."""
+    found = [line.removeprefix("data: ") for line in response.content.decode().split("\n\n") if line]
+    return [data if data == "[DONE]" else json.loads(data) for data in found]
+
+
+def said(chunks: list[Any], part: str = "content") -> str:
+    choices = [choice for chunk in chunks if chunk != "[DONE]" for choice in chunk.get("choices", [])]
+    return "".join(choice["delta"].get(part, "") for choice in choices)
+
+
+def test_an_answer_streams_from_its_role_to_done(url: str) -> None:
+    response = ask(url, "Hello")
+    chunks = events(response)
+
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["Transfer-Encoding"] == "chunked"
+    assert chunks[0]["object"] == "chat.completion.chunk"
+    assert chunks[0]["choices"] == [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+    assert chunks[-3]["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+    assert chunks[-2]["choices"] == []
+    assert chunks[-2]["usage"] == {"prompt_tokens": 1, "completion_tokens": len(chunks) - 4}
+    assert chunks[-1] == "[DONE]"
+
+
+def test_a_whole_answer_says_the_same_as_a_stream(url: str) -> None:
+    whole = ask(url, "Hello", stream=False).json()
+    streamed = said(events(ask(url, "Hello")))
+
+    assert whole["object"] == "chat.completion"
+    assert whole["choices"][0]["message"] == {"role": "assistant", "content": streamed}
+    assert whole["choices"][0]["finish_reason"] == "stop"
+    assert whole["usage"]["completion_tokens"] > 100
+
+
+def test_models_are_listed(url: str) -> None:
+    models = requests.get(f"{url}/v1/models", timeout=5).json()
+
+    assert [model["id"] for model in models["data"]] == ["demo", "demo-thinking"]
+
+
+def test_the_tour_says_that_no_model_answers_and_lists_every_word(url: str) -> None:
+    english = said(events(ask(url, "Hello")))
+    russian = said(events(ask(url, "Привет, how are you?")))
+
+    assert "No language model is answering" in english
+    assert "Вам отвечает не языковая модель" in russian
+    for tour in (english, russian):
+        assert set(re.findall(r"`(/[a-z-]+)`", tour)) == WORDS
+        assert "LOCKCHAT_URL=http://localhost:11434" in tour
+
+
+def test_a_second_question_is_answered_shortly_and_quoted(url: str) -> None:
+    english = said(events(ask(url, "Hello", "What is\n\na lock? /fast")))
+    russian = said(events(ask(url, "Hello", "Что такое замок?")))
+
+    assert "> What is a lock?\n" in english
+    assert "> Что такое замок?\n" in russian
+    assert len(english) < 800
+
+
+def test_a_question_may_come_in_parts(url: str) -> None:
+    parts = [{"type": "text", "text": "Привет"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    body = {"model": "demo", "messages": [{"role": "user", "content": parts}]}
+
+    answer = requests.post(f"{url}/v1/chat/completions", json=body, timeout=5).json()
+
+    assert answer["choices"][0]["message"]["content"].startswith("# Здравствуйте")
+
+
+@pytest.mark.parametrize(("question", "model"), [("Hello /think", "demo"), ("Hello", "demo-thinking")])
+def test_thoughts_come_before_the_answer(url: str, question: str, model: str) -> None:
+    chunks = events(ask(url, question, model=model))
+
+    parts = [next(iter(chunk["choices"][0]["delta"])) for chunk in chunks[1:-3]]
+    assert parts == sorted(parts, reverse=True)
+    assert said(chunks, "reasoning_content").startswith("The question arrived.")
+    assert said(chunks).startswith("# Hello")
+
+
+def test_a_whole_answer_carries_its_thoughts(url: str) -> None:
+    message = ask(url, "Hello", stream=False, model="demo-thinking").json()["choices"][0]["message"]
+
+    assert message["reasoning_content"].startswith("The question arrived.")
+
+
+def test_a_long_answer_is_long(url: str) -> None:
+    text = ask(url, "/long please", stream=False).json()["choices"][0]["message"]["content"]
+
+    assert len(text) > 12_000
+    assert "{{" not in text
+
+
+def test_an_empty_answer_holds_nothing(url: str) -> None:
+    chunks = events(ask(url, "/empty"))
+
+    assert said(chunks) == ""
+    assert chunks[-1] == "[DONE]"
+
+
+def test_an_error_comes_before_the_answer(url: str) -> None:
+    response = ask(url, "/error")
+
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "server_error"
+
+
+def test_a_busy_upstream_says_when_to_come_back(url: str) -> None:
+    response = ask(url, "/busy")
+
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "30"
+    assert response.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_an_error_in_the_middle_ends_the_stream(url: str) -> None:
+    chunks = events(ask(url, "/error-middle"))
+
+    assert chunks[-1]["error"]["message"] == "The demo was asked to fail in the middle."
+    assert said(chunks[:-1]).startswith("# Hello from the demo")
+
+
+def test_a_cut_connection_lacks_the_last_chunk(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    body = json.dumps({"model": "demo", "stream": True, "messages": [{"role": "user", "content": "/cut"}]})
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall((head + body).encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert b"Transfer-Encoding: chunked" in received
+    assert received.count(b"data: ") == 41  # the role and forty tokens
+    assert not received.endswith(b"0\r\n\r\n")
+    assert capfd.readouterr().err == ""
+
+
+def test_requests_sees_a_cut_connection_as_an_error(url: str) -> None:
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = ask(url, "/cut").content
+
+
+def test_silence_sends_not_even_a_head(url: str) -> None:
+    body = {"model": "demo", "stream": True, "messages": [{"role": "user", "content": "/silence"}]}
+
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(f"{url}/v1/chat/completions", json=body, stream=True, timeout=0.3)
+
+
+def test_a_stalled_answer_stops_in_the_middle_and_ends_with_its_client() -> None:
+    with Demo(tokens_per_second=20_000) as running:
+        others = set(threading.enumerate())
+        response = ask(running.url, "/stall")
+        received = b"".join(response.raw.read1(65536) for _ in range(41))
+        (answering,) = set(threading.enumerate()) - others
+
+        response.close()
+
+        assert received.count(b"data: ") == 41
+        answering.join(timeout=5)
+        assert not answering.is_alive()
+
+
+@pytest.mark.parametrize("question", ["Hello", "/think"])
+def test_an_answer_ends_when_its_client_leaves(question: str) -> None:
+    with Demo(tokens_per_second=50) as running:
+        others = set(threading.enumerate())
+        response = ask(running.url, question)
+        response.raw.read1(65536)
+        (answering,) = set(threading.enumerate()) - others
+
+        response.close()
+
+        answering.join(timeout=5)
+        assert not answering.is_alive()
+
+
+def test_tokens_come_at_the_given_rate() -> None:
+    with Demo(tokens_per_second=200) as running:
+        started = time.monotonic()
+        chunks = events(ask(running.url, "Hello", "again"))
+        seconds = time.monotonic() - started
+
+    assert seconds >= (len(chunks) - 4) / 200
+
+
+def test_fast_answers_do_not_wait_long() -> None:
+    with Demo(tokens_per_second=0.001) as running:
+        assert said(events(ask(running.url, "/fast", "/fast")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"model": "demo"}',
+        b'{"messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "demo", "messages": []}',
+        b'{"model": "demo", "messages": "x"}',
+        b'{"model": "demo", "messages": [{"role": "system", "content": "x"}]}',
+        b'{"model": "demo", "messages": [{"role": "user"}]}',
+        b'{"model": "demo", "messages": [{"role": "user", "content": null}]}',
+        b'{"model": "demo", "messages": [{"role": "user", "content": [1]}]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_malformed_request_is_refused(url: str, body: bytes) -> None:
+    response = requests.post(f"{url}/v1/chat/completions", data=body, timeout=5)
+
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("model", ["gpt-4", None, ["demo"], {}])
+def test_an_unknown_model_is_not_found(url: str, model: Any) -> None:
+    response = ask(url, "Hello", model=model)
+
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/v1/chat/completions"), ("POST", "/v1/models")])
+def test_any_other_address_is_not_found(url: str, method: str, path: str) -> None:
+    assert requests.request(method, url + path, timeout=5).json()["error"]["code"] == "not_found"
+
+
+def test_it_starts_once_in_a_process() -> None:
+    assert demo.start() == demo.start()
+    assert requests.get(f"{demo.start()}/v1/models", timeout=5).ok

@@ -1,0 +1,60 @@
+"""Imports point down the list of layers only."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+WEBAPP = Path(__file__).parent.parent / "webapp"
+
+# From the top down; modules of one line are of one layer and do not know each other.
+LAYERS = [
+    ["webapp"],
+    ["webapp.app"],
+    ["webapp.views.stream", "webapp.views.health"],
+    ["webapp.views.chat"],
+    ["webapp.views.http", "webapp.views"],
+    ["webapp.conversations"],
+    ["webapp.pulse"],
+    ["webapp.models", "webapp.limits", "webapp.generation", "webapp.lockchat", "webapp.demo", "webapp.storage.migrate"],
+    ["webapp.answers", "webapp.storage.workers", "webapp.storage.messages", "webapp.storage.conversations"],
+    ["webapp.transport", "webapp.storage"],
+    ["webapp.storage.schema"],
+    ["webapp.patches"],
+    ["webapp.markdown", "webapp.sse", "webapp.config"],
+    ["webapp.errors"],
+    ["webapp.chat", "webapp.language"],
+]
+LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(WEBAPP.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of ours that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = inner & LEVELS.keys()
+            found |= known or {node.module}
+    return {name for name in found if name.split(".")[0] == "webapp"}
+
+
+MODULES = sorted(path for path in WEBAPP.rglob("*.py") if "migrations" not in path.parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down_the_layers(path):
+    level = LEVELS[name_of(path)]
+
+    upward = {name for name in imports_of(path) if LEVELS[name] <= level}
+
+    assert upward == set()

@@ -1,0 +1,55 @@
+"""A request that changes something comes from our own page, or from no browser."""
+
+from __future__ import annotations
+
+import pytest
+
+OURS, FOREIGN = "same", "https://evil.example"
+
+
+def post(visitor, origin: str | None, fetch_site: str | None):
+    headers = {}
+    if origin:
+        headers["Origin"] = visitor.base_url if origin == OURS else origin
+    if fetch_site:
+        headers["Sec-Fetch-Site"] = fetch_site
+    return visitor.post("/conversations", data={"text": "Hello"}, headers=headers, allow_redirects=False)
+
+
+@pytest.mark.parametrize(
+    ("origin", "fetch_site"), [(OURS, "same-origin"), (None, "none"), (OURS, None), (None, None), (None, "same-origin")]
+)
+def test_our_own_page_and_curl_may_write(alice, origin, fetch_site):
+    assert post(alice, origin, fetch_site).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("origin", "fetch_site"),
+    [
+        (FOREIGN, "cross-site"),
+        (OURS, "cross-site"),
+        (OURS, "same-site"),
+        (FOREIGN, None),
+        (FOREIGN, "same-origin"),
+        ("null", None),
+        ("null", "same-origin"),
+        ("http://127.0.0.1:1", None),
+        ("not an origin", None),
+        (None, "cross-site"),
+    ],
+)
+def test_another_site_may_not_write(alice, upstream, origin, fetch_site):
+    answer = post(alice, origin, fetch_site)
+
+    assert answer.status_code == 403
+    assert "comes from another site" in answer.text
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("path", ["/preferences", "/m/x/stop", "/c/x/messages"])
+def test_every_form_is_guarded(alice, path):
+    assert alice.post(path, headers={"Origin": FOREIGN}).status_code == 403
+
+
+def test_another_site_may_link_to_a_page(alice):
+    assert alice.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200

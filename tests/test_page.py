@@ -1,0 +1,115 @@
+"""The page: headers, preferences, wrong methods, broken forms; all of it without script."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.upstream import Wait, body, token
+from tests.visitor import text_of
+
+
+def test_every_answer_has_the_security_headers(alice):
+    for path in ("/", "/nowhere", "/static/app.js"):
+        headers = alice.get(path).headers
+
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_page_has_nothing_inline(alice):
+    alice.end(alice.new_chat("Hi"))
+
+    page = alice.page()
+
+    assert "<style" not in page
+    assert " style=" not in page
+    assert "<script>" not in page
+    assert " onclick=" not in page
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(alice):
+    cookie = alice.get("/").headers["Set-Cookie"]
+
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+def test_static_files_are_cached_for_ever_under_their_version(alice):
+    answer = alice.get("/static/app.css")
+
+    assert "max-age=31536000" in answer.headers["Cache-Control"]
+    assert "Set-Cookie" not in answer.headers
+    assert "app.css?v=" in alice.get("/").text
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/conversations"), ("DELETE", "/"), ("PUT", "/c/x/messages")])
+def test_a_wrong_method_is_a_405_page(alice, method, path):
+    answer = alice.request(method, path)
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"]
+    assert "cannot be used this way" in text_of(answer.text)
+
+
+def test_a_broken_form_is_a_400_page(alice, upstream):
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    answer = alice.post("/conversations", data=b"--x\r\nnonsense", headers=headers)
+
+    assert answer.status_code == 400
+    assert upstream.requests == []
+
+
+def test_a_body_beyond_all_measure_is_a_413_page(alice):
+    answer = alice.post("/conversations", data=b"text=" + b"x" * (17 * 2**20))
+
+    assert answer.status_code == 413
+    assert "more than this server accepts" in text_of(answer.text)
+    assert alice.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_theme_is_kept_and_leads_back(alice, theme):
+    referrer = {"Referer": f"{alice.base_url}/nowhere?x=1"}
+
+    answer = alice.post("/preferences", data={"theme": theme}, headers=referrer, allow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/nowhere")
+    assert f'data-theme="{theme}"' in alice.get("/").text
+
+
+def test_preferences_lead_to_no_other_site(alice):
+    headers = {"Referer": f"{alice.base_url}//evil.example/"}
+
+    answer = alice.post("/preferences", data={"theme": "x"}, headers=headers, allow_redirects=False)
+
+    assert answer.headers["Location"] == "/"
+
+
+def test_without_script_the_page_itself_streams_the_answer(alice, upstream):
+    go_on = threading.Event()
+    upstream.answer(*body(token("**one** "), Wait(go_on), token("two"), b"data: [DONE]\n\n"))
+    alice.new_chat("Count")
+    assert '<noscript><meta http-equiv="refresh" content="0; url=?live=1' in alice.page()
+
+    with alice.get(f"/c/{alice.conversation_id}?live=1", stream=True) as answer:
+        page = b""
+        while b"**one** " not in page:
+            page += answer.raw.read1(65536)
+        go_on.set()
+        page += b"".join(iter(lambda: answer.raw.read1(65536), b""))
+
+    assert page.index(b'<div class="message__live"') < page.index(b"<strong>one</strong> two")
+    assert page.endswith(b"</html>\n") or page.endswith(b"</html>")
+
+
+def test_health_is_plain(alice):
+    assert alice.get("/healthz").text == "ok\n"
+    assert alice.get("/readyz").text == "ready\n"
+    assert "lockchat_running_replies 0.0" in alice.get("/metrics").text

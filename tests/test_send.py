@@ -1,0 +1,171 @@
+"""Sending a message: stored, asked, answered, and there again after a reload."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.upstream import Wait, body, event, token, tokens
+from tests.visitor import text_of
+
+
+def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
+    upstream.answer(*tokens("Good", " **day**"))
+
+    reply = alice.new_chat("Hello there", model="gpt-4")
+    alice.end(reply)
+
+    assert alice.status(reply) == "done"
+    assert upstream.requests[0].json == {
+        "temperature": 0.7,
+        "messages": [{"role": "user", "content": "Hello there"}],
+        "model": "gpt-4",
+        "stream": True,
+    }
+    assert "Good <strong>day</strong>" in alice.page()
+    assert alice.raw(reply) == "Good **day**"
+
+
+def test_the_answer_streams_while_it_grows(alice, upstream):
+    upstream.answer(*body(token("one "), token("two"), Wait(), b"data: [DONE]\n\n"))
+    reply = alice.new_chat("Count")
+
+    events = alice.events(reply)
+    seen = ""
+    for event_ in events:
+        seen += event_.data
+        if "two" in seen:
+            break
+
+    assert alice.status(reply) == "streaming"
+    assert "one two" in text_of(alice.page())
+
+
+def test_the_next_question_brings_the_whole_conversation(alice, upstream):
+    upstream.answer(*tokens("four"))
+    alice.end(alice.new_chat("2 + 2?", system="Be brief."))
+
+    alice.end(alice.say("And 3 + 3?"))
+
+    assert upstream.requests[1].json["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "2 + 2?"},
+        {"role": "assistant", "content": "four"},
+        {"role": "user", "content": "And 3 + 3?"},
+    ]
+
+
+def test_a_failed_reply_is_left_out_of_what_the_upstream_reads(alice, upstream):
+    upstream.answer(*body(b"data: [DONE]\n\n"))
+    alice.end(alice.new_chat("First"))
+
+    alice.end(alice.say("Second"))
+
+    assert upstream.requests[1].json["messages"] == [{"role": "user", "content": "First\n\nSecond"}]
+
+
+def test_model_and_temperature_hold_from_the_send_that_names_them(alice, upstream):
+    alice.end(alice.new_chat("a", model="gpt-3.5-turbo", temperature="0.2"))
+
+    alice.end(alice.say("b"))
+
+    assert upstream.requests[1].json["model"] == "gpt-3.5-turbo"
+    assert upstream.requests[1].json["temperature"] == 0.2
+
+
+def test_the_same_key_makes_one_message(alice, upstream):
+    first = alice.new_chat("Once", key="k1")
+    second = alice.new_chat("Once", key="k1")
+
+    alice.end(first)
+
+    assert first == second
+    assert len(upstream.requests) == 1
+
+
+def test_an_old_key_with_a_new_text_loses_nothing(alice):
+    alice.new_chat("Before", key="k1")
+
+    answer = alice.post_form("/conversations", text="Something <new>", key="k1")
+
+    assert answer.status_code == 409
+    assert "Something &lt;new&gt;</textarea>" in answer.text
+
+
+def test_the_list_shows_the_newest_conversation_first(alice):
+    alice.new_chat("The first one")
+    alice.new_chat("The second one")
+
+    page = alice.get("/").text
+
+    assert page.index("The second one") < page.index("The first one")
+
+
+def test_a_long_first_line_is_cut_to_a_title_at_a_word(alice):
+    alice.new_chat("word " * 40)
+
+    assert "<title>" + "word " * 11 + "word… · Lockchat</title>" in alice.page()
+
+
+@pytest.mark.parametrize("text", ["  \n ", ""])
+def test_an_empty_message_is_refused(alice, upstream, text):
+    answer = alice.post_form("/conversations", text=text)
+
+    assert answer.status_code == 400
+    assert "Write a message first." in answer.text
+    assert upstream.requests == []
+
+
+def test_a_message_that_is_too_long_is_refused_and_given_back(alice, upstream):
+    typed = "long " * 20_001
+
+    answer = alice.post_form("/conversations", text=typed)
+
+    assert answer.status_code == 413
+    assert "100005 characters, 100000 are allowed" in answer.text
+    assert typed in answer.text
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("model", "gpt-99", "The model gpt-99 is not offered here."),
+        ("temperature", "hot", "from 0 to 2"),
+        ("temperature", "nan", "from 0 to 2"),
+        ("temperature", "2.1", "from 0 to 2"),
+        ("key", "k" * 65, "The form is broken."),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_refused_and_the_text_given_back(alice, upstream, field, value, sentence):
+    answer = alice.post_form("/conversations", text="Keep <me>", **{field: value})
+
+    assert answer.status_code == 400
+    assert sentence in text_of(answer.text)
+    assert "Keep &lt;me&gt;</textarea>" in answer.text
+    assert upstream.requests == []
+
+
+def test_characters_that_no_database_stores_are_replaced(alice, upstream):
+    upstream.answer(*body(event({"choices": [{"delta": {"content": "a\0b"}}]}), b"data: [DONE]\n\n"))
+
+    reply = alice.new_chat("x\0y\r\nz")
+    alice.end(reply)
+
+    assert upstream.requests[0].json["messages"][0]["content"] == "x\ufffdy\nz"
+    assert alice.raw(reply) == "a\ufffdb"
+
+
+def test_a_fragment_is_answered_with_the_turn_and_its_place(alice):
+    answer = alice.post("/conversations", data={"text": "Hi"}, headers={"X-Fragment": "1"})
+
+    assert answer.status_code == 201
+    assert answer.headers["Location"].startswith("/c/")
+    assert answer.headers["X-Title"] == "Hi"
+    assert answer.text.count("<article") == 2
+
+
+def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice):
+    answer = alice.post("/conversations", data={"text": " "}, headers={"X-Fragment": "1"})
+
+    assert (answer.status_code, answer.text) == (400, "Write a message first.")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -1,0 +1,55 @@
+"""Stop: the upstream's connection is closed at once, and the text so far stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.upstream import Wait, body, token
+from tests.visitor import text_of
+
+
+def test_stop_closes_the_upstreams_connection_and_keeps_the_text(alice, upstream):
+    upstream.answer(*body(token("Half an "), Wait()))
+    reply = alice.new_chat("Tell me")
+    events = alice.events(reply)
+    assert "Half an" in next(e.data for e in events if "Half" in e.data)
+
+    answer = alice.stop(reply)
+
+    assert answer.status_code == 303
+    assert upstream.client_left.wait(1)
+    assert [e.event for e in events][-1] == "end"
+    assert alice.status(reply) == "stopped"
+    assert "Half an Stopped." in text_of(alice.page())
+
+
+@pytest.mark.parametrize("script", [[Wait()], [b"HTTP/1.1 200 OK\r\n", Wait()]], ids=["silent", "half a header"])
+def test_stop_works_before_the_upstream_has_answered(alice, upstream, script):
+    upstream.answer(*script)
+    reply = alice.new_chat("Tell me")
+    upstream.wait_for_requests(1)
+
+    alice.stop(reply)
+
+    assert upstream.client_left.wait(1)
+    assert alice.end(reply).get("why", "stopped") == "stopped"
+    assert alice.status(reply) == "stopped"
+
+
+def test_stopping_a_finished_reply_changes_nothing(alice):
+    reply = alice.new_chat("Hello")
+    alice.end(reply)
+
+    assert alice.stop(reply).status_code == 303
+    assert alice.status(reply) == "done"
+
+
+def test_a_conversation_goes_on_after_stop(alice, upstream):
+    upstream.answer(*body(token("Half"), Wait()))
+    reply = alice.new_chat("One")
+    next(e for e in alice.events(reply) if "Half" in e.data)
+    alice.stop(reply)
+
+    alice.end(alice.say("Two"))
+
+    assert [m["content"] for m in upstream.requests[1].json["messages"]] == ["One", "Half", "Two"]

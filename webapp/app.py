@@ -1,0 +1,122 @@
+"""The app: builds the parts and joins them. It alone sees everything."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import uuid
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, g, session
+
+from webapp import demo, language, lockchat
+from webapp.config import Config
+from webapp.conversations import Conversations, new_id
+from webapp.generation import Hub
+from webapp.limits import Gate
+from webapp.lockchat import Lockchat
+from webapp.models import Models
+from webapp.pulse import Pulse
+from webapp.storage import Storage
+from webapp.storage.migrate import migrate
+from webapp.views import chat, health, http, stream
+
+ROOT = Path(__file__).parent.parent
+BODY_BYTES = 16 * 2**20  # above any message that is allowed, so that a longer one can still be given back
+YEAR = timedelta(days=365)
+
+
+def build(config: Config) -> Flask:
+    """The Flask app, with its pulse running. See `webapp.create_app`."""
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    app.config.update(
+        SECRET_KEY=config.secret_key or _kept_secret(config.data_dir / "secret_key"),
+        SESSION_COOKIE_NAME="lockchat",
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=YEAR,
+        SEND_FILE_MAX_AGE_DEFAULT=YEAR,
+        MAX_CONTENT_LENGTH=BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=BODY_BYTES,
+    )
+    _join(app, config)
+    _dress(app, config)
+    return app
+
+
+def _join(app: Flask, config: Config) -> None:
+    """Build the parts and make them known to the views."""
+    storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
+    migrate(storage)
+    hub = Hub()
+    upstream = Lockchat(
+        config.url or demo.start(),
+        auth=config.auth,
+        api_key=config.api_key,
+        connect_seconds=config.connect_seconds,
+        first_token_seconds=config.first_token_seconds,
+        idle_seconds=config.idle_seconds,
+        total_seconds=config.total_seconds,
+        retries=config.retries,
+        max_answer_bytes=config.max_answer_bytes,
+        max_line_bytes=config.max_line_bytes,
+        ca_bundle=config.ca_bundle,
+        proxy=config.proxy,
+    )
+    models = Models(upstream.models, config.models, lockchat.model)
+    worker_id = str(uuid.uuid4())
+    conversations = Conversations(config, storage, hub, upstream, models, worker_id)
+    pulse = Pulse(storage, hub, worker_id)
+    pulse.start()
+    followers = Gate(config.streams_per_user, config.streams_total)
+    app.extensions.update(
+        storage=storage, hub=hub, pulse=pulse, models=models, conversations=conversations, followers=followers
+    )
+
+    def close() -> None:
+        """Stop what runs in the background, and let go of files and connections."""
+        for generation in hub.all().values():
+            generation.stop("interrupted")
+        pulse.close()
+        upstream.close()
+        storage.close()
+
+    app.extensions["close"] = close
+
+
+def _dress(app: Flask, config: Config) -> None:
+    """Add the views, and what every template knows."""
+    http.init_app(app)
+    for module in (chat, stream, health):
+        app.register_blueprint(module.blueprint)
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    translations: Any = app.jinja_env
+    translations.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
+
+    @app.context_processor
+    def shared() -> dict[str, object]:
+        return {
+            "theme": session.get("theme", ""),
+            "language": language.current(),
+            "demo": config.url is None,
+            "request_id": g.get("request_id", ""),
+            "languages": language.available(),
+            "new_key": new_id,
+        }
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret that signs cookies: made once, readable by this user only."""
+    if not path.exists():
+        # Written whole under another name first: a second worker that starts now must not read half of it.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="ascii")

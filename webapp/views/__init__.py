@@ -1,0 +1,1 @@
+"""The views: one blueprint a module; a view parses, asks, acts, answers."""

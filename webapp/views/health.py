@@ -1,0 +1,39 @@
+"""What machines ask: is it alive, is it ready, how much does it do."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import text
+
+from webapp.generation import Hub
+from webapp.storage import Storage
+
+blueprint = Blueprint("health", __name__)
+
+PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
+
+
+@blueprint.get("/healthz")
+def show_health() -> ResponseReturnValue:
+    """The process answers."""
+    return "ok\n", PLAIN
+
+
+@blueprint.get("/readyz")
+def show_readiness() -> ResponseReturnValue:
+    """The database answers. Raises StorageUnavailable (503)."""
+    storage: Storage = current_app.extensions["storage"]
+    with storage.read() as tx:
+        tx.execute(text("SELECT 1"))
+    return "ready\n", PLAIN
+
+
+@blueprint.get("/metrics")
+def show_metrics() -> ResponseReturnValue:
+    """This worker's figures in the Prometheus text format."""
+    hub: Hub = current_app.extensions["hub"]
+    registry = CollectorRegistry()
+    Gauge("lockchat_running_replies", "Replies that this worker is streaming.", registry=registry).set(len(hub.all()))
+    return generate_latest(registry), {"Content-Type": CONTENT_TYPE_LATEST}

@@ -1,0 +1,199 @@
+"""What every request shares: who asks, from where, in which language; headers; and errors as pages."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from webapp import language
+from webapp.errors import (
+    AppError,
+    Busy,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    StorageFull,
+    StorageUnavailable,
+    TooLarge,
+    UpstreamError,
+)
+from webapp.language import gettext as _
+
+STATUSES: dict[type[AppError], int] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    UpstreamError: 502,
+    Busy: 503,
+    StorageUnavailable: 503,
+    StorageFull: 507,
+}
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types lockchat",
+    ]
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: with it a browser sends `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Sessions(SecureCookieSessionInterface):
+    """The signed cookie, marked Secure wherever the request came over TLS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        return session.accessed and super().should_set_cookie(app, session)
+
+
+def init_app(app: Flask) -> None:
+    """Put the checks, headers and error pages around every request of the app."""
+    app.session_interface = Sessions()
+    app.before_request(_open_request)
+    app.after_request(_close_request)
+    app.url_defaults(_add_version)
+    app.register_error_handler(AppError, _show_error)
+    app.register_error_handler(HTTPException, _show_http_error)
+    app.register_error_handler(Exception, _show_bug)
+
+
+def current_user_id() -> str:
+    """The id of whoever asks: with open login each browser is a user of its own."""
+    return str(session["user_id"])
+
+
+def wants_fragment() -> bool:
+    """Whether the page's script asks, for a part of the page."""
+    return request.headers.get("X-Fragment") == "1"
+
+
+def is_same_origin() -> bool:
+    """Whether a browser says that the request comes from our own page, or no browser sent it.
+
+    See https://www.w3.org/TR/fetch-metadata/ and https://fetch.spec.whatwg.org/#origin-header.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+
+
+def _open_request() -> None:
+    g.request_id = uuid.uuid4().hex[:12]
+    if request.endpoint == "static":
+        return
+    language.use(language.choose([session.get("language", ""), *request.accept_languages.values()]))
+    if request.method not in SAFE_METHODS and not is_same_origin():
+        raise Forbidden(_("This request comes from another site, so it was refused."))
+    if "user_id" not in session:
+        session["user_id"] = str(uuid.uuid4())
+        session.permanent = True
+
+
+def _close_request(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    return response
+
+
+def _show_error(error: AppError) -> ResponseReturnValue:
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    return _answer(status, error.sentence, headers)
+
+
+def _show_http_error(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if status < 400:
+        return error
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer(status, _http_sentence(status), headers)
+
+
+def _show_bug(error: Exception) -> ResponseReturnValue:
+    log.exception("request %s failed", g.get("request_id"))
+    return _answer(500, _http_sentence(500), {})
+
+
+def _http_sentence(status: int) -> str:
+    sentences = {
+        400: _("The form is broken. Reload the page and send it again."),
+        404: _("This page does not exist."),
+        405: _("This address cannot be used this way."),
+        413: _("That is more than this server accepts in one message."),
+        500: _("Something went wrong in this server. The administrator finds it in the log."),
+    }
+    return sentences.get(status, _("This request cannot be answered."))
+
+
+def _answer(status: int, sentence: str, headers: dict[str, str]) -> ResponseReturnValue:
+    """The sentence: as plain text for the script, as a page with what was typed for a person."""
+    if wants_fragment():
+        return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
+    page = render_template(
+        "error.html",
+        status=status,
+        sentence=sentence,
+        draft=_typed("text"),
+        action=request.path,
+        model=_typed("model"),
+    )
+    return page, status, headers
+
+
+def _typed(field: str) -> str:
+    try:
+        return request.form.get(field, "")
+    except HTTPException:  # the body itself is what went wrong
+        return ""
+
+
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    if endpoint == "static" and "filename" in values:
+        values["v"] = _version(Path(current_app.static_folder or "") / values["filename"])
+
+
+@cache
+def _version(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -1,0 +1,92 @@
+"""The event stream of one reply: a snapshot, then changes, then its end.
+
+The events are those of https://html.spec.whatwg.org/multipage/server-sent-events.html; each new follower first
+gets the whole reply so far (`reset`), so a break can neither lose nor double a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import orjson
+from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
+from flask.typing import ResponseReturnValue
+from markupsafe import escape
+
+from webapp import sse
+from webapp.chat import Delta, Message, Outcome
+from webapp.limits import Gate
+from webapp.views.chat import body, sentence, use_cases
+from webapp.views.http import current_user_id
+
+RETRY_MILLISECONDS = 1000
+SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
+
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+
+blueprint = Blueprint("stream", __name__)
+
+
+@blueprint.get("/m/<message_id>/stream")
+def show_stream(message_id: str) -> ResponseReturnValue:
+    user_id, conversations = current_user_id(), use_cases()
+    message = conversations.message(user_id, message_id)
+    if message.status != "streaming":
+        return "", 204, {"Cache-Control": "no-store"}
+    _limit_sending(request.environ)
+    gate: Gate = current_app.extensions["followers"]
+    gate.enter(user_id)
+    stream = events(conversations.follow(message_id), lambda: conversations.message(user_id, message_id))
+    response = Response(stream_with_context(stream), content_type="text/event-stream; charset=utf-8", headers=HEADERS)
+    response.call_on_close(partial(gate.leave, user_id))
+    return response
+
+
+def events(steps: Iterator[Delta | Outcome], finished: Callable[[], Message]) -> Iterator[bytes]:
+    """Yield the encoded events of one follower; `steps` as `Conversations.follow` yields them."""
+    state, is_first = "queued", True
+    for step in steps:
+        if isinstance(step, Outcome):
+            yield from _end(finished())
+            return
+        before, state = state, _state(state, step)
+        if is_first:
+            html = f'<p class="message__plain">{escape(step.text)}</p>'
+            snapshot = {"html": html, "state": state, "thought": step.reasoning}
+            yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
+            is_first = False
+            continue
+        if state != before:
+            yield _event("status", {"state": state})
+        if step.reasoning:
+            yield _event("thought", step.reasoning)
+        if step.text:
+            yield _event("patch", [["a", 0, 1, step.text]])
+        if not step.text and not step.reasoning:
+            yield sse.encode("", event="beat")
+
+
+def _end(message: Message) -> Iterator[bytes]:
+    outcome = message.outcome or Outcome("interrupted")
+    yield _event("reset", {"html": body(message), "state": "answering", "thought": message.thought})
+    why = "length" if outcome.status == "done" and outcome.finish_reason == "length" else outcome.status
+    footer = render_template("_footer.html", message=message)
+    yield _event("end", {"why": why, "html": footer, "message": sentence(message)})
+
+
+def _state(before: str, delta: Delta) -> str:
+    if delta.text or before == "answering":
+        return "answering"
+    return "thinking" if delta.reasoning or before == "thinking" else "queued"
+
+
+def _event(name: str, data: object, retry: int | None = None) -> bytes:
+    return sse.encode(orjson.dumps(data, default=str).decode(), event=name, retry=retry)
+
+
+def _limit_sending(environ: dict[str, object]) -> None:
+    """Let gunicorn give up on a browser that is connected but does not read."""
+    socket = environ.get("gunicorn.socket")
+    if socket is not None:
+        socket.settimeout(SEND_SECONDS)  # type: ignore[attr-defined]
