@@ -18,6 +18,7 @@ keepalive = 5
 control_socket_disable = True
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def on_starting(server):

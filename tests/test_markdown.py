@@ -189,13 +189,18 @@ def link(url: str, text: str, title: str = "") -> str:
         ("[a](//x.org)", "a (//x.org)"),
         ("[a](b)", "a (b)"),
         ("[a](#b)", "a (#b)"),
-        ("[a]()", "a ()"),
+        ("[a]()", "a"),
         ("[](/b)", "/b"),
         ("[a](javascript:b)", "a (javascript:b)"),
         ("<javascript:b>", "javascript:b"),
         ("[a](ftp://x.org)", "a (ftp://x.org)"),
         ("[a](https:/x.org)", "a (https:/x.org)"),
         ("[a](https:///x.org)", "a (https:///x.org)"),
+        ("[ ](https://x.org)", link("https://x.org", "https://x.org ")),
+        ("[a](https://x.org@y.org)", "a (https://x.org@y.org)"),
+        ("[a](https://x.org:port/)", "a (https://x.org:port/)"),
+        ("[<https://y.org>](https://x.org)", link("https://x.org", "https://y.org")),
+        ("[<javascript:b>](https://x.org)", link("https://x.org", "javascript:b")),
         ("[a][b]", "[a][b]"),
     ],
 )
@@ -286,7 +291,7 @@ def test_aligned_equations_align_by_class() -> None:
     html = render("\\begin{align*}\na &= b \\\\\nc &= d\n\\end{align*}")
 
     assert '<mtd class="align-right"><mi>a</mi></mtd>' in html
-    assert "style=" not in html
+    assert " style=" not in html
 
 
 @pytest.mark.parametrize("formula", ["{" * 50_000, "\\sqrt" * 2_000 + "x", "{" * 900 + "}" * 900, "1+" * 3_000 + "1"])

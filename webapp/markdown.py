@@ -116,39 +116,55 @@ def _make_task(item: Token, text: Token) -> None:
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
 
 
-def _links(tokens: Sequence[Token], inside: bool = False) -> Iterator[Token]:
+def _links(tokens: Sequence[Token]) -> Iterator[Token]:
     """Keep the links that leave this site, spell the others out, and make links of images.
 
     A remote image tells its host what was read and when; a relative link reaches into our own routes.
     """
-    href = ""
+    targets: list[str] = []  # of the links that are open here, the innermost last; "" once it is spelled out
+    kept = 0  # how many were open when one was kept: a link holds no other link
     for index, token in enumerate(tokens):
         if token.type == "link_open":
-            href = str(token.attrs["href"])
-            if _OUTSIDE.match(href):
-                inside = True
+            target = str(token.attrs["href"])
+            targets.append(target)
+            if not kept and _OUTSIDE.match(target):
+                kept = len(targets)
                 yield token
-            if tokens[index + 1].type == "link_close":
-                yield _text(href)
+            if _is_blank(tokens, index):
+                targets[-1] = ""
+                yield _text(target)
         elif token.type == "link_close":
-            if _OUTSIDE.match(href):
-                inside = False
+            if kept == len(targets):
+                kept = 0
                 yield token
-            elif token.info != "auto" and tokens[index - 1].type != "link_open":
-                yield _text(f" ({href})")
+            elif token.info != "auto" and targets[-1]:
+                yield _text(f" ({targets[-1]})")
+            targets.pop()
         elif token.type == "image":
-            yield from _image_link(token, inside)
+            yield from _image_link(token, inside=bool(kept))
         else:
             yield token
 
 
-_OUTSIDE = re.compile(r"https?://[^/?#\\]|mailto:[^/?#\\]", re.IGNORECASE)
+# No user name before the host: https://bank.example@other.example is a disguise.
+_OUTSIDE = re.compile(r"https?://[a-z0-9._-]+(?::\d{1,5})?(?=[/?#]|\Z)|mailto:[^/?#\\]", re.IGNORECASE)
 
 
-def _image_link(image: Token, inside: bool) -> Iterator[Token]:
+def _is_blank(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the link that opens here has no words."""
+    for position in range(index + 1, len(tokens)):
+        token = tokens[position]
+        if token.type == "image" or token.content.strip():
+            return False
+        if token.type == "link_close":
+            return True
+    return True
+
+
+def _image_link(image: Token, *, inside: bool) -> Iterator[Token]:
     """The image's address under its description; the description alone where a link is open already."""
     source = str(image.attrs["src"])
-    name = _text(image.content or source)
+    name = _text(image.content if image.content.strip() else source)
     if inside:
         yield name
     elif _OUTSIDE.match(source):
@@ -259,6 +275,8 @@ def _math(source: str, opening: str) -> str:
         mathml = _formulas.convert_with_local_state(
             source if closing else whole, displaystyle=opening not in ("$", "\\(")
         )
+        if "<a " in mathml:  # a reference to another formula: it would lead into our page
+            raise LatexError
     except LatexError:
         return f"<code>{escape(whole)}</code>"
     return _MATH_STYLE.sub(_align_math, mathml)

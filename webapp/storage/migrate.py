@@ -53,6 +53,9 @@ def _connection(storage: Storage) -> Iterator[Connection]:
     with engine.connect() as connection:
         if storage.is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # The driver would begin no transaction before CREATE TABLE: a migration is done whole or not at all.
+            connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
     engine.dispose()
 
