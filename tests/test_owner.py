@@ -7,6 +7,9 @@ import pytest
 from tests.upstream import Wait, body, token
 
 
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
 @pytest.fixture
 def reply(alice, upstream):
     """A running reply of Alice's."""
@@ -45,7 +48,9 @@ def test_bobs_key_is_not_alices(alice, bob):
     assert alice.new_chat("One", key="same") != bob.new_chat("Two", key="same")
 
 
-@pytest.mark.parametrize("path", ["/c/unknown", "/m/unknown/stream", "/c/%00", "/nowhere", "/static/nothing.js"])
+@pytest.mark.parametrize(
+    "path", [f"/c/{UNKNOWN}", f"/m/{UNKNOWN}/stream", "/c/x", "/c/%00", "/nowhere", "/static/nothing.js"]
+)
 def test_what_does_not_exist_is_a_404_page(alice, path):
     answer = alice.get(path)
 

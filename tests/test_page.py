@@ -10,6 +10,9 @@ from tests.upstream import Wait, body, token
 from tests.visitor import text_of
 
 
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
 def test_every_answer_has_the_security_headers(alice):
     for path in ("/", "/nowhere", "/static/app.js"):
         headers = alice.get(path).headers
@@ -48,7 +51,9 @@ def test_static_files_are_cached_for_ever_under_their_version(alice):
     assert "app.css?v=" in alice.get("/").text
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/conversations"), ("DELETE", "/"), ("PUT", "/c/x/messages")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/conversations"), ("DELETE", "/"), ("PUT", f"/c/{UNKNOWN}/messages")]
+)
 def test_a_wrong_method_is_a_405_page(alice, method, path):
     answer = alice.request(method, path)
 

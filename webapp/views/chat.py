@@ -43,7 +43,7 @@ def index() -> ResponseReturnValue:
     return _page(None, [])
 
 
-@blueprint.get("/c/<conversation_id>")
+@blueprint.get("/c/<id:conversation_id>")
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
     conversation, messages = use_cases().show(current_user_id(), conversation_id)
     return _page(conversation, messages)
@@ -54,12 +54,12 @@ def create_conversation() -> ResponseReturnValue:
     return _sent(use_cases().send(current_user_id(), None, _form()))
 
 
-@blueprint.post("/c/<conversation_id>/messages")
+@blueprint.post("/c/<id:conversation_id>/messages")
 def create_message(conversation_id: str) -> ResponseReturnValue:
     return _sent(use_cases().send(current_user_id(), conversation_id, _form()))
 
 
-@blueprint.get("/m/<message_id>")
+@blueprint.get("/m/<id:message_id>")
 def show_message(message_id: str) -> ResponseReturnValue:
     message = use_cases().message(current_user_id(), message_id)
     if wants_fragment():
@@ -67,29 +67,29 @@ def show_message(message_id: str) -> ResponseReturnValue:
     return redirect(_place_of(message))
 
 
-@blueprint.get("/m/<message_id>/raw")
+@blueprint.get("/m/<id:message_id>/raw")
 def raw_message(message_id: str) -> ResponseReturnValue:
     message = use_cases().message(current_user_id(), message_id)
     return message.text, {"Content-Type": "text/plain; charset=utf-8"}
 
 
-@blueprint.get("/m/<message_id>/status")
+@blueprint.get("/m/<id:message_id>/status")
 def show_status(message_id: str) -> ResponseReturnValue:
     return {"status": use_cases().message(current_user_id(), message_id).status}
 
 
-@blueprint.post("/m/<message_id>/stop")
+@blueprint.post("/m/<id:message_id>/stop")
 def stop_message(message_id: str) -> ResponseReturnValue:
     message = use_cases().stop(current_user_id(), message_id)
     return ("", 204) if wants_fragment() else redirect(_place_of(message), 303)
 
 
-@blueprint.post("/m/<message_id>/retry")
+@blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
     return _sent(use_cases().retry(current_user_id(), message_id, request.form.get("key", "")))
 
 
-@blueprint.post("/m/<message_id>/edit")
+@blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
     return _sent(use_cases().edit(current_user_id(), message_id, _form()))
 

@@ -14,6 +14,7 @@ from flask import Flask, Response, current_app, g, render_template, request, ses
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
 
 from webapp import language
 from webapp.errors import (
@@ -74,6 +75,12 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
+class IdConverter(BaseConverter):
+    """An id as `new_id` makes them; no other address is looked up."""
+
+    regex = "[0-9a-f-]{36}"
+
+
 class Sessions(SecureCookieSessionInterface):
     """The signed cookie, marked Secure wherever the request came over TLS."""
 
@@ -86,6 +93,7 @@ class Sessions(SecureCookieSessionInterface):
 
 def init_app(app: Flask) -> None:
     """Put the checks, headers and error pages around every request of the app."""
+    app.url_map.converters["id"] = IdConverter
     app.session_interface = Sessions()
     app.before_request(_open_request)
     app.after_request(_close_request)

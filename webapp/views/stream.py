@@ -28,7 +28,7 @@ HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 blueprint = Blueprint("stream", __name__)
 
 
-@blueprint.get("/m/<message_id>/stream")
+@blueprint.get("/m/<id:message_id>/stream")
 def show_stream(message_id: str) -> ResponseReturnValue:
     user_id, conversations = current_user_id(), use_cases()
     message = conversations.message(user_id, message_id)
