@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.markdown import MAX_CODE_CHARS, RENDERER, blocks, parse, render, render_block
@@ -105,6 +105,7 @@ def figure(language: str, code: str) -> str:
             figure("python", '<span class="n">x</span> <span class="o">=</span> <span class="mi">1</span>\n'),
         ),
         ("```klingon\na < b\n```", figure("klingon", "a &lt; b\n")),
+        ("```rita\nif\n```", figure("rita", "if\n")),
         ("```\na\n```", figure("", "a\n")),
         ("~~~\n```\n~~~", figure("", "```\n")),
         ("    a\n      b", figure("", "a\n  b\n")),
@@ -349,11 +350,13 @@ def test_the_version_is_a_number() -> None:
     assert RENDERER >= 1
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_renders_the_same_twice(text: str) -> None:
     assert render(text) == render(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_lone_surrogates_do_no_harm(text: str) -> None:
     render(text).encode()
