@@ -23,6 +23,8 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 def on_starting(server):
     """Refuse settings that cannot be used before any worker starts, in one readable line."""
+    if server.cfg.preload_app:
+        sys.exit("Lockchat cannot start: with --preload its threads would stay behind in the first process.")
     try:
         check_bind(
             Config.from_env(), [address[0] if isinstance(address, tuple) else address for address in server.cfg.address]
@@ -33,4 +35,10 @@ def on_starting(server):
 
 def post_worker_init(worker):
     """Let the app see that its worker was told to stop, so that it can end its streams in good order."""
-    worker.wsgi.extensions["pulse"].is_stopping = lambda: not worker.alive
+    worker.wsgi.extensions["hub"].is_stopping = lambda: not worker.alive
+
+
+def worker_exit(server, worker):
+    """Save the replies that nobody watches: gunicorn waits for connections only."""
+    if worker.booted and worker.wsgi:
+        worker.wsgi.extensions["close"]()

@@ -18,7 +18,7 @@ const HIDDEN_LIMIT = 20_000;
 const RETRIES = 12; // about five minutes
 const NEAR = 64; // px from the end that count as "at the end"
 
-/** @type {Map<HTMLElement, { look: () => void, doze: () => void, close: () => void }>} the running replies */
+/** @type {Map<HTMLElement, { wake: () => void, doze: () => void, close: () => void }>} the running replies */
 const streams = new Map();
 
 /* ---- what all below use ---- */
@@ -79,9 +79,13 @@ let sending = ""; // on its way, not yet acknowledged: still a draft
 let draftTimer = 0;
 const draftKey = () => `draft:${location.pathname}`;
 
-function keepDraft(key = draftKey()) {
+function keepDraft() {
   clearTimeout(draftTimer);
-  const draft = [sending, box.value].filter(Boolean).join("\n\n");
+  writeDraft(draftKey(), [sending, box.value].filter(Boolean).join("\n\n"));
+}
+
+/** @param {string} key @param {string} draft "" takes it away */
+function writeDraft(key, draft) {
   try {
     if (draft) localStorage.setItem(key, draft);
     else localStorage.removeItem(key);
@@ -122,7 +126,7 @@ let unacknowledged = ""; // the same text again goes with the same key, so it ar
 async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
-  if (streams.size) return say(words.busy);
+  if (streams.size) return complain(words.busy);
   const draft = draftKey();
   if (text !== unacknowledged) composer.elements.namedItem("key").value = freshKey();
   unacknowledged = sending = text;
@@ -142,14 +146,15 @@ async function send() {
   sending = "";
   if (response?.status === 201 && html) {
     unacknowledged = "";
-    keepDraft(draft);
+    writeDraft(draft, "");
     accept(question, parse(html), response.headers);
+    keepDraft(); // what was typed meanwhile, perhaps at a new address
   } else {
     question.remove();
     box.value = [text, box.value].filter(Boolean).join("\n\n");
     grow();
     complain((!response?.ok && html) || words.offline);
-    keepDraft(draft);
+    keepDraft();
   }
 }
 
@@ -263,8 +268,9 @@ function follow(article) {
     article.removeAttribute("data-stream");
     article.removeAttribute("aria-busy");
     streams.delete(article);
+    if (problem.textContent === words.busy) complain("");
     showButtons();
-    say(sentence || words.done);
+    say(sentence || ("readAloud" in document.body.dataset ? body.innerText : words.done));
     if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
     stick();
   };
@@ -287,7 +293,12 @@ function follow(article) {
     end: (/** @type {{ html: string, message: string }} */ end) => finish(find("footer", parse(end.html)), end.message),
   };
 
-  streams.set(article, { look, doze, close });
+  const wake = () => {
+    failures = 0; // what failed while the computer slept says nothing about now
+    look();
+  };
+
+  streams.set(article, { wake, doze, close });
   showButtons();
   open();
 }
@@ -335,7 +346,7 @@ function onVisibility() {
 }
 
 function wake() {
-  streams.forEach((stream) => stream.look());
+  streams.forEach((stream) => stream.wake());
 }
 
 /* ---- stopped ---- */
@@ -356,9 +367,8 @@ async function stop() {
   if (document.activeElement === stopButton) box.focus();
   stopButton.disabled = true;
   const response = await post(find(".message__stop", article));
-  if (response?.ok) return;
-  stopButton.disabled = false;
-  complain(words.unstopped);
+  complain(response?.ok ? "" : words.unstopped);
+  if (!response?.ok) stopButton.disabled = false;
 }
 
 /** @param {any} event */

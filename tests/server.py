@@ -24,12 +24,18 @@ def free_port() -> int:
 
 
 class Server:
-    """gunicorn on a free port. Settings are given without their prefix: `Server(path, URL=upstream.url)`."""
+    """gunicorn, on a free port unless one is given. Settings come without their prefix: `Server(path, URL=...)`."""
 
     def __init__(
-        self, directory: Path, *, workers: int = 1, arguments: tuple[str, ...] = (), **settings: object
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        workers: int = 1,
+        arguments: tuple[str, ...] = (),
+        **settings: object,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "server.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCKCHAT_")}
@@ -50,6 +56,11 @@ class Server:
     def workers(self) -> list[psutil.Process]:
         return self.master.children()
 
+    def worker(self) -> psutil.Process:
+        """The only worker."""
+        [worker] = self.workers()
+        return worker
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -67,6 +78,15 @@ class Server:
             for process in [*self.workers(), self.master]:
                 process.kill()
             self.wait()
+
+    def kill(self) -> None:
+        """End it at once, as a power switch does."""
+        if self._process.poll() is not None:
+            return
+        self.master.suspend()  # it must not start new workers meanwhile
+        for process in [*self.workers(), self.master]:
+            process.kill()
+        self._process.wait(10)
 
     def _wait_until_ready(self, workers: int) -> None:
         deadline = time.monotonic() + 60

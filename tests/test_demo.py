@@ -124,6 +124,11 @@ def test_a_long_answer_is_long(url: str) -> None:
     assert "{{" not in text
 
 
+def test_a_word_counts_in_the_last_question_only(url: str) -> None:
+    # Questions whose answers failed come joined.
+    assert ask(url, "/error\n\nHello").status_code == 200
+
+
 def test_an_empty_answer_holds_nothing(url: str) -> None:
     chunks = events(ask(url, "/empty"))
 

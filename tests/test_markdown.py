@@ -396,3 +396,11 @@ def test_deep_nesting_and_wide_tables_are_bounded(text: str) -> None:
     render(text)
 
     assert time.thread_time() - started < 8
+
+
+def test_a_text_beyond_all_measure_stays_as_it_is_written():
+    text = "![<b>" * 20_001
+
+    html = render(text)
+
+    assert html == '<p class="message__plain">' + "![&lt;b&gt;" * 20_001 + "</p>\n"

@@ -35,6 +35,7 @@ def test_our_own_page_and_curl_may_write(alice, origin, fetch_site):
         ("null", "same-origin"),
         ("http://127.0.0.1:1", None),
         ("not an origin", None),
+        ("http://[", None),
         (None, "cross-site"),
     ],
 )

@@ -6,7 +6,6 @@ import pytest
 
 from tests.upstream import Wait, body, token
 
-
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
 
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
-
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -44,11 +44,13 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(alice):
 
 
 def test_static_files_are_cached_for_ever_under_their_version(alice):
-    answer = alice.get("/static/app.css")
+    address = re.search(r"/static/app.css\?v=\w+", alice.get("/").text)[0]
+
+    answer = alice.get(address)
 
     assert "max-age=31536000" in answer.headers["Cache-Control"]
     assert "Set-Cookie" not in answer.headers
-    assert "app.css?v=" in alice.get("/").text
+    assert alice.get("/static/app.css").headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,23 @@ def test_without_script_the_page_itself_streams_the_answer(alice, upstream):
 
     assert page.index(b'<div class="message__live"') < page.index(b"<strong>one</strong> two")
     assert page.endswith(b"</html>\n") or page.endswith(b"</html>")
+
+
+def test_without_script_each_of_two_running_replies_stands_under_its_own_question(alice, upstream):
+    first, second = threading.Event(), threading.Event()
+    upstream.answer(*body(token("answer A"), Wait(first), b"data: [DONE]\n\n"))
+    upstream.answer(*body(token("answer B"), Wait(second), b"data: [DONE]\n\n"))
+    reply = alice.new_chat("Question A")
+    alice.say("Question B")
+
+    with alice.get(f"/c/{alice.conversation_id}?live=1", stream=True) as answer:
+        first.set()
+        page = b"".join(iter(lambda: answer.raw.read1(65536), b"")).decode()
+    second.set()
+
+    article = page[page.index(f'id="m-{reply}"') :].split("</article>")[0]
+    assert "answer A" in article
+    assert 'http-equiv="refresh" content="0; url=?live=1"' in page
 
 
 def test_health_is_plain(alice):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.upstream import Wait, body, event, token, tokens
-from tests.visitor import text_of
+from tests.visitor import Visitor, text_of
 
 
 def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
@@ -169,3 +169,37 @@ def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice):
 
     assert (answer.status_code, answer.text) == (400, "Write a message first.")
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_figures_that_no_database_holds_lose_no_answer(alice, upstream):
+    usage = {"prompt_tokens": 2**63 + 1, "completion_tokens": 2**31}
+    upstream.answer(*tokens("kept", usage=usage))
+    reply = alice.new_chat("Hello")
+
+    alice.end(reply)
+
+    assert alice.status(reply) == "done"
+    assert alice.raw(reply) == "kept"
+
+
+def test_a_conversation_goes_on_when_its_model_is_gone(make_site, upstream):
+    first = Visitor(make_site(models=("old",)).extensions["url"])
+    reply = first.new_chat("Hello", model="old")
+    first.end(reply)
+    second = Visitor(make_site(models=("new",)).extensions["url"])
+    second.cookies.update(first.cookies)
+    second.conversation_id = first.conversation_id
+
+    assert 'name="model" value="new"' in second.page()
+    assert second.post_form(f"/m/{reply}/retry").status_code == 303
+    upstream.wait_for_requests(2)
+    assert upstream.requests[1].json["model"] == "new"
+
+
+def test_a_refused_form_can_be_sent_again_from_the_page_that_says_so(alice, upstream):
+    answer = alice.post_form("/conversations", text="Keep me", model="gone", system="Be kind.", temperature="0.3")
+
+    assert 'action="/conversations"' in answer.text
+    assert '<option value="gpt-4" selected>' in answer.text
+    assert "Be kind.</textarea>" in answer.text
+    assert 'value="0.3"' in answer.text

@@ -26,7 +26,9 @@ def storage(database_url):
 
 def test_the_migrations_make_the_tables_of_the_schema(storage):
     with storage.read() as tx:
-        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        # Full-text search is each database's own, so the schema does not name it.
+        options = {"compare_type": True, "include_name": lambda name, *_: "search" not in (name or "")}
+        context = MigrationContext.configure(tx, opts=options)
 
         assert compare_metadata(context, metadata) == []
 

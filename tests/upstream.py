@@ -26,7 +26,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 FRAMINGS = ("chunked", "length", "close")
 
 

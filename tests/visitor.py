@@ -32,10 +32,10 @@ class Visitor(requests.Session):
         return self.post(path, data=fields, allow_redirects=False)
 
     def new_chat(self, text: str, **fields: object) -> str:
-        return self._sent(self.post_form("/conversations", text=text, **fields))
+        return self.reply_of(self.post_form("/conversations", text=text, **fields))
 
     def say(self, text: str, **fields: object) -> str:
-        return self._sent(self.post_form(f"/c/{self.conversation_id}/messages", text=text, **fields))
+        return self.reply_of(self.post_form(f"/c/{self.conversation_id}/messages", text=text, **fields))
 
     def stop(self, reply_id: str) -> requests.Response:
         return self.post_form(f"/m/{reply_id}/stop")
@@ -63,7 +63,8 @@ class Visitor(requests.Session):
         assert len(ends) <= 1
         return ends[0] if ends else {}
 
-    def _sent(self, answer: requests.Response) -> str:
+    def reply_of(self, answer: requests.Response) -> str:
+        """The id of the reply that a form made; its conversation is the last one used from now on."""
         assert answer.status_code == 303, (answer.status_code, answer.text)
         found = re.fullmatch(r"(?:https?://[^/]+)?/c/([0-9a-f-]+)#m-([0-9a-f-]+)", answer.headers["Location"])
         assert found, answer.headers["Location"]

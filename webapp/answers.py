@@ -18,12 +18,15 @@ from webapp.errors import UpstreamError
 from webapp.transport import Passing
 
 MAX_DETAIL_CHARS = 200
+LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
 _MAX_RAW_DETAIL_CHARS = 1000
 _MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
 
 # The one error for which the original asked again.
 MISSING_MODEL = re.compile(r"The model: `[^`]{1,200}` does not exist")
+
+_WORD = re.compile(r"[\w.-]{1,64}")
 
 _BY_STATUS = {
     400: "bad_request",
@@ -79,7 +82,7 @@ def delta_of(said: Any) -> Delta:
     return Delta(
         text=_text(part.get("content")) or _text(part.get("text")) or _text(part.get("refusal")),
         reasoning=_text(part.get("reasoning_content")) or _text(part.get("reasoning")),
-        finish_reason=finish if isinstance(finish, str) and finish else None,
+        finish_reason=finish if isinstance(finish, str) and _WORD.fullmatch(finish) else None,
         usage=_usage(payload.get("usage")),
     )
 
@@ -129,10 +132,11 @@ def seconds_of(retry_after: str | None) -> int | None:
     """The seconds that a Retry-After header asks for, given as a number or as a date."""
     if retry_after is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", retry_after.strip()):
+    if re.fullmatch(r"[0-9]{1,8}", retry_after.strip()):
         return int(retry_after)
     try:
-        return max(0, round(parsedate_to_datetime(retry_after).timestamp() - time.time()))
+        seconds = round(parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return min(max(seconds, 0), LONGEST_RETRY_AFTER_SECONDS)
     except (ValueError, OverflowError):
         return None
 
@@ -166,6 +170,8 @@ _UNWANTED = (
     (re.compile(r"<[^<>]*>"), ""),
     (re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+", re.I), "…"),
     (re.compile(r"\bbearer\s+\S+", re.I), "…"),
+    (re.compile(r"\b\w{0,30}(?:password|secret|token|key)\w{0,30}\s?[=:]\s?\S+", re.I), "…"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "…"),
     (re.compile(r"\b(?:sk|pk|rk|hf|gsk|ghp|xox\w)[-_][\w*.-]{4,}|\beyJ[\w.-]{8,}", re.I), "…"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{16,}\b", re.I), "…"),
     (re.compile(r"(?=[A-Za-z+/]{0,60}\d)[A-Za-z0-9+/]{24,}={0,2}"), "…"),
@@ -198,7 +204,9 @@ def _usage(counts: Any) -> Usage | None:
 
 
 def _count(tokens: Any) -> int | None:
-    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None
+    # More than a database's integer holds is no count of tokens.
+    is_count = isinstance(tokens, int) and not isinstance(tokens, bool) and 0 <= tokens < 2**31
+    return tokens if is_count else None
 
 
 def _whole(text: str) -> str:

@@ -13,16 +13,19 @@ from typing import Any
 from flask import Flask, g, session
 
 from webapp import demo, language, lockchat
+from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations, new_id
 from webapp.generation import Hub
 from webapp.limits import Gate
 from webapp.lockchat import Lockchat
 from webapp.models import Models
+from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
-from webapp.views import chat, health, http, stream
+from webapp.titles import Titler, hurried
+from webapp.views import chat, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
 BODY_BYTES = 16 * 2**20  # above any message that is allowed, so that a longer one can still be given back
@@ -38,6 +41,7 @@ def build(config: Config) -> Flask:
         SESSION_COOKIE_NAME="lockchat",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=YEAR,
+        SESSION_REFRESH_EACH_REQUEST=False,  # a slow answer must not bring an old cookie back
         SEND_FILE_MAX_AGE_DEFAULT=YEAR,
         MAX_CONTENT_LENGTH=BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=BODY_BYTES,
@@ -52,8 +56,46 @@ def _join(app: Flask, config: Config) -> None:
     storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
     migrate(storage)
     hub = Hub()
-    upstream = Lockchat(
-        config.url or demo.start(),
+    upstream = _upstream(config, config.url or demo.start())
+    models = Models(upstream.models, config.models, lockchat.model)
+    worker_id = str(uuid.uuid4())
+    conversations = Conversations(config, storage, hub, upstream, models, worker_id)
+    presets = Presets(config, storage, models)
+    pulse = Pulse(storage, hub, worker_id)
+    titler = None
+    if config.titles == "upstream" and config.url:  # the demo has no model to ask
+        titler = Titler(_upstream(hurried(config), config.url), storage)
+        titler.start()
+        pulse.on_saved = titler.offer
+    pulse.start()
+    followers = Gate(config.streams_per_user, config.streams_total)
+    app.extensions.update(
+        storage=storage,
+        hub=hub,
+        pulse=pulse,
+        models=models,
+        conversations=conversations,
+        presets=presets,
+        archive=Archive(storage, models),
+        followers=followers,
+    )
+
+    def close() -> None:
+        """Stop what runs in the background, and let go of files and connections."""
+        for generation in hub.all().values():
+            generation.stop("interrupted")
+        pulse.close()
+        if titler:
+            titler.close()
+        upstream.close()
+        storage.close()
+
+    app.extensions["close"] = close
+
+
+def _upstream(config: Config, url: str) -> Lockchat:
+    return Lockchat(
+        url,
         auth=config.auth,
         api_key=config.api_key,
         connect_seconds=config.connect_seconds,
@@ -66,31 +108,12 @@ def _join(app: Flask, config: Config) -> None:
         ca_bundle=config.ca_bundle,
         proxy=config.proxy,
     )
-    models = Models(upstream.models, config.models, lockchat.model)
-    worker_id = str(uuid.uuid4())
-    conversations = Conversations(config, storage, hub, upstream, models, worker_id)
-    pulse = Pulse(storage, hub, worker_id)
-    pulse.start()
-    followers = Gate(config.streams_per_user, config.streams_total)
-    app.extensions.update(
-        storage=storage, hub=hub, pulse=pulse, models=models, conversations=conversations, followers=followers
-    )
-
-    def close() -> None:
-        """Stop what runs in the background, and let go of files and connections."""
-        for generation in hub.all().values():
-            generation.stop("interrupted")
-        pulse.close()
-        upstream.close()
-        storage.close()
-
-    app.extensions["close"] = close
 
 
 def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what every template knows."""
     http.init_app(app)
-    for module in (chat, stream, health):
+    for module in (chat, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -104,7 +127,8 @@ def _dress(app: Flask, config: Config) -> None:
             "language": language.current(),
             "demo": config.url is None,
             "request_id": g.get("request_id", ""),
-            "languages": language.available(),
+            "languages": language.names(),
+            "read_aloud": bool(session.get("read_aloud")),
             "new_key": new_id,
         }
 

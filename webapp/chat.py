@@ -66,13 +66,34 @@ class Conversation:
     leaf_id: str | None
     created_at: datetime
     updated_at: datetime
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A message's place in the tree of its conversation."""
+
+    id: str
+    parent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Settings of a user's own, under a name, to begin a conversation with."""
+
+    id: str
+    name: str
+    model: str
+    temperature: float
+    system: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A question or a reply. `parent_id` is the message it answers; siblings share a parent.
 
-    `html` is the rendered text of a finished reply, made by renderer version `renderer`.
+    `html` is the rendered text of a finished reply, made by renderer version `renderer`. `siblings` are the ids
+    of all messages with the same parent, this one's among them, oldest first, where they were asked for.
     """
 
     id: str
@@ -87,3 +108,4 @@ class Message:
     renderer: int | None = None
     model: str = ""
     outcome: Outcome | None = None
+    siblings: tuple[str, ...] = ()

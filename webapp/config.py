@@ -19,6 +19,7 @@ PREFIX = "LOCKCHAT_"
 WEAK_SECRETS = frozenset({"secret", "changeme", "change-me", "password", "dev", "test", "secret-key", "lockchat"})
 MIN_SECRET_CHARS = 16
 LOGINS = ("open",)
+TITLES = ("words", "upstream")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Config:
     api_key: str | None = field(default=None, repr=False)
     models: tuple[str, ...] = ()
     ca_bundle: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     data_dir: Path = Path("data")
     database_url: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
@@ -44,6 +45,7 @@ class Config:
     max_answer_bytes: int = 4 * 2**20
     max_line_bytes: int = 2**20
     max_question_chars: int = 100_000
+    titles: str = "words"
     streams_per_user: int = 20
     streams_total: int = 500
 
@@ -71,6 +73,7 @@ class Config:
             max_answer_bytes=read.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=2**30),
             max_line_bytes=read.whole("MAX_LINE_BYTES", cls.max_line_bytes, least=1024, most=2**30),
             max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
+            titles=read.choice("TITLES", TITLES),
             streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
             streams_total=read.whole("STREAMS_TOTAL", cls.streams_total, least=1, most=100_000),
         )
@@ -124,15 +127,17 @@ class _Reader:
         return value
 
     def secret(self, name: str) -> str | None:
-        path = self.text(name + "_FILE")
-        if path is None:
-            return self.text(name)
-        if self.text(name):
+        value, path = self.text(name), self.text(name + "_FILE")
+        if value and path:
             raise ConfigError(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one.")
-        try:
-            return Path(path).read_text(encoding="utf-8").strip() or None
-        except (OSError, UnicodeDecodeError):
-            raise _refused(name + "_FILE", path, "the path of a text file that can be read") from None
+        if path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip() or None
+            except (OSError, UnicodeDecodeError):
+                raise _refused(name + "_FILE", path, "the path of a text file that can be read") from None
+        if value and not value.isprintable():
+            raise ConfigError(f"{PREFIX}{name} holds a line end or another control character. Give it on one line.")
+        return value
 
     def secret_key(self, name: str) -> str | None:
         value = self.secret(name)
@@ -150,7 +155,8 @@ class _Reader:
             host = parts.hostname
             _ = parts.port
         except ValueError:
-            raise _refused(name, value, "an http:// or https:// address") from None
+            shown = "..." if "@" in value or "?" in value else value  # there may be a key in it
+            raise _refused(name, shown, "an http:// or https:// address") from None
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ConfigError(
                 f"{PREFIX}{name} holds a key, a query or a fragment. Give the address alone,"

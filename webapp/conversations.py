@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Delta, Message, Outcome
+from webapp.chat import Conversation, Delta, Failure, Message, Node, Outcome
 from webapp.config import Config
-from webapp.errors import Busy, Conflict, Invalid, NotFound, TooLarge
-from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
+from webapp.errors import Busy, Conflict, Invalid, NotFound, StorageUnavailable, TooLarge
+from webapp.generation import BEAT_SECONDS, Generation, Hub, Source, merge
 from webapp.language import gettext as _
 from webapp.limits import Gate
 from webapp.lockchat import Lockchat
 from webapp.models import Models
 from webapp.storage import Storage, conversations, messages
+from webapp.storage.messages import Final
+
+log = logging.getLogger(__name__)
 
 TITLE_CHARS = 60
+LONGEST_TITLE_CHARS = 200
+LAST_MESSAGES = 60  # a page shows this many, and older ones when asked for
+UNDO_TIME = timedelta(days=1)
 KEY_CHARS = 64
 RESTART_SECONDS = 5
 FOLLOW_SECONDS = 0.25  # how often a reply of another worker is looked up
@@ -52,6 +60,46 @@ class Turn:
     reply: Message
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A conversation as a page shows it; `earlier` messages of the branch came before these."""
+
+    conversation: Conversation
+    messages: list[Message]
+    earlier: int
+
+
+class Tree:
+    """The messages of a conversation as a tree: a retry or an edit makes a sibling."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._parents = {node.id: node.parent_id for node in nodes}
+        self._children: dict[str | None, list[str]] = {}
+        for node in nodes:
+            self._children.setdefault(node.parent_id, []).append(node.id)
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._parents
+
+    def siblings(self, message_id: str) -> tuple[str, ...]:
+        """All messages with the parent of this one, oldest first."""
+        return tuple(self._children[self._parents[message_id]])
+
+    def path(self, leaf_id: str | None) -> list[str]:
+        """The messages from the first one to the leaf."""
+        path: list[str] = []
+        while leaf_id in self._parents:
+            path.append(leaf_id)
+            leaf_id = self._parents[leaf_id]
+        return path[::-1]
+
+    def newest_below(self, message_id: str) -> str:
+        """The end of the newest branch through this message."""
+        while message_id in self._children:
+            message_id = self._children[message_id][-1]
+        return message_id
+
+
 class Conversations:
     """The conversations of all users; every method is told whose."""
 
@@ -71,15 +119,27 @@ class Conversations:
         with self._storage.read() as tx:
             return conversations.of(tx, user_id)
 
-    def show(self, user_id: str, conversation_id: str) -> tuple[Conversation, list[Message]]:
-        """A conversation and the messages of its branch in order, running replies with their text so far.
+    def show(self, user_id: str, conversation_id: str, *, at: str | None = None, last: int = LAST_MESSAGES) -> Shown:
+        """A conversation and the last messages of its branch, running replies with their text so far.
 
+        `at` is a message that must be among them: its branch is shown, from that message on if need be.
         Raises NotFound.
         """
         running = self._hub.all()
         with self._storage.read() as tx:
             conversation = _known(conversations.get(tx, user_id, conversation_id))
-            return conversation, _branch(tx, conversation, conversation.leaf_id, running)
+            tree = Tree(messages.tree(tx, user_id, conversation_id))
+            path = tree.path(conversation.leaf_id)
+            if at and at in tree and at not in path:
+                path = tree.path(tree.newest_below(at))
+            first = max(len(path) - last, 0)
+            if at in path:
+                first = min(first, path.index(at))
+            shown = [
+                replace(_with_text(tx, message, running), siblings=tree.siblings(message.id))
+                for message in messages.some(tx, user_id, path[first:])
+            ]
+        return Shown(conversation, shown, earlier=first)
 
     def message(self, user_id: str, message_id: str) -> Message:
         """One message, with its text so far. Raises NotFound."""
@@ -142,31 +202,86 @@ class Conversations:
                 messages.request_stop(tx, message_id)
         return message
 
-    def follow(self, reply_id: str) -> Iterator[Delta | Outcome]:
-        """Yield the text of a reply: what there is at once, then what comes, its outcome at last.
+    def select(self, user_id: str, message_id: str) -> Message:
+        """Show the branch that holds this message, from now on. Raises NotFound."""
+        with self._storage.begin() as tx:
+            message = messages.get(tx, user_id, message_id)
+            if message is None:
+                raise NotFound(_("This message does not exist."))
+            tree = Tree(messages.tree(tx, user_id, message.conversation_id))
+            conversations.change(tx, user_id, message.conversation_id, leaf_id=tree.newest_below(message_id))
+        return message
+
+    def rename(self, user_id: str, conversation_id: str, title: str) -> None:
+        """Give a conversation a title of the user's own. Raises NotFound, Invalid, TooLarge."""
+        title = " ".join(clean(title).split())
+        if not title:
+            raise Invalid(_("Write a title first."))
+        if len(title) > LONGEST_TITLE_CHARS:
+            raise TooLarge(
+                _("The title is too long: %(limit)s characters are allowed.") % {"limit": LONGEST_TITLE_CHARS}
+            )
+        self._change(user_id, conversation_id, title=title)
+
+    def pin(self, user_id: str, conversation_id: str, pinned: bool) -> None:
+        """Keep a conversation at the top of the list, or no longer. Raises NotFound."""
+        self._change(user_id, conversation_id, pinned=pinned)
+
+    def delete(self, user_id: str, conversation_id: str) -> None:
+        """Delete a conversation; `restore` undoes it for a day. Running replies are stopped. Raises NotFound."""
+        now = datetime.now(UTC)
+        with self._storage.begin() as tx:
+            _known(conversations.get(tx, user_id, conversation_id))
+            replies = [node.id for node in messages.tree(tx, user_id, conversation_id)]
+            conversations.change(tx, user_id, conversation_id, deleted_at=now)
+            conversations.purge(tx, user_id, now - UNDO_TIME)
+        for reply_id in replies:
+            self._hub.stop(reply_id)
+
+    def restore(self, user_id: str, conversation_id: str) -> None:
+        """Undo a deletion. Raises NotFound when it is too late."""
+        self._change(user_id, conversation_id, deleted_at=None)
+
+    def _change(self, user_id: str, conversation_id: str, **values: object) -> None:
+        with self._storage.begin() as tx:
+            if not conversations.change(tx, user_id, conversation_id, **values):
+                raise NotFound(_("This conversation does not exist."))
+
+    def follow(self, message: Message) -> Iterator[Delta | Message]:
+        """Yield the text of a running reply: what there is at once, then what comes; at last the reply as it ended.
 
         Yields an empty delta each beat of silence. The caller has checked whose reply it is.
         """
-        generation = self._hub.get(reply_id)
-        return generation.follow() if generation else self._follow_stored(reply_id)
+        generation = self._hub.get(message.id)
+        texts: list[str] = []
+        thoughts: list[str] = []
+        for step in generation.follow() if generation else self._follow_stored(message.id):
+            if isinstance(step, Outcome):
+                text, thought = "".join(texts), "".join(thoughts)
+                yield replace(message, text=text, thought=thought, status=step.status, outcome=step)
+            else:
+                texts.append(step.text)
+                thoughts.append(step.reasoning)
+                yield step
 
     def _follow_stored(self, reply_id: str) -> Iterator[Delta | Outcome]:
         """Follow a reply that another worker runs, by what that worker saves."""
-        number, text_length, thought_length, silent_since = 0, 0, 0, time.monotonic()
-        is_first = True
+        number, text_length, thought_length, silent_since = 0, 0, 0, -math.inf
         while True:
-            with self._storage.read() as tx:
-                message = messages.find(tx, reply_id)
-                new = messages.pieces_after(tx, reply_id, number)
-            if message.outcome:
+            try:
+                with self._storage.read() as tx:
+                    message = messages.find(tx, reply_id)
+                    new = messages.pieces_after(tx, reply_id, number)
+            except StorageUnavailable:
+                message, new = None, []  # as silence: the text is safe with the other worker
+            if message and message.outcome:
                 yield Delta(message.text[text_length:], message.thought[thought_length:])
                 yield message.outcome
                 return
             delta = merge([piece for _number, piece in new])
-            is_silent = time.monotonic() - silent_since >= BEAT_SECONDS
-            if is_first or new or is_silent:
+            if new or time.monotonic() - silent_since >= BEAT_SECONDS:
                 yield delta
-                is_first, silent_since = False, time.monotonic()
+                silent_since = time.monotonic()
             number = new[-1][0] if new else number
             text_length, thought_length = text_length + len(delta.text), thought_length + len(delta.reasoning)
             time.sleep(FOLLOW_SECONDS)
@@ -175,29 +290,60 @@ class Conversations:
         self, user_id: str, send: Send, question: Callable[[Connection, datetime], tuple[Conversation, Message]]
     ) -> Turn:
         """Store the turn that begins with a question, new or old, and start its reply."""
-        if self._hub.is_closed:
+        if self._hub.is_stopping():
             raise Busy(
                 _("The server restarts. Your text is kept; send it again in a moment."), retry_after=RESTART_SECONDS
             )
-        self.gate.enter(user_id)
+        try:
+            self._enter(user_id, send.key)
+        except _SentBefore:
+            return self._sent_before(user_id, send)
         try:
             now, running = datetime.now(UTC), self._hub.all()
             with self._storage.begin() as tx:
                 conversation, asked = question(tx, now)
                 conversation = _with_settings(conversation, send)
-                branch = _branch(tx, conversation, asked.parent_id, running)
+                conversation = replace(conversation, model=self._models.choose(conversation.model))
                 reply = self._add_turn(tx, conversation, asked, send.key, now)
-            source = self._upstream.stream(
-                _wire(conversation, [*branch, asked]), conversation.model, conversation.temperature
-            )
+                tree = Tree(messages.tree(tx, user_id, conversation.id))
+                branch = messages.some(tx, user_id, tree.path(asked.id))
+                branch = [_with_text(tx, message, running) for message in branch]
+                source = self._upstream.stream(
+                    _wire(conversation, branch), conversation.model, conversation.temperature
+                )
         except _SentBefore:
             self.gate.leave(user_id)
             return self._sent_before(user_id, send)
         except BaseException:
             self.gate.leave(user_id)
             raise
-        self._hub.start(reply.id, source, partial(self.gate.leave, user_id))
-        return Turn(conversation, asked, reply)
+        self._start(reply.id, source, partial(self.gate.leave, user_id))
+        return Turn(
+            conversation,
+            replace(asked, siblings=tree.siblings(asked.id)),
+            replace(reply, siblings=tree.siblings(reply.id)),
+        )
+
+    def _start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
+        try:
+            self._hub.start(reply_id, source, on_end)
+        except RuntimeError:  # the system has no thread left
+            log.exception("reply %s could not be started", reply_id)
+            self._hub.discard(reply_id)
+            on_end()
+            ended = Outcome("error", failure=Failure("internal"))
+            with self._storage.begin() as tx:
+                messages.finish(tx, [Final(reply_id, "", "", None, None, ended)])
+
+    def _enter(self, user_id: str, key: str) -> None:
+        """Pass the gate. Raises Busy, and _SentBefore for a repeated send where there is no room."""
+        try:
+            self.gate.enter(user_id)
+        except Busy:
+            with self._storage.read() as tx:
+                if messages.sent_with(tx, user_id, key):
+                    raise _SentBefore from None
+            raise
 
     def _add_turn(
         self, tx: Connection, conversation: Conversation, question: Message, key: str, now: datetime
@@ -210,7 +356,7 @@ class Conversations:
             tx,
             conversation.user_id,
             conversation.id,
-            now,
+            updated_at=now,
             leaf_id=reply.id,
             model=conversation.model,
             temperature=conversation.temperature,
@@ -232,7 +378,7 @@ class Conversations:
 
     def _checked(self, send: Send) -> Send:
         text = clean(send.text)
-        if not text.strip():
+        if not any(character.isprintable() and not character.isspace() for character in text):
             raise Invalid(_("Write a message first."))
         limit = self._config.max_question_chars
         if max(len(text), len(send.system or "")) > limit:
@@ -323,14 +469,6 @@ def _reply(conversation: Conversation, question_id: str, now: datetime) -> Messa
     return Message(new_id(), conversation.id, question_id, "assistant", "", "streaming", now, model=conversation.model)
 
 
-def _branch(
-    tx: Connection, conversation: Conversation, leaf_id: str | None, running: Mapping[str, Generation]
-) -> list[Message]:
-    """The messages from the first one to the leaf, running replies with their text so far."""
-    every = messages.of(tx, conversation.user_id, conversation.id)
-    return [_with_text(tx, message, running) for message in _path(every, leaf_id)]
-
-
 def _with_text(tx: Connection, message: Message, running: Mapping[str, Generation]) -> Message:
     """The message; a running reply with its text so far, from this worker's memory or as another one saved it."""
     if message.status != "streaming":
@@ -341,17 +479,6 @@ def _with_text(tx: Connection, message: Message, running: Mapping[str, Generatio
         so_far, outcome = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)]), None
     status = outcome.status if outcome else message.status
     return replace(message, text=so_far.text, thought=so_far.reasoning, status=status, outcome=outcome)
-
-
-def _path(every: Sequence[Message], leaf_id: str | None) -> list[Message]:
-    """The messages from the first one to the leaf."""
-    by_id = {message.id: message for message in every}
-    path: list[Message] = []
-    message = by_id.get(leaf_id or "")
-    while message:
-        path.append(message)
-        message = by_id.get(message.parent_id or "")
-    return path[::-1]
 
 
 def _wire(conversation: Conversation, branch: Sequence[Message]) -> list[dict[str, str]]:

@@ -102,7 +102,8 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
         return _error("400 Bad Request", "This is not a chat completion request.", "invalid_request")
     if model not in MODELS:
         return _error("404 Not Found", f"The demo has no model {model!r}.", "model_not_found")
-    words = WORDS & set(question.split())
+    # A question without an answer comes joined with the next one: only the last one counts.
+    words = WORDS & set(question.rpartition("\n\n")[2].split())
     if "/error" in words:
         return _error("500 Internal Server Error", "The demo was asked to fail.", "server_error")
     if "/busy" in words:

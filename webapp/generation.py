@@ -142,7 +142,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.changed = threading.Event()  # set at each start and end; the pulse waits for it
-        self.is_closed = False  # set when the worker is about to stop: nothing may start any more
+        self.is_stopping: Callable[[], bool] = lambda: False  # told to stop, the worker starts nothing any more
         self._generations: dict[str, Generation] = {}
 
     def start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:

@@ -23,6 +23,13 @@ def available() -> tuple[str, ...]:
     return (SOURCE, *sorted(path.parent.parent.name for path in DIRECTORY.glob("*/*/messages.mo")))
 
 
+def names() -> dict[str, str]:
+    """Each available language with its own name for itself."""
+    # Translators: the name of your own language, in that language.
+    name = mark("English")
+    return {language: _catalogue(language).gettext(name) for language in available()}
+
+
 def choose(preferred: Iterable[str]) -> str:
     """The first available language of `preferred` (tags such as `ru-RU`), else English."""
     for tag in preferred:

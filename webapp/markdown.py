@@ -36,6 +36,7 @@ from pygments.token import STANDARD_TYPES
 RENDERER = 1
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
 
+MAX_TEXT_CHARS = 100_000  # beyond it hostile markup could hold a gevent worker for seconds
 MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments, which no other stream of a gevent worker can interrupt
 MAX_CODE_SECONDS = 0.25  # of processor time; several lexers take quadratic time, one makes 400 MB of 20 KB
 MAX_FORMULA_CHARS = 4_000
@@ -46,16 +47,28 @@ Env = MutableMapping[str, Any]
 
 
 def render(text: str) -> Markup:
-    """The whole text as HTML that may stand in a page as it is. Never raises."""
+    """The whole text as HTML that may stand in a page as it is. Never raises.
+
+    A text longer than MAX_TEXT_CHARS stays as it is written.
+    """
+    if len(text) > MAX_TEXT_CHARS:
+        return Markup(plain(text))
     env: Env = {}
     return Markup("".join(render_block(block, env) for block in blocks(parse(text, env))))
+
+
+def plain(text: str) -> str:
+    """The text as it is written, in one block."""
+    shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return f'<p class="message__plain">{escape(shown, quote=False)}</p>\n'
 
 
 def parse(text: str, env: Env) -> list[Token]:
     """The tokens of a text. Link definitions are read from `env["references"]` and added to it.
 
     Every change that is made to the text keeps its lines, so `Token.map` counts lines of the original.
-    A fence whose token is given `meta["open"] = True` before rendering is not highlighted.
+    A fence whose token is given `meta["open"] = True` before rendering is not highlighted. A text that still
+    grows is finished by `env["before_inline"]`: a function that changes the block tokens in place.
     """
     return _markdown.parse(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text), env)
 
@@ -78,6 +91,11 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 # What the parser makes is finished here: one walk over the block tokens, one over each line of text.
+
+
+def _before_inline(state: StateCore) -> None:
+    if change := state.env.get("before_inline"):
+        change(state.tokens)
 
 
 def _finish(state: StateCore) -> None:
@@ -209,7 +227,7 @@ _REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
-    match = _FORMULA.match(state.src, state.pos, min(state.posMax, state.pos + MAX_FORMULA_CHARS))
+    match = FORMULA.match(state.src, state.pos, min(state.posMax, state.pos + MAX_FORMULA_CHARS))
     if not match or (match.lastindex == 2 and state.src[state.pos - 1 : state.pos].isalnum()):
         return False
     if not silent:
@@ -221,7 +239,7 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
 
 
 # As in pandoc: no space inside the dollars, no letter or digit around them. "$5 and $10" is money.
-_FORMULA = re.compile(
+FORMULA = re.compile(
     r"""\$\$ ((?: \\. | [^\\$] )++) \$\$
       | \$ (?![\s$]) ((?: \\. | [^\\$] )++) (?<!\s) \$ (?![\w$])
       | \\\( (.+?) \\\)
@@ -388,6 +406,7 @@ def _make_markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     markdown.disable(["html_block", "html_inline"])
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # `_links` decides, and says where it leads
+    markdown.core.ruler.before("inline", "before_inline", _before_inline)
     markdown.core.ruler.push("finish", _finish)
     interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "math_block", _math_block, interrupts)  # type: ignore[arg-type]

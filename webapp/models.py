@@ -10,19 +10,21 @@ from collections.abc import Callable, Sequence
 from webapp.errors import UpstreamError
 
 FRESH_SECONDS = 60.0
+FAILED_SECONDS = 5.0
 FIRST_WAIT_SECONDS = 1.0  # the first page waits this long for the list; no other page ever waits
 
 log = logging.getLogger(__name__)
 
 
 class Models:
-    """A list of model names, kept fresh in the background so that no page waits for the upstream."""
+    """A list of model names, kept fresh in the background. Only the first page waits for it, and not for long."""
 
     def __init__(self, fetch: Callable[[], list[str]], fixed: Sequence[str], fallback: Sequence[str]) -> None:
         self._fetch = fetch
         self._names = list(fixed) or list(fallback)
         self._is_fixed = bool(fixed)
-        self._fetched_at: float | None = None
+        self._fetch_at = 0.0
+        self._is_known = bool(fixed)
         self._fetching = threading.Lock()
         self._first = threading.Event()
 
@@ -31,19 +33,26 @@ class Models:
         if not self._is_fixed:
             self._refresh_if_stale()
             self._first.wait(FIRST_WAIT_SECONDS)
+            self._first.set()
         return self._names
 
+    def choose(self, wanted: str) -> str:
+        """The wanted model, or the default where it is known not to be offered."""
+        names = self.names()
+        return wanted if wanted in names or not self._is_known else names[0]
+
     def _refresh_if_stale(self) -> None:
-        is_fresh = self._fetched_at is not None and time.monotonic() - self._fetched_at < FRESH_SECONDS
-        if not is_fresh and self._fetching.acquire(blocking=False):
+        if time.monotonic() >= self._fetch_at and self._fetching.acquire(blocking=False):
             threading.Thread(target=self._refresh, name="models", daemon=True).start()
 
     def _refresh(self) -> None:
+        fresh_seconds = FAILED_SECONDS
         try:
-            self._names = self._fetch() or self._names
+            if names := self._fetch():
+                self._names, self._is_known, fresh_seconds = names, True, FRESH_SECONDS
         except UpstreamError as error:
             log.warning("the upstream does not list its models: %s", error)
         finally:
-            self._fetched_at = time.monotonic()
+            self._fetch_at = time.monotonic() + fresh_seconds
             self._first.set()
             self._fetching.release()

@@ -43,11 +43,12 @@ class _Saved:
 class Pulse:
     """Saves the replies of one hub, and buries dead workers. What fails is left to the next tick.
 
-    `is_stopping` tells whether the worker was told to stop; replies are then interrupted, their text kept.
+    When the worker is told to stop, replies are interrupted, their text kept.
+    `on_saved` hears of each finished reply, after its followers; it must return at once.
     """
 
     def __init__(self, storage: Storage, hub: Hub, worker_id: str) -> None:
-        self.is_stopping: Callable[[], bool] = lambda: False
+        self.on_saved: Callable[[str], None] = lambda reply_id: None
         self._storage = storage
         self._hub = hub
         self._worker_id = worker_id
@@ -66,6 +67,7 @@ class Pulse:
         self._closed = True
         self._hub.changed.set()
         self._thread.join()
+        self.tick()  # the thread's last one may have begun before the last reply ended
 
     def tick(self) -> None:
         """Save what is new, settle what has ended, stop what is to be stopped. Never raises."""
@@ -78,7 +80,7 @@ class Pulse:
             self._give_up_waiting(generations, at_once=isinstance(error, StorageFull))
         except Exception:
             log.exception("the pulse could not save")
-            self._give_up_waiting(generations, at_once=False)
+            self._save_one_by_one(generations)
 
     def _run(self) -> None:
         watched_at = 0.0
@@ -117,7 +119,19 @@ class Pulse:
             self._saved[reply_id].pieces += 1
         for final in finals:
             self._settle(final.reply_id)
+            self.on_saved(final.reply_id)
         return stops
+
+    def _save_one_by_one(self, generations: Sequence[Generation]) -> None:
+        """Keep a reply that no database takes from holding up the others."""
+        for generation in generations:
+            try:
+                self._save([generation])
+            except StorageUnavailable:
+                return
+            except Exception:
+                log.exception("reply %s cannot be saved", generation.reply_id)
+                self._give_up_waiting([generation], at_once=True)
 
     def _settle(self, reply_id: str) -> None:
         generation = self._hub.get(reply_id)
@@ -136,9 +150,8 @@ class Pulse:
                     generation.settle(saved=False)
 
     def _drain_if_stopping(self) -> None:
-        if not self.is_stopping():
+        if not self._hub.is_stopping():
             return
-        self._hub.is_closed = True
         self._drain_at = self._drain_at or time.monotonic() + DRAIN_SECONDS
         if time.monotonic() >= self._drain_at:
             for generation in self._hub.all().values():

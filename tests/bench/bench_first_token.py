@@ -1,6 +1,6 @@
 """How long a token takes from the upstream's socket to the browser's, through the real gunicorn.
 
-    python -m tests.bench.bench_first_token
+python -m tests.bench.bench_first_token
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from webapp.errors import StorageFull, StorageUnavailable
 from webapp.language import gettext as _
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
+READ_WAIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
 
@@ -54,7 +55,8 @@ class Storage:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open one read transaction. Raises StorageUnavailable."""
-        with _translated(), self._cheap.connect().execution_options(read=True) as connection:
+        # Readers wait for nobody but a process that is just recovering or closing the database.
+        with _translated(), self._begin(self._cheap, READ_WAIT_SECONDS, read=True) as connection:
             yield connection
 
     def close(self) -> None:
@@ -62,13 +64,15 @@ class Storage:
         self._durable.dispose()
         self._cheap.dispose()
 
-    def _begin(self, engine: Engine, wait_seconds: float) -> Connection:
+    def _begin(self, engine: Engine, wait_seconds: float, *, read: bool = False) -> Connection:
         deadline = time.monotonic() + wait_seconds
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
-            connection = engine.connect()
+            connection = engine.connect().execution_options(read=read)
             try:
                 connection.begin()
+                if read and self.is_sqlite:
+                    connection.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1")  # BEGIN alone reads nothing
                 return connection
             except DBAPIError as error:
                 connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
@@ -13,11 +13,11 @@ from webapp.storage.schema import conversations, users
 
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
-    """The user's conversations, the last used first."""
+    """The user's conversations: pinned ones first, then the last used first. Deleted ones are left out."""
     query = (
         select(conversations)
-        .where(conversations.c.user_id == user_id)
-        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
+        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+        .order_by(conversations.c.pinned.desc(), conversations.c.updated_at.desc(), conversations.c.id)
         .limit(limit)
     )
     return [_conversation(row) for row in tx.execute(query)]
@@ -25,7 +25,11 @@ def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
 
 def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """One conversation of this user, or None; with `lock` no other transaction changes it meanwhile."""
-    query = select(conversations).where(conversations.c.user_id == user_id, conversations.c.id == conversation_id)
+    query = select(conversations).where(
+        conversations.c.user_id == user_id,
+        conversations.c.id == conversation_id,
+        conversations.c.deleted_at.is_(None),
+    )
     row = tx.execute(query.with_for_update() if lock else query).one_or_none()
     return _conversation(row) if row else None
 
@@ -48,13 +52,19 @@ def add(tx: Connection, conversation: Conversation) -> None:
     )
 
 
-def change(tx: Connection, user_id: str, conversation_id: str, now: datetime, **values: Any) -> None:
-    """Set columns of one conversation of this user, and note the time of use."""
-    tx.execute(
+def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
+    """Set columns of one conversation of this user; False when there is none."""
+    changed = tx.execute(
         update(conversations)
         .where(conversations.c.user_id == user_id, conversations.c.id == conversation_id)
-        .values(updated_at=now, **values)
+        .values(**values)
     )
+    return changed.rowcount == 1
+
+
+def purge(tx: Connection, user_id: str, before: datetime) -> None:
+    """Remove what this user deleted before that time, for good."""
+    tx.execute(delete(conversations).where(conversations.c.user_id == user_id, conversations.c.deleted_at < before))
 
 
 def _conversation(row: Row[Any]) -> Conversation:
@@ -68,4 +78,5 @@ def _conversation(row: Row[Any]) -> Conversation:
         leaf_id=row.leaf_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        pinned=row.pinned,
     )

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from webapp.chat import Delta, Failure, Message, Outcome, Usage
+from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, pieces, sends
+
+IDS_PER_QUERY = 500  # below every database's limit of variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +22,45 @@ class Final:
     reply_id: str
     text: str
     thought: str
-    html: str
-    renderer: int
+    html: str | None
+    renderer: int | None
     outcome: Outcome
 
 
-def of(tx: Connection, user_id: str, conversation_id: str) -> list[Message]:
-    """All messages of one conversation of this user, oldest first, every branch. Running ones have no text yet."""
+def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
+    """The places of all messages of one conversation of this user, siblings in the order of their making."""
     query = (
-        select(messages)
+        select(messages.c.id, messages.c.parent_id)
         .join(conversations)
         .where(conversations.c.user_id == user_id, messages.c.conversation_id == conversation_id)
-        .order_by(messages.c.created_at, messages.c.role.desc(), messages.c.id)
+        .order_by(messages.c.created_at, messages.c.id)
     )
-    return [_message(row) for row in tx.execute(query)]
+    return [Node(row.id, row.parent_id) for row in tx.execute(query)]
+
+
+def some(tx: Connection, user_id: str, message_ids: Sequence[str]) -> list[Message]:
+    """These messages of this user, in this order; those that are not there are left out."""
+    found: dict[str, Message] = {}
+    for start in range(0, len(message_ids), IDS_PER_QUERY):
+        query = (
+            select(messages)
+            .join(conversations)
+            .where(
+                conversations.c.user_id == user_id,
+                messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]),
+            )
+        )
+        found |= {row.id: _message(row) for row in tx.execute(query)}
+    return [found[message_id] for message_id in message_ids if message_id in found]
 
 
 def get(tx: Connection, user_id: str, message_id: str) -> Message | None:
-    """One message of this user, or None."""
-    query = select(messages).join(conversations).where(conversations.c.user_id == user_id, messages.c.id == message_id)
+    """One message of this user, or None; a deleted conversation has none."""
+    query = (
+        select(messages)
+        .join(conversations)
+        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None), messages.c.id == message_id)
+    )
     row = tx.execute(query).one_or_none()
     return _message(row) if row else None
 

@@ -62,6 +62,8 @@ conversations = Table(
     Column("temperature", Float, nullable=False),
     Column("system", Text, nullable=False),
     Column("leaf_id", String(36)),  # the last message of the branch that is shown
+    Column("pinned", Boolean, nullable=False, server_default=false()),
+    Column("deleted_at", Moment),  # deleted, but undo is still possible
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Index(None, "user_id", "updated_at"),
@@ -97,6 +99,19 @@ Index(
     messages.c.worker_id,
     sqlite_where=text("status = 'streaming'"),
     postgresql_where=text("status = 'streaming'"),
+)
+
+# Settings of one's own to begin a conversation with.
+presets = Table(
+    "presets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("temperature", Float, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
 )
 
 # The text of a running reply, as it was saved tick by tick: appended, never rewritten, gone at the end.

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     redirect,
     render_template,
     request,
-    session,
     stream_template,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import language, markdown
-from webapp.chat import Conversation, Delta, Message
-from webapp.conversations import Conversations, Send, Turn
+from webapp import markdown
+from webapp.chat import Conversation, Delta, Message, Preset
+from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Send, Shown, Turn
 from webapp.errors import Invalid, UpstreamError
 from webapp.language import gettext as _
-from webapp.views.http import current_user_id, wants_fragment
+from webapp.language import ngettext
+from webapp.presets import Presets
+from webapp.views.http import current_user_id, hold_open, wants_fragment
 
-THEMES = ("light", "dark")
+END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
 
@@ -40,13 +39,37 @@ def use_cases() -> Conversations:
 
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
-    return _page(None, [])
+    return _page(None)
 
 
 @blueprint.get("/c/<id:conversation_id>")
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
-    conversation, messages = use_cases().show(current_user_id(), conversation_id)
-    return _page(conversation, messages)
+    last = request.args.get("last", LAST_MESSAGES, type=int)
+    return _page(use_cases().show(current_user_id(), conversation_id, at=request.args.get("at"), last=last))
+
+
+@blueprint.post("/c/<id:conversation_id>/rename")
+def rename_conversation(conversation_id: str) -> ResponseReturnValue:
+    use_cases().rename(current_user_id(), conversation_id, request.form.get("title", ""))
+    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
+
+
+@blueprint.post("/c/<id:conversation_id>/pin")
+def pin_conversation(conversation_id: str) -> ResponseReturnValue:
+    use_cases().pin(current_user_id(), conversation_id, request.form.get("pinned") == "1")
+    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
+
+
+@blueprint.post("/c/<id:conversation_id>/delete")
+def delete_conversation(conversation_id: str) -> ResponseReturnValue:
+    use_cases().delete(current_user_id(), conversation_id)
+    return redirect(url_for("chat.index", deleted=conversation_id), 303)
+
+
+@blueprint.post("/c/<id:conversation_id>/restore")
+def restore_conversation(conversation_id: str) -> ResponseReturnValue:
+    use_cases().restore(current_user_id(), conversation_id)
+    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
 
 
 @blueprint.post("/conversations")
@@ -89,21 +112,14 @@ def retry_message(message_id: str) -> ResponseReturnValue:
     return _sent(use_cases().retry(current_user_id(), message_id, request.form.get("key", "")))
 
 
+@blueprint.post("/m/<id:message_id>/select")
+def select_message(message_id: str) -> ResponseReturnValue:
+    return redirect(_place_of(use_cases().select(current_user_id(), message_id)), 303)
+
+
 @blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
     return _sent(use_cases().edit(current_user_id(), message_id, _form()))
-
-
-@blueprint.post("/preferences")
-def update_preferences() -> ResponseReturnValue:
-    theme = request.form.get("theme")
-    if theme is not None:
-        session["theme"] = theme if theme in THEMES else ""
-    if chosen := request.form.get("language"):
-        session["language"] = language.choose([chosen])
-    # Back to the page of ours that the form was on, wherever the header says that was.
-    path = urlsplit(request.referrer or "").path
-    return redirect(path if path.startswith("/") and not path.startswith("//") else "/", 303)
 
 
 @blueprint.app_template_filter("body")
@@ -134,32 +150,77 @@ def sentence(message: Message) -> str:
     }.get(outcome.status, "")
 
 
-def _page(conversation: Conversation | None, messages: list[Message]) -> ResponseReturnValue:
+@blueprint.app_template_filter("figures")
+def figures(message: Message) -> str:
+    """What a reply cost: its tokens, their rate, and how long the first one took."""
+    outcome = message.outcome
+    if outcome is None:
+        return ""
+    tokens = outcome.usage.completion_tokens if outcome.usage else None
+    first, seconds = outcome.first_token_seconds, outcome.seconds
+    parts = []
+    if tokens:
+        parts.append(ngettext("%(num)d token", "%(num)d tokens", tokens) % {"num": tokens})
+        if first is not None and seconds is not None and seconds > first:
+            parts.append(_("%(rate).0f tokens/s") % {"rate": tokens / (seconds - first)})
+    if first is not None:
+        parts.append(_("first after %(seconds).1f s") % {"seconds": first})
+    return " · ".join(parts)
+
+
+def _page(shown: Shown | None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that goes on while the reply comes."""
     user_id, conversations, models = current_user_id(), use_cases(), _models()
+    conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
+    presets: Presets = current_app.extensions["presets"]
+    start: Conversation | Preset | None = conversation
+    if not conversation and (preset_id := request.args.get("preset")):
+        start = presets.get(user_id, preset_id)
     context: dict[str, object] = {
         "conversation": conversation,
         "conversations": conversations.of(user_id),
         "messages": messages,
+        "earlier": shown.earlier if shown else 0,
+        "deleted": request.args.get("deleted", ""),
         "models": models,
-        "model": conversation.model if conversation else models[0],
+        "presets": presets.of(user_id),
+        "model": start.model if start and start.model in models else models[0],
+        "temperature": start.temperature if start else DEFAULT_TEMPERATURE,
+        "system": start.system if start else "",
+        "editing": request.args.get("edit", ""),
         "draft": "",
         "live": None,
     }
     running = next((message for message in messages if message.status == "streaming"), None)
     if running is None or "live" not in request.args:
         return render_template("chat.html", **context)
-    reply_id = running.id
-    context["live"] = _live_text(conversations, reply_id)
-    context["finished"] = lambda: conversations.message(user_id, reply_id)
-    page = stream_with_context(stream_template("chat.html", **context))
-    return Response(page, content_type="text/html; charset=utf-8", headers={"X-Accel-Buffering": "no"})
+    ended: list[Message] = []
+    context |= {
+        "live_id": running.id,
+        "live": _live_text(conversations.follow(running), ended),
+        "finished": lambda: ended[0],
+    }
+    return hold_open(_in_parts(stream_template("chat.html", **context)), "text/html; charset=utf-8")
 
 
-def _live_text(conversations: Conversations, reply_id: str) -> Iterator[Markup]:
-    for step in conversations.follow(reply_id):
-        if isinstance(step, Delta):
-            yield escape(step.text)
+def _live_text(steps: Iterator[Delta | Message], ended: list[Message]) -> Iterator[Markup]:
+    """The text of a reply as it comes, escaped; an empty part shows a proxy that the page goes on."""
+    for step in steps:
+        if isinstance(step, Message):
+            ended.append(step)
+        else:
+            yield escape(step.text) + END_OF_PART
+
+
+def _in_parts(chunks: Iterator[str]) -> Iterator[str]:
+    """The chunks of a template, joined up to each piece of the reply."""
+    part: list[str] = []
+    for chunk in chunks:
+        part.append(chunk)
+        if chunk.endswith(END_OF_PART):
+            yield "".join(part)
+            part.clear()
+    yield "".join(part)
 
 
 def _form() -> Send:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from functools import cache
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from flask import Flask, Response, current_app, g, render_template, request, session
-from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask import Flask, Request, Response, current_app, g, render_template, request, session, stream_with_context
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from itsdangerous import BadSignature
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 from werkzeug.routing import BaseConverter
 
 from webapp import language
+from webapp.chat import Conversation
 from webapp.errors import (
     AppError,
     Busy,
@@ -30,6 +34,7 @@ from webapp.errors import (
     UpstreamError,
 )
 from webapp.language import gettext as _
+from webapp.limits import Gate
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -43,6 +48,10 @@ STATUSES: dict[type[AppError], int] = {
     StorageFull: 507,
 }
 
+RECEIVE_SECONDS = 20.0  # a browser that sends nothing for so long is gone
+WITHOUT_USER = frozenset({"static", "health.show_health", "health.show_readiness", "health.show_metrics"})
+RENEWING = frozenset({"chat.index", "chat.show_conversation"})
+SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -90,6 +99,16 @@ class Sessions(SecureCookieSessionInterface):
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
         return session.accessed and super().should_set_cookie(app, session)
 
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session, however old its cookie says it is: a clock that is set back makes no new user of anyone."""
+        serializer = self.get_signing_serializer(app)
+        if serializer is None:
+            return None
+        try:
+            return self.session_class(serializer.loads(request.cookies.get(self.get_cookie_name(app), "")))
+        except BadSignature:
+            return self.session_class()
+
 
 def init_app(app: Flask) -> None:
     """Put the checks, headers and error pages around every request of the app."""
@@ -101,6 +120,21 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(AppError, _show_error)
     app.register_error_handler(HTTPException, _show_http_error)
     app.register_error_handler(Exception, _show_bug)
+
+
+def hold_open(parts: Iterator[bytes] | Iterator[str], content_type: str) -> Response:
+    """Answer with parts that come while they come. Raises Busy where too many are held open already."""
+    gate: Gate = current_app.extensions["followers"]
+    user_id = current_user_id()
+    gate.enter(user_id)
+    if "gunicorn.socket" in request.environ:
+        request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)
+    response = Response(stream_with_context(parts), content_type=content_type)
+    response.call_on_close(partial(gate.leave, user_id))
+    # For nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers["Cache-Control"] = "no-store, no-transform"
+    return response
 
 
 def current_user_id() -> str:
@@ -121,19 +155,47 @@ def is_same_origin() -> bool:
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+    return origin is None or split_address(origin).netloc.lower() == request.host.lower()
+
+
+def split_address(address: str) -> SplitResult:
+    """The parts of an address that a header gives; empty ones for one that is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _open_request() -> None:
     g.request_id = uuid.uuid4().hex[:12]
-    if request.endpoint == "static":
+    if request.endpoint in WITHOUT_USER:
         return
     language.use(language.choose([session.get("language", ""), *request.accept_languages.values()]))
     if request.method not in SAFE_METHODS and not is_same_origin():
         raise Forbidden(_("This request comes from another site, so it was refused."))
+    _receive_form()
     if "user_id" not in session:
         session["user_id"] = str(uuid.uuid4())
         session.permanent = True
+    if request.endpoint in RENEWING and session.get("renewed") != (today := date.today().isoformat()):
+        session["renewed"] = today  # sets the cookie anew: an old one must not expire while it is used
+
+
+def _receive_form() -> None:
+    """Read the whole form. gunicorn would wait for ever for its rest, and take the half of one that broke off."""
+    if request.method in SAFE_METHODS or "gunicorn.socket" not in request.environ:
+        return
+    if request.content_length is not None:
+        request.environ.pop("wsgi.input_terminated", None)  # Werkzeug then misses what does not come
+    browser = request.environ["gunicorn.socket"]
+    browser.settimeout(RECEIVE_SECONDS)
+    try:
+        request.form  # noqa: B018
+    except ClientDisconnected:  # also for one that only fell silent
+        g.is_form_lost = True
+        raise RequestTimeout from None
+    finally:
+        browser.settimeout(None)
 
 
 def _close_request(response: Response) -> Response:
@@ -141,14 +203,20 @@ def _close_request(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "private, no-cache")
+    elif "v" not in request.args:  # without its version a file may change under its address
+        response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Request-Id"] = g.get("request_id", "")
     return response
 
 
 def _show_error(error: AppError) -> ResponseReturnValue:
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    return _answer(status, error.sentence, headers)
+    return _answer(status_of(error), error.sentence, headers)
+
+
+def status_of(error: AppError) -> int:
+    """The HTTP status that says what the error says."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
@@ -168,6 +236,7 @@ def _http_sentence(status: int) -> str:
     sentences = {
         400: _("The form is broken. Reload the page and send it again."),
         404: _("This page does not exist."),
+        408: _("The form did not arrive in time. Send it again."),
         405: _("This address cannot be used this way."),
         413: _("That is more than this server accepts in one message."),
         500: _("Something went wrong in this server. The administrator finds it in the log."),
@@ -183,16 +252,30 @@ def _answer(status: int, sentence: str, headers: dict[str, str]) -> ResponseRetu
         "error.html",
         status=status,
         sentence=sentence,
+        conversations=_conversations(),
+        models=(models := current_app.extensions["models"].names()),
+        model=typed if (typed := _typed("model")) in models else models[0],
         draft=_typed("text"),
-        action=request.path,
-        model=_typed("model"),
+        temperature=_typed("temperature"),
+        system=_typed("system"),
+        # Where the form cannot go again, its text begins a new conversation.
+        action="/conversations" if status in (404, 405) else request.path,
     )
     return page, status, headers
 
 
+def _conversations() -> list[Conversation]:
+    """The list beside an error page, which comes without it when the database is what failed."""
+    try:
+        of: Callable[[str], list[Conversation]] = current_app.extensions["conversations"].of
+        return of(current_user_id()) if "user_id" in session else []
+    except AppError:
+        return []
+
+
 def _typed(field: str) -> str:
     try:
-        return request.form.get(field, "")
+        return "" if "is_form_lost" in g else request.form.get(field, "")
     except HTTPException:  # the body itself is what went wrong
         return ""
 

@@ -6,49 +6,38 @@ gets the whole reply so far (`reset`), so a break can neither lose nor double a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import orjson
-from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 
 from webapp import sse
 from webapp.chat import Delta, Message, Outcome
-from webapp.limits import Gate
 from webapp.views.chat import body, sentence, use_cases
-from webapp.views.http import current_user_id
+from webapp.views.http import current_user_id, hold_open
 
 RETRY_MILLISECONDS = 1000
-SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
-
-HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 blueprint = Blueprint("stream", __name__)
 
 
 @blueprint.get("/m/<id:message_id>/stream")
 def show_stream(message_id: str) -> ResponseReturnValue:
-    user_id, conversations = current_user_id(), use_cases()
-    message = conversations.message(user_id, message_id)
+    conversations = use_cases()
+    message = conversations.message(current_user_id(), message_id)
     if message.status != "streaming":
         return "", 204, {"Cache-Control": "no-store"}
-    _limit_sending(request.environ)
-    gate: Gate = current_app.extensions["followers"]
-    gate.enter(user_id)
-    stream = events(conversations.follow(message_id), lambda: conversations.message(user_id, message_id))
-    response = Response(stream_with_context(stream), content_type="text/event-stream; charset=utf-8", headers=HEADERS)
-    response.call_on_close(partial(gate.leave, user_id))
-    return response
+    return hold_open(events(conversations.follow(message)), "text/event-stream; charset=utf-8")
 
 
-def events(steps: Iterator[Delta | Outcome], finished: Callable[[], Message]) -> Iterator[bytes]:
+def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Conversations.follow` yields them."""
     state, is_first = "queued", True
     for step in steps:
-        if isinstance(step, Outcome):
-            yield from _end(finished())
+        if isinstance(step, Message):
+            yield from _end(step)
             return
         before, state = state, _state(state, step)
         if is_first:
@@ -83,10 +72,3 @@ def _state(before: str, delta: Delta) -> str:
 
 def _event(name: str, data: object, retry: int | None = None) -> bytes:
     return sse.encode(orjson.dumps(data, default=str).decode(), event=name, retry=retry)
-
-
-def _limit_sending(environ: dict[str, object]) -> None:
-    """Let gunicorn give up on a browser that is connected but does not read."""
-    socket = environ.get("gunicorn.socket")
-    if socket is not None:
-        socket.settimeout(SEND_SECONDS)  # type: ignore[attr-defined]

@@ -1,0 +1,274 @@
+"""Search: words in titles and texts of one's own, in any script, whatever else the query holds."""
+
+from __future__ import annotations
+
+import re
+
+import html5lib
+import pytest
+
+from tests.upstream import Wait, body, token, tokens
+from tests.visitor import text_of
+from tests.wait import wait_until
+from webapp import snippets
+
+
+def links(page: str) -> list[str]:
+    """Where the hits of a search page lead."""
+    main = html5lib.parse(page, namespaceHTMLElements=False).find(".//main")
+    return [link.get("href") for link in main.iter("a")]
+
+
+def marks(page: str) -> list[str]:
+    return re.findall("<mark>(.*?)</mark>", page)
+
+
+@pytest.fixture
+def search(alice):
+    """Search as Alice; the page."""
+
+    def search(query: str) -> str:
+        answer = alice.get("/search", params={"q": query})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    return search
+
+
+@pytest.fixture
+def saved(site):
+    """Wait until every reply is saved: it is found from then on."""
+
+    def is_saved() -> bool:
+        with site.extensions["storage"].read() as tx:
+            return not tx.exec_driver_sql("SELECT count(*) FROM messages WHERE status = 'streaming'").scalar()
+
+    return lambda: wait_until(is_saved, 10, "replies to be saved")
+
+
+@pytest.fixture
+def chat(alice, upstream, saved):
+    """Alice asks and is answered; returns the reply's id once it is saved."""
+
+    def chat(question: str, answer: str) -> str:
+        upstream.answer(*tokens(answer))
+        reply = alice.new_chat(question)
+        saved()
+        return reply
+
+    return chat
+
+
+@pytest.mark.parametrize("query", ["", "   "])
+def test_an_empty_query_shows_the_form_alone(chat, search, query):
+    chat("Hello", "World")
+
+    page = search(query)
+
+    assert 'role="search"' in page
+    assert "Nothing found." not in page
+    assert links(page) == []
+
+
+def test_a_message_is_found_in_its_place_with_its_words_marked(alice, chat, search):
+    reply = chat("Tell me of whales", "The blue whale is the largest animal.")
+
+    page = search("LARGEST anim")
+
+    assert links(page) == [f"/c/{alice.conversation_id}?at={reply}#m-{reply}"]
+    assert marks(page) == ["largest", "animal"]
+    assert "The blue whale is the" in text_of(page)
+
+
+def test_the_place_shows_the_message(alice, chat, search):
+    chat("Tell me of whales", "The blue whale is the largest animal.")
+
+    place = links(search("largest"))[0]
+
+    assert "largest animal" in text_of(alice.get(place).text)
+
+
+def test_a_title_is_found_too(alice, chat, search):
+    chat("Tell me", "Nothing")
+    alice.post_form(f"/c/{alice.conversation_id}/rename", title="Цены на Жильё")
+
+    page = search("жиль")
+
+    assert links(page) == [f"/c/{alice.conversation_id}"]
+    assert marks(page) == ["Жильё"]
+
+
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [
+        ("кит", ["Кит"]),
+        ("КИТ", ["Кит"]),
+        ("зеленый", ["зелёный"]),
+        ("зелёный", ["зелёный"]),
+        ("еще", ["ещё"]),
+        ("живет", ["живет"]),
+        ("живёт", ["живет"]),
+    ],
+)
+def test_russian_is_found_without_regard_to_case_and_yo(chat, search, query, marked):
+    chat("Вопрос", "Кит живет в море, он ещё и зелёный.")
+
+    page = search(query)
+
+    assert marks(page) == marked
+
+
+def test_every_word_must_be_there(chat, search):
+    chat("Question", "One apple and two pears")
+
+    assert len(links(search("pear apple"))) == 1
+    assert "Nothing found." in search("apple plum")
+
+
+def test_words_are_found_by_their_beginning_only(chat, search):
+    chat("Question", "An understanding")
+
+    assert len(links(search("underst"))) == 1
+    assert links(search("standing")) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '"',
+        "'",
+        "\\",
+        "' OR 1=1 --",
+        '" OR "',
+        "a AND",
+        "NOT",
+        "NEAR(a b)",
+        "text:hello",
+        "-hello",
+        "^hello *",
+        "hello:*",
+        "(hello",
+        "a & | ! <-> b",
+        "a\0b",
+        "\udcff",
+        "%_",
+        "++",
+        "е" * 300,
+        "a " * 150,
+        "'hello\\' | '",
+        "𝒳 👍",
+    ],
+)
+def test_no_query_is_an_error(chat, search, query):
+    chat("Question", "Something else")
+
+    page = search(query.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+
+    assert "Nothing found." in page
+
+
+@pytest.mark.parametrize("query", ['"hello"', "hello!", "(hello)", "foo.bar", "it's", "hello & world"])
+def test_punctuation_around_and_in_words_is_no_syntax(chat, search, query):
+    chat("Question", "Well, hello world: it's foo.bar here")
+
+    assert len(links(search(query))) == 1
+
+
+def test_what_is_marked_is_text_and_no_markup(chat, search):
+    chat("Question", "A <b>bold</b> & <i>script</i> word")
+
+    page = search("script")
+
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; &lt;i&gt;<mark>script</mark>&lt;/i&gt; word" in page
+
+
+def test_bob_finds_nothing_of_alices(bob, chat):
+    chat("My secret question", "A secret answer")
+
+    page = bob.get("/search?q=secret").text
+
+    assert "Nothing found." in page
+    assert links(page) == []
+
+
+def test_a_deleted_conversation_is_not_found_until_it_is_restored(alice, chat, search):
+    chat("My secret question", "A secret answer")
+    assert len(links(search("secret"))) == 3
+
+    alice.post_form(f"/c/{alice.conversation_id}/delete")
+
+    assert links(search("secret")) == []
+    alice.post_form(f"/c/{alice.conversation_id}/restore")
+    assert len(links(search("secret"))) == 3
+
+
+def test_a_reply_is_found_once_it_is_finished(alice, upstream, search, saved):
+    upstream.answer(*body(token("unfinished"), Wait()))
+    reply = alice.new_chat("Question")
+    assert links(search("unfinished")) == []
+
+    alice.stop(reply)
+    saved()
+
+    assert len(links(search("unfinished"))) == 1
+
+
+def test_the_newest_come_first_and_fifty_are_enough(alice, site, search):
+    answer = alice.post("/import", files={"file": ("x.json", big_conversation())}, allow_redirects=False)
+    assert answer.status_code == 303
+
+    page = search("needle")
+
+    assert len(links(page)) == 50
+    assert page.index("<mark>needle</mark> 59") < page.index("<mark>needle</mark> 58")
+    assert "<mark>needle</mark> 9<" not in page
+
+
+def big_conversation() -> str:
+    messages = [
+        f'{{"id": "{n}", "parent": {f""""{n - 1}" """ if n else "null"}, "role": "user", "text": "needle {n}",'
+        f' "created_at": "2024-01-01T00:{n:02}:00+00:00"}}'
+        for n in range(60)
+    ]
+    return f'{{"format": "lockchat", "version": 1, "title": "Big", "messages": [{",".join(messages)}]}}'
+
+
+def test_the_query_stands_in_the_form_again(search):
+    assert 'value="&lt;a&gt; &#34;b"' in search('<a> "b')
+
+
+def test_a_snippet_stands_around_the_first_match_between_words():
+    text = "word " * 100 + "needle " + "more " * 100
+
+    parts = snippets.snippet(text, snippets.pattern(["needle"]))
+
+    assert parts == (
+        ("… ", False),
+        ("word " * 8, False),
+        ("needle", True),
+        (" more" * 22, False),
+        (" …", False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "marked"),
+    [
+        ("Café, cafe\u0301s CAFE decaf", ["cafe"], ["Café", "cafe\u0301s", "CAFE"]),
+        ("mой мои", ["мой"], []),
+        ("Мой мои", ["мои"], ["мои"]),
+        ("a.b a-b a b ab", ["a.b"], ["a.b", "a-b", "a b"]),
+        ("under_score", ["score"], ["score"]),
+    ],
+)
+def test_words_are_marked_whole_without_regard_to_case_and_accents(text, terms, marked):
+    parts = snippets.marked(text, snippets.pattern(terms))
+
+    assert [part for part, is_match in parts if is_match] == marked
+    assert "".join(part for part, _is_match in parts) == text
+
+
+def test_a_text_without_spaces_is_cut_all_the_same():
+    parts = snippets.snippet("x" * 100_000, snippets.pattern(["y"]))
+
+    assert sum(len(part) for part, _is_match in parts) == snippets.SNIPPET_CHARS + len(" …")

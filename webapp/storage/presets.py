@@ -1,0 +1,60 @@
+"""Presets in the database: every query names the owner."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from webapp.chat import Preset
+from webapp.storage import insert_missing
+from webapp.storage.schema import presets, users
+
+
+def of(tx: Connection, user_id: str) -> list[Preset]:
+    """The user's presets, by name."""
+    query = select(presets).where(presets.c.user_id == user_id).order_by(presets.c.created_at, presets.c.id)
+    # Sorted here: the databases do not agree on the order of letters.
+    return sorted((_preset(row) for row in tx.execute(query)), key=lambda preset: preset.name.casefold())
+
+
+def get(tx: Connection, user_id: str, preset_id: str) -> Preset | None:
+    """One preset of this user, or None."""
+    row = tx.execute(select(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id)).one_or_none()
+    return _preset(row) if row else None
+
+
+def count(tx: Connection, user_id: str) -> int:
+    """How many presets this user has."""
+    return tx.execute(select(func.count()).select_from(presets).where(presets.c.user_id == user_id)).scalar_one()
+
+
+def add(tx: Connection, user_id: str, preset: Preset, now: datetime) -> None:
+    """Store a new preset, and its user when nothing else is stored of them yet."""
+    insert_missing(tx, users, id=user_id, created_at=now)
+    tx.execute(insert(presets).values(id=preset.id, user_id=user_id, created_at=now, **_values(preset)))
+
+
+def change(tx: Connection, user_id: str, preset: Preset) -> bool:
+    """Replace the preset with the same id; False when this user has none."""
+    query = update(presets).where(presets.c.user_id == user_id, presets.c.id == preset.id)
+    return tx.execute(query.values(**_values(preset))).rowcount == 1
+
+
+def remove(tx: Connection, user_id: str, preset_id: str) -> None:
+    """Remove a preset; one that is gone already stays gone."""
+    tx.execute(delete(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id))
+
+
+def _values(preset: Preset) -> dict[str, object]:
+    return {
+        "name": preset.name,
+        "model": preset.model,
+        "temperature": preset.temperature,
+        "system": preset.system,
+    }
+
+
+def _preset(row: Row[Any]) -> Preset:
+    return Preset(row.id, row.name, row.model, row.temperature, row.system)

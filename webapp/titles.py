@@ -1,0 +1,123 @@
+"""Better titles: after the first answer of a conversation the upstream is asked for one, in the background.
+
+Nothing waits for it and nothing shows that it failed: the title made of the first words stands until then.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+import threading
+from contextlib import suppress
+from dataclasses import replace
+
+from webapp import language
+from webapp.config import Config
+from webapp.conversations import clean, title_of
+from webapp.errors import AppError
+from webapp.language import gettext as _
+from webapp.lockchat import Lockchat, Stream
+from webapp.storage import Storage, titles
+from webapp.storage.titles import Opening
+
+TOTAL_SECONDS = 20.0
+ANSWER_BYTES = 16 * 2**10  # a title is short, but some models think aloud before it
+WAITING = 100  # replies; a better title is not worth more memory
+READ_CHARS = 2000  # of the question and of the answer: enough to see what they are about
+TEMPERATURE = 0.2
+
+_RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_LABEL = re.compile(r"(?:[#>*-]+\s+)*(?:\**(?:title|заголовок|название)\**:\**\s+)?", re.IGNORECASE)
+_QUOTED = re.compile('["\'«“„‘]([^"«»“”„]+)["\'»“”’]')
+
+log = logging.getLogger(__name__)
+
+
+def hurried(config: Config) -> Config:
+    """The settings for an upstream that is asked for titles only: one try, and soon over."""
+    seconds = min(TOTAL_SECONDS, config.total_seconds)
+    return replace(config, total_seconds=seconds, retries=0, max_answer_bytes=ANSWER_BYTES)
+
+
+class Titler:
+    """Betters the titles of one worker's conversations, one at a time. The upstream is closed with it."""
+
+    def __init__(self, upstream: Lockchat, storage: Storage) -> None:
+        self._upstream = upstream
+        self._storage = storage
+        self._waiting: queue.Queue[str] = queue.Queue(WAITING)
+        self._stream: Stream | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="titles", daemon=True)
+
+    def start(self) -> None:
+        """Work in a thread of its own, until `close`."""
+        self._thread.start()
+
+    def offer(self, reply_id: str) -> None:
+        """Take note of a reply that storage has. Returns at once; where too many wait, this one is left out."""
+        with suppress(queue.Full):
+            self._waiting.put_nowait(reply_id)
+
+    def close(self) -> None:
+        """Drop what is asked for or waits, and end the thread."""
+        self._closed = True
+        if stream := self._stream:
+            stream.abort()
+        self.offer("")  # wakes the thread; a full queue keeps it awake anyway
+        self._thread.join()
+        self._upstream.close()
+
+    def _run(self) -> None:
+        while not self._closed:
+            reply_id = self._waiting.get()
+            try:
+                self._better(reply_id)
+            except AppError as error:
+                log.info("no better title: %s", error)
+            except Exception:
+                log.info("no better title", exc_info=True)
+
+    def _better(self, reply_id: str) -> None:
+        with self._storage.read() as tx:
+            opening = titles.opening(tx, reply_id)
+        if opening is None or opening.title != title_of(opening.question):
+            return
+        title = title_in(self._ask(opening))
+        if title and not self._closed:
+            with self._storage.begin() as tx:
+                titles.better(tx, opening.conversation_id, opening.title, title)
+
+    def _ask(self, opening: Opening) -> str:
+        self._stream = self._upstream.stream(_wire(opening), opening.model, TEMPERATURE)
+        try:
+            # Looked at only now: a `close` that came before the stream was there has not aborted it.
+            return "" if self._closed else "".join(delta.text for delta in self._stream)
+        finally:
+            self._stream.close()
+            self._stream = None
+
+
+def title_in(said: str) -> str:
+    """The title in what a model said: its first line, without label, quotes and markdown; it may be empty."""
+    lines = (line.strip() for line in _THOUGHT.sub("", clean(said)).splitlines())
+    line = next(filter(None, lines), "")
+    line = _LABEL.sub("", line, count=1).replace("**", "").replace("`", "").strip("*_ ")
+    quoted = _QUOTED.fullmatch(line.rstrip("."))
+    title = title_of((quoted[1] if quoted else line).strip().rstrip(".…"))
+    return title if re.search(r"\w", title) else ""
+
+
+def _wire(opening: Opening) -> list[dict[str, str]]:
+    language.use(language.choose(["ru"] if _RUSSIAN.search(opening.question) else []))
+    prompt = _(
+        "Write a title for this conversation, in its language: at most six words, no quotes, no markdown."
+        " Answer with the title alone."
+    )
+    return [
+        {"role": "user", "content": opening.question[:READ_CHARS]},
+        {"role": "assistant", "content": opening.answer[:READ_CHARS]},
+        {"role": "user", "content": prompt},
+    ]

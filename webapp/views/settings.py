@@ -1,0 +1,116 @@
+"""The settings page: how the page looks and speaks, presets of one's own, conversations out and in."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp import language
+from webapp.chat import Preset
+from webapp.conversations import DEFAULT_TEMPERATURE
+from webapp.errors import AppError, Invalid, NotFound
+from webapp.language import gettext as _
+from webapp.presets import NAME_CHARS, Presets
+from webapp.views.chat import use_cases
+from webapp.views.http import current_user_id, split_address, status_of
+
+THEMES = ("light", "dark")
+FIELDS = ("name", "model", "temperature", "system")
+
+blueprint = Blueprint("settings", __name__)
+
+
+def presets() -> Presets:
+    """The app's presets."""
+    presets: Presets = current_app.extensions["presets"]
+    return presets
+
+
+@blueprint.get("/settings")
+def show_settings() -> ResponseReturnValue:
+    return _page()
+
+
+@blueprint.post("/preferences")
+def update_preferences() -> ResponseReturnValue:
+    theme = request.form.get("theme")
+    if theme is not None:
+        session["theme"] = theme if theme in THEMES else ""
+    if chosen := request.form.get("language"):
+        session["language"] = language.choose([chosen])
+        language.use(session["language"])
+    if "read_aloud" in request.form:  # the form of the settings page, which alone says so when the box is empty
+        session["read_aloud"] = "1" in request.form.getlist("read_aloud")
+        flash(_("Saved."), "settings")
+    # Back to the page of ours that the form was on, wherever the header says that was.
+    path = split_address(request.referrer or "").path
+    return redirect(path if path.startswith("/") and not path.startswith("//") else "/", 303)
+
+
+@blueprint.post("/presets")
+def create_preset() -> ResponseReturnValue:
+    try:
+        preset = presets().add(current_user_id(), _form())
+    except AppError as error:
+        return _page(error)
+    return _saved(preset)
+
+
+@blueprint.post("/presets/<id:preset_id>")
+def update_preset(preset_id: str) -> ResponseReturnValue:
+    try:
+        preset = presets().change(current_user_id(), _form(preset_id))
+    except NotFound as error:  # deleted in another tab: what was typed can become a new one
+        return _page(error)
+    except AppError as error:
+        return _page(error, preset_id)
+    return _saved(preset)
+
+
+@blueprint.get("/presets")
+@blueprint.get("/presets/<id:preset_id>")
+def show_presets(preset_id: str = "") -> ResponseReturnValue:
+    # A refused form leaves the browser at this address: a reload, or another language, must find a page.
+    return redirect(url_for("settings.show_settings", _anchor=f"preset-{preset_id}" if preset_id else "presets"))
+
+
+@blueprint.post("/presets/<id:preset_id>/delete")
+def delete_preset(preset_id: str) -> ResponseReturnValue:
+    presets().delete(current_user_id(), preset_id)
+    return redirect(url_for("settings.show_settings", _anchor="presets"), 303)
+
+
+def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
+    """The page; after an error with its sentence and what was typed, in the form of that preset or the new one."""
+    user_id = current_user_id()
+    page = render_template(
+        "settings.html",
+        conversations=use_cases().of(user_id),
+        presets=presets().of(user_id),
+        models=current_app.extensions["models"].names(),
+        default_temperature=DEFAULT_TEMPERATURE,
+        name_chars=NAME_CHARS,
+        problem=error.sentence if error else "",
+        typed={field: request.form.get(field, "") for field in FIELDS},
+        typed_id=preset_id if error else None,
+    )
+    return page, status_of(error) if error else 200
+
+
+def _form(preset_id: str = "") -> Preset:
+    try:
+        temperature = float(request.form.get("temperature", ""))
+    except ValueError:
+        raise Invalid(_("The temperature is a number from 0 to 2.")) from None
+    return Preset(
+        id=preset_id,
+        name=request.form.get("name", ""),
+        model=request.form.get("model", ""),
+        temperature=temperature,
+        system=request.form.get("system", ""),
+    )
+
+
+def _saved(preset: Preset) -> ResponseReturnValue:
+    flash(_("Saved."), preset.id)  # said beside this one
+    return redirect(url_for("settings.show_settings", _anchor=f"preset-{preset.id}"), 303)
