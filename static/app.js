@@ -12,6 +12,7 @@ const box = find("#text");
 const sendButton = find("[data-send]");
 const stopButton = find("[data-stop]");
 const jumpButton = find(".jump");
+const problem = find(".problem");
 const coarse = matchMedia("(pointer: coarse)");
 const BEAT_LIMIT = 40_000; // ms; the server beats after 15 s of silence
 const HIDDEN_LIMIT = 20_000;
@@ -53,7 +54,6 @@ function say(sentence) {
 
 /** @param {string} sentence to stand above the box; "" takes it away */
 function complain(sentence) {
-  const problem = find(".problem");
   problem.textContent = sentence;
   problem.hidden = !sentence;
 }

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from sqlalchemy import select
 
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
+from webapp.chat import Message
+from webapp.conversations import new_id
+from webapp.storage import conversations as conversations_of
+from webapp.storage import messages
+from webapp.storage.schema import conversations
 
 
 def do(visitor, action: str, **fields: object):
@@ -62,6 +70,25 @@ def test_deleting_stops_what_runs(alice, upstream):
     do(alice, "delete")
 
     assert upstream.client_left.wait(2)
+
+
+def test_what_was_deleted_long_ago_goes_for_good_however_long_it_was(site, alice):
+    alice.end(alice.new_chat("Old"))
+    storage, old = site.extensions["storage"], alice.conversation_id
+    with storage.begin() as tx:
+        user_id = tx.execute(select(conversations.c.user_id)).scalar_one()
+        parent_id = None
+        for number in range(1200):
+            message = Message(new_id(), old, parent_id, "user", f"word{number}", "done", datetime.now(UTC))
+            messages.add(tx, message)
+            parent_id = message.id
+        conversations_of.change(tx, user_id, old, deleted_at=datetime.now(UTC) - timedelta(days=2))
+    alice.new_chat("New")
+
+    assert do(alice, "delete").status_code == 303
+    with storage.read() as tx:
+        assert messages.tree(tx, user_id, old) == []
+    assert "Nothing found" in text_of(alice.get("/search?q=word7").text)
 
 
 @pytest.mark.parametrize("action", ["rename", "pin", "delete", "restore"])

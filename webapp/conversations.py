@@ -137,7 +137,7 @@ class Conversations:
                 first = min(first, path.index(at))
             shown = [
                 replace(_with_text(tx, message, running), siblings=tree.siblings(message.id))
-                for message in messages.some(tx, user_id, path[first:])
+                for message in messages.some(tx, user_id, conversation_id, path[first:])
             ]
         return Shown(conversation, shown, earlier=first)
 
@@ -306,7 +306,7 @@ class Conversations:
                 conversation = replace(conversation, model=self._models.choose(conversation.model))
                 reply = self._add_turn(tx, conversation, asked, send.key, now)
                 tree = Tree(messages.tree(tx, user_id, conversation.id))
-                branch = messages.some(tx, user_id, tree.path(asked.id))
+                branch = messages.some(tx, user_id, conversation.id, tree.path(asked.id))
                 branch = [_with_text(tx, message, running) for message in branch]
                 source = self._upstream.stream(
                     _wire(conversation, branch), conversation.model, conversation.temperature

@@ -165,9 +165,18 @@ class Watch:
     time in which this worker could write: a database that nobody can write to kills nobody.
     """
 
-    def __init__(self, storage: Storage, worker_id: str) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        worker_id: str,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self._storage = storage
         self._worker_id = worker_id
+        self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._suspects: dict[str, float] = {}
 
@@ -192,9 +201,9 @@ class Watch:
             self._seen[worker_id] = (count, now)
             self._suspects.pop(worker_id, None)
         elif worker_id in self._suspects:
-            if now - self._suspects[worker_id] >= GRACE_SECONDS:
+            if now - self._suspects[worker_id] >= self._grace_seconds:
                 self._bury(worker_id, count)
-        elif now - since >= LEASE_SECONDS:
+        elif now - since >= self._lease_seconds:
             with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
                 workers.beat(tx, self._worker_id)  # shows that the database can be written
             self._suspects[worker_id] = now

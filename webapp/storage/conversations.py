@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
-from webapp.storage.schema import conversations, users
+from webapp.storage.schema import conversations, messages, users
 
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
@@ -64,7 +64,15 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
 
 def purge(tx: Connection, user_id: str, before: datetime) -> None:
     """Remove what this user deleted before that time, for good."""
-    tx.execute(delete(conversations).where(conversations.c.user_id == user_id, conversations.c.deleted_at < before))
+    query = select(conversations.c.id).where(conversations.c.user_id == user_id, conversations.c.deleted_at < before)
+    for conversation_id in tx.execute(query).scalars().all():
+        if tx.dialect.name == "sqlite":
+            found = "SELECT id FROM messages WHERE conversation_id = :id"
+            tx.execute(text(f"DELETE FROM search WHERE message_id IN ({found})"), {"id": conversation_id})
+        # A long chain of parents would be more cascades than SQLite follows.
+        of_it = messages.c.conversation_id == conversation_id
+        tx.execute(update(messages).where(of_it).values(parent_id=None))
+        tx.execute(delete(conversations).where(conversations.c.id == conversation_id))
 
 
 def _conversation(row: Row[Any]) -> Conversation:

@@ -38,8 +38,8 @@ def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
     return [Node(row.id, row.parent_id) for row in tx.execute(query)]
 
 
-def some(tx: Connection, user_id: str, message_ids: Sequence[str]) -> list[Message]:
-    """These messages of this user, in this order; those that are not there are left out."""
+def some(tx: Connection, user_id: str, conversation_id: str, message_ids: Sequence[str]) -> list[Message]:
+    """These messages of one conversation of this user, in this order; those that are not there are left out."""
     found: dict[str, Message] = {}
     for start in range(0, len(message_ids), IDS_PER_QUERY):
         query = (
@@ -47,6 +47,7 @@ def some(tx: Connection, user_id: str, message_ids: Sequence[str]) -> list[Messa
             .join(conversations)
             .where(
                 conversations.c.user_id == user_id,
+                messages.c.conversation_id == conversation_id,
                 messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]),
             )
         )

@@ -22,6 +22,12 @@ from sqlalchemy import (
     text,
 )
 
+SEARCHED_CHARS = 100_000  # a tsvector holds 1 MB at most, so the text beyond this is not searched
+
+# What PostgreSQL searches. Its parser would take a path or an address for one word: their parts are words here.
+_MARKS = '!"#$&()*+,-./;<=>?@[]^_`{|}~'
+TSVECTOR = f"to_tsvector('simple', translate(left(text, {SEARCHED_CHARS}), '{_MARKS}', '{' ' * len(_MARKS)}'))"
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/datatype-textsearch.html#DATATYPE-TSQUER
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +17,10 @@ from sqlalchemy import ColumnElement, Connection, Select, column, func, literal_
 from webapp import snippets
 from webapp.chat import Role
 from webapp.snippets import Part
-from webapp.storage.schema import conversations, messages
+from webapp.storage.schema import SEARCHED_CHARS, TSVECTOR, conversations, messages
 
 HITS = 50
 TITLE_HITS = 10  # of them at most, so that titles leave room for texts
-SEARCHED_CHARS = 100_000  # as in the index of PostgreSQL
 
 # Known to SQLite only, so not among the tables of the schema.
 search = table("search", column("rowid"), column("message_id"))
@@ -104,7 +104,7 @@ def _matching(tx: Connection, query: Select[Any], terms: Sequence[str]) -> Selec
         # FTS5 goes backwards by itself, and stops at the limit: a common word costs no more than a rare one.
         return found.order_by(search.c.rowid.desc())
     # Word for word as in the index, which is used for nothing else.
-    vector: ColumnElement[Any] = literal_column(f"to_tsvector('simple', left(messages.text, {SEARCHED_CHARS}))")
+    vector: ColumnElement[Any] = literal_column(TSVECTOR.replace("(text,", "(messages.text,"))
     matches = vector.op("@@", is_comparison=True)(func.to_tsquery(literal_column("'simple'"), _tsquery(terms)))
     found = query.select_from(messages).where(matches, literal_column("messages.status <> 'streaming'"))
     return found.order_by(messages.c.created_at.desc(), messages.c.id)
@@ -117,8 +117,13 @@ def _fts5(terms: Sequence[str]) -> str:
 
 
 def _tsquery(terms: Sequence[str]) -> str:
-    quoted = [[term.replace("\\", "\\\\").replace("'", "''") for term in snippets.spellings(term)] for term in terms]
-    return " & ".join("(" + " | ".join(f"'{term}'{_star(term, ':*')}" for term in ways) + ")" for ways in quoted)
+    return " & ".join("(" + " | ".join(map(_phrase, snippets.spellings(term))) + ")" for term in terms)
+
+
+def _phrase(term: str) -> str:
+    """The words of a term, one after the other; the last one may go on. Letters and digits alone are no syntax."""
+    *words, last = re.findall(f"{snippets.WORD}+", term)
+    return " <-> ".join([f"'{word}'" for word in words] + [f"'{last}'{_star(last, ':*')}"])
 
 
 def _star(term: str, star: str) -> str:

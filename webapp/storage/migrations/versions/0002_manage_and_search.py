@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.storage.schema import Moment
+from webapp.storage.schema import TSVECTOR, Moment
 
 revision = "0002"
 down_revision = "0001"
@@ -21,16 +21,9 @@ SQLITE_SEARCH = (
     WHEN old.status = 'streaming' AND new.status <> 'streaming' BEGIN
         INSERT INTO search (text, message_id) VALUES (new.text, new.id);
     END""",
-    """CREATE TRIGGER search_delete AFTER DELETE ON messages BEGIN
-        DELETE FROM search WHERE message_id = old.id;
-    END""",
 )
 
-# A tsvector holds 1 MB at most, so the text beyond this is not searched.
-POSTGRESQL_SEARCH = (
-    "CREATE INDEX ix_messages_search ON messages USING gin (to_tsvector('simple', left(text, 100000)))"
-    " WHERE status <> 'streaming'"
-)
+POSTGRESQL_SEARCH = f"CREATE INDEX ix_messages_search ON messages USING gin ({TSVECTOR}) WHERE status <> 'streaming'"
 
 
 def upgrade() -> None:
