@@ -202,7 +202,7 @@ function follow(article) {
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
   const think = (/** @type {string} */ text) => {
-    if (text) thought.hidden = false;
+    if (text && thought.hidden) thought.open = !(thought.hidden = false);
     find(".thought__text", thought).append(text);
     stick();
   };
@@ -268,6 +268,7 @@ function follow(article) {
     article.removeAttribute("data-stream");
     article.removeAttribute("aria-busy");
     streams.delete(article);
+    thought.open = false;
     if (problem.textContent === words.busy) complain("");
     showButtons();
     say(sentence || ("readAloud" in document.body.dataset ? body.innerText : words.done));
@@ -290,7 +291,10 @@ function follow(article) {
     status: (/** @type {{ state: string }} */ change) => show(change.state),
     thought: think,
     beat: () => {},
-    end: (/** @type {{ html: string, message: string }} */ end) => finish(find("footer", parse(end.html)), end.message),
+    end: (/** @type {{ html: string, message: string, lang: string }} */ end) => {
+      if (end.lang) body.lang = end.lang;
+      finish(find("footer", parse(end.html)), end.message);
+    },
   };
 
   const wake = () => {

@@ -75,9 +75,7 @@ class Server:
         try:
             self.wait(15)
         except subprocess.TimeoutExpired:
-            for process in [*self.workers(), self.master]:
-                process.kill()
-            self.wait()
+            self.kill()
 
     def kill(self) -> None:
         """End it at once, as a power switch does."""

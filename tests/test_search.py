@@ -205,6 +205,7 @@ def test_a_deleted_conversation_is_not_found_until_it_is_restored(alice, chat, s
 def test_a_reply_is_found_once_it_is_finished(alice, upstream, search, saved):
     upstream.answer(*body(token("unfinished"), Wait()))
     reply = alice.new_chat("Question")
+    next(event for event in alice.events(reply) if "unfinished" in event.data)
     assert links(search("unfinished")) == []
 
     alice.stop(reply)

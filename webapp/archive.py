@@ -42,7 +42,9 @@ class Archive:
             if conversation is None:
                 raise NotFound(_("This conversation does not exist."))
             every = [node.id for node in messages.tree(tx, user_id, conversation_id)]
-            return Record(conversation, [_with_text(tx, one) for one in messages.some(tx, user_id, conversation.id, every)])
+            return Record(
+                conversation, [_with_text(tx, one) for one in messages.some(tx, user_id, conversation.id, every)]
+            )
 
     def all(self, user_id: str) -> Iterator[Record]:
         """Yield the user's conversations, the last used first, one at a time in memory."""

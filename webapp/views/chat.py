@@ -17,7 +17,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import markdown
+from webapp import language, markdown
 from webapp.chat import Conversation, Delta, Message, Preset
 from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Send, Shown, Turn
 from webapp.errors import Invalid, UpstreamError
@@ -29,6 +29,7 @@ from webapp.views.http import current_user_id, hold_open, wants_fragment
 END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
+blueprint.add_app_template_filter(language.date, "date")
 
 
 def use_cases() -> Conversations:
@@ -130,6 +131,13 @@ def body(message: Message) -> Markup:
     return markdown.render(message.text)
 
 
+@blueprint.app_template_filter("script_lang")
+def script_lang(text: str) -> Markup:
+    """The `lang` attribute of a text in another script than the page's; else nothing."""
+    found = language.foreign(text)
+    return Markup(' lang="{}"').format(found) if found else Markup()
+
+
 @blueprint.app_template_filter("sentence")
 def sentence(message: Message) -> str:
     """What to say about how the reply ended; nothing about one that ended well."""
@@ -160,11 +168,11 @@ def figures(message: Message) -> str:
     first, seconds = outcome.first_token_seconds, outcome.seconds
     parts = []
     if tokens:
-        parts.append(ngettext("%(num)d token", "%(num)d tokens", tokens) % {"num": tokens})
+        parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
         if first is not None and seconds is not None and seconds > first:
-            parts.append(_("%(rate).0f tokens/s") % {"rate": tokens / (seconds - first)})
+            parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
     if first is not None:
-        parts.append(_("first after %(seconds).1f s") % {"seconds": first})
+        parts.append(_("first after %(seconds)s s") % {"seconds": language.number(first, 1)})
     return " · ".join(parts)
 
 
@@ -243,7 +251,7 @@ def _sent(turn: Turn) -> ResponseReturnValue:
 
 def _temperature(value: str | None) -> float | None:
     try:
-        return float(value) if value else None
+        return float(value.replace(",", ".")) if value else None  # some languages write 0,7
     except ValueError:
         raise Invalid(_("The temperature is a number from 0 to 2.")) from None
 

@@ -168,9 +168,12 @@ def split_address(address: str) -> SplitResult:
 
 def _open_request() -> None:
     g.request_id = uuid.uuid4().hex[:12]
-    if request.endpoint in WITHOUT_USER:
+    is_without_user = request.endpoint in WITHOUT_USER
+    chosen = "" if is_without_user else session.get("language", "")
+    accepted = [tag for tag, quality in request.accept_languages if quality > 0]
+    language.use(language.choose([chosen, *accepted]))
+    if is_without_user:
         return
-    language.use(language.choose([session.get("language", ""), *request.accept_languages.values()]))
     if request.method not in SAFE_METHODS and not is_same_origin():
         raise Forbidden(_("This request comes from another site, so it was refused."))
     _receive_form()

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import orjson
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from markupsafe import escape
 
 from webapp import sse
 from webapp.chat import Delta, Message, Outcome
-from webapp.views.chat import body, sentence, use_cases
+from webapp.language import foreign
+from webapp.patches import LiveRenderer
+from webapp.views.chat import sentence, use_cases
 from webapp.views.http import current_user_id, hold_open
 
 RETRY_MILLISECONDS = 1000
@@ -34,15 +35,17 @@ def show_stream(message_id: str) -> ResponseReturnValue:
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Conversations.follow` yields them."""
-    state, is_first = "queued", True
+    state, live, is_first = "queued", LiveRenderer(), True
     for step in steps:
         if isinstance(step, Message):
-            yield from _end(step)
+            if patches := live.finish():
+                yield _event("patch", patches)
+            yield _end(step)
             return
         before, state = state, _state(state, step)
+        patches = live.feed(step.text)
         if is_first:
-            html = f'<p class="message__plain">{escape(step.text)}</p>'
-            snapshot = {"html": html, "state": state, "thought": step.reasoning}
+            snapshot = {"html": live.html, "state": state, "thought": step.reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
             is_first = False
             continue
@@ -50,18 +53,17 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield _event("status", {"state": state})
         if step.reasoning:
             yield _event("thought", step.reasoning)
-        if step.text:
-            yield _event("patch", [["a", 0, 1, step.text]])
+        if patches:
+            yield _event("patch", patches)
         if not step.text and not step.reasoning:
             yield sse.encode("", event="beat")
 
 
-def _end(message: Message) -> Iterator[bytes]:
+def _end(message: Message) -> bytes:
     outcome = message.outcome or Outcome("interrupted")
-    yield _event("reset", {"html": body(message), "state": "answering", "thought": message.thought})
     why = "length" if outcome.status == "done" and outcome.finish_reason == "length" else outcome.status
     footer = render_template("_footer.html", message=message)
-    yield _event("end", {"why": why, "html": footer, "message": sentence(message)})
+    return _event("end", {"why": why, "html": footer, "message": sentence(message), "lang": foreign(message.text)})
 
 
 def _state(before: str, delta: Delta) -> str:
@@ -71,4 +73,4 @@ def _state(before: str, delta: Delta) -> str:
 
 
 def _event(name: str, data: object, retry: int | None = None) -> bytes:
-    return sse.encode(orjson.dumps(data, default=str).decode(), event=name, retry=retry)
+    return sse.encode(orjson.dumps(data).decode(), event=name, retry=retry)

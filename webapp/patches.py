@@ -1,0 +1,695 @@
+"""Turn a text that grows into patches of its HTML, so that each new word costs the server and the page little.
+
+All top-level blocks but the last are finished. The last one is parsed again, without what is half typed at its
+end and with what is open there closed. A caret, a character that no text is made of, is parsed along: where it
+comes out, plain words are then appended without any parsing. The finished part of a long paragraph, list or
+table is replaced by a short stand-in. All of this may err without harm: `finish` renders the whole.
+
+A patch changes the element number `i` of the message's body; `d` counts down the chain of last elements:
+
+    ("a", i, d, text)   append text; d=1: to the block itself, d=2: to its last child element, and so on
+    ("+", i, d, html)   append HTML there
+    ("=", i, d, html)   put HTML in the place of the block (d=0; a new one where there is none), of its last
+                        child element (d=1), and so on
+    ("x", n)            keep n blocks
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html import escape, unescape
+from typing import Any
+
+from markdown_it.token import Token
+
+from webapp.markdown import FORMULA, MAX_FORMULA_CHARS, Env, blocks, parse, render, render_block
+
+Patch = tuple[str, int, int, str] | tuple[str, int]
+
+CARET = "\ufdd0"  # a noncharacter: set aside by Unicode for the inner use of programs
+STEP_CHARS = 300  # each time an open block has grown by these, its finished part is looked for
+LARGE_CHARS = 2_000  # an open block above this, as rare nesting makes it, is parsed at each 32nd it grows by
+HELD_CHARS = 400  # the longest piece that waits for its closing mark
+CELL_CHARS = 40  # a growing table cell comes in pieces of these
+MAX_OPEN = 9  # so many spans, one in another, are closed, and so many elements searched for a difference
+SPAN_CHARS = 600  # the longest emphasis or code that is shown before it is closed
+
+
+class LiveRenderer:
+    """The HTML of one growing message, as the page of one follower has it."""
+
+    def __init__(self) -> None:
+        self._source: list[str] = []
+        self._cr = ""
+        self._blocks: list[str] = []
+        self._references: dict[str, Any] = {}
+        self._finished = False
+        self._open = _Open()
+
+    @property
+    def html(self) -> str:
+        """The whole HTML that the page has now."""
+        return "".join([*self._blocks, self._open.html])
+
+    def feed(self, text: str) -> list[Patch]:
+        """Take more text; return what changes in the page."""
+        self._source.append(text)
+        self._finished = False
+        text = self._normal(text)
+        block = self._open
+        block.rest += text
+        if not text:
+            return []
+        if block.code:
+            return self._append_code(block.code, text)
+        if self._is_plain(block.unshown + text):
+            return self._append_plain(block.unshown + text)
+        block.has_caret = False
+        if block.waits_for and block.waits_for.isdisjoint(text) and len(block.rest) < block.waits_until:
+            return []
+        return self._look()
+
+    def finish(self) -> list[Patch]:
+        """The text is whole: return what makes the page equal to `markdown.render`. A second call returns nothing."""
+        if self._finished:
+            return []
+        shown = [*self._blocks, self._open.html] if self._open.html else self._blocks
+        env: Env = {}
+        self._blocks = [render_block(block, env) for block in blocks(parse("".join(self._source), env))]
+        self._open = _Open()
+        self._finished = True
+        patches: list[Patch] = [("x", len(self._blocks))] if len(shown) > len(self._blocks) else []
+        for index, html in enumerate(self._blocks):
+            patches += _difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
+        return patches
+
+    def _normal(self, text: str) -> str:
+        """The text as the parser will see it. A CR may end one piece and its LF open the next."""
+        text = self._cr + text
+        self._cr = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
+        return _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+    # Words and code need no parsing
+
+    def _is_plain(self, text: str) -> bool:
+        block = self._open
+        return (
+            block.has_caret
+            and len(block.rest) < block.step_at
+            and _PLAIN.fullmatch(text) is not None
+            and "http" not in text
+            and (text[0] == " " or not block.before.endswith(">"))
+        )
+
+    def _append_plain(self, text: str) -> list[Patch]:
+        shown = _LOOSE_END.sub("", text)
+        self._open.unshown = text[len(shown) :]
+        return self._append(shown)
+
+    def _append_code(self, code: _Code, text: str) -> list[Patch]:
+        """Append lines of code, up to one that ends the block or leaves what the block stands in."""
+        *lines, last = (code.half_line + text).split("\n")
+        code.half_line = ""
+        shown: list[str] = []
+        for number, line in enumerate(lines):
+            if not code.in_line and (code.is_fence(line) or code.is_outside(line)):
+                unseen = len("\n".join([*lines[number + 1 :], last]))
+                return self._end_code("".join(shown), len(self._open.rest) - unseen if code.is_fence(line) else 0)
+            shown.append((line if code.in_line else code.unindented(line)) + "\n")
+            code.in_line = False
+        if not code.in_line and code.is_outside(last):
+            return self._end_code("".join(shown), 0)
+        if code.in_line or not code.is_half(last):
+            shown.append(last if code.in_line else code.unindented(last))
+            code.in_line = bool(last) or code.in_line
+        else:
+            code.half_line = last
+        return self._append("".join(shown))
+
+    def _end_code(self, text: str, end: int) -> list[Patch]:
+        """Append the last lines; highlight the block if its fence ends there."""
+        self._open.code = None
+        self._open.has_caret = False
+        patches = self._append(text)
+        if end:
+            patches += self._parse_again(self._open.rest[:end])
+        return patches + self._look()
+
+    def _append(self, text: str) -> list[Patch]:
+        if not text:
+            return []
+        block = self._open
+        block.before += escape(text, quote=False).replace("\xa0", "&nbsp;")
+        return [("a", len(self._blocks), block.after.count("</"), text)]
+
+    # All else is parsed, from the start of the open block or from where its finished part ends
+
+    def _look(self) -> list[Patch]:
+        block = self._open
+        if len(block.rest) > LARGE_CHARS and len(block.rest) - block.seen_chars < min(len(block.rest) // 32, 2_000):
+            return []
+        visible = _visible(block.rest, in_table="<table" in block.stand_in.html)
+        return [] if visible == block.seen else self._parse_again(visible)
+
+    def _parse_again(self, visible: str) -> list[Patch]:
+        """Show `visible`, the beginning of what is not finished."""
+        block = self._open
+        source = block.stand_in.source + visible
+        end = _End(source)
+        found = self._parse(source, end)
+        if block.stand_in.source and not (found and found[0].html.startswith(block.stand_in.html)):
+            return self._parse_again(block.without_stand_in() + visible)
+        patches = self._show(found, len(block.stand_in.html))
+        finished = len(found) - 1 + (bool(found) and end.is_whole(found[-1]))
+        if finished > 0:
+            line = found[finished].start if finished < len(found) else found[-1].end
+            cut = _offset(source, line) - len(block.stand_in.source)
+            visible = visible[cut:]
+            self._open = _Open(block.rest[cut:])
+            self._blocks += [block.front_html + found[0].html[len(block.stand_in.html) :]]
+            self._blocks += [each.html for each in found[1:finished]]
+            if finished < len(found):
+                self._open.before = found[-1].html
+        elif found:
+            block.before, block.after = found[0].html[len(block.stand_in.html) :], ""
+        else:
+            block.before = block.after = ""
+        self._settle(found, visible, end)
+        return patches
+
+    def _parse(self, source: str, end: _End | None = None) -> list[_Block]:
+        env: Env = {"references": self._references}
+        if end:
+            env["before_inline"] = end.close
+        found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
+        if end and end.caret and found:
+            found[-1] = _Block(found[-1].tokens, end.without_caret(found[-1].html))
+        return found
+
+    def _show(self, found: Sequence[_Block], hidden: int) -> list[Patch]:
+        block, index = self._open, len(self._blocks)
+        patches: list[Patch] = []
+        if not found:
+            return [("x", index)] if block.html else []
+        if block.html:
+            patches = _difference(index, block.before + block.after, found[0].html[hidden:], block.front)
+        else:
+            patches = [("=", index, 0, found[0].html)]
+        return patches + [("=", index + number, 0, each.html) for number, each in enumerate(found) if number]
+
+    def _settle(self, found: Sequence[_Block], visible: str, end: _End) -> None:
+        """Remember where the next words go, and look for a finished part."""
+        block = self._open
+        block.seen, block.seen_chars = visible, len(block.rest)
+        block.waits_for, block.waits_until = end.waits_for, len(block.rest) + end.waits_chars
+        if not block.before:
+            return
+        block.before, block.after = block.before[: len(block.before) - len(end.after)], end.after
+        words = visible.rstrip(" ")
+        block.unshown = block.rest[len(words) :]
+        block.has_caret = end.has_caret and not block.unshown.strip(" ")
+        if end.code:
+            block.code = _Code.of(end.code, end.source, block.rest[len(visible) :]) if end.has_caret else None
+        elif len(visible) >= block.step_at:
+            block.step_at = len(visible) + STEP_CHARS
+            # What is open may reach back as far as a span does; before that nothing can be.
+            kept = (STEP_CHARS // 4, SPAN_CHARS + STEP_CHARS)
+            any(self._replace_finished_part(found[-1], visible, end, kept_chars) for kept_chars in kept)
+
+    def _replace_finished_part(self, found: _Block, visible: str, end: _End, kept_chars: int) -> bool:
+        """Put a stand-in for the finished part of the open block, if the HTML proves to be the same then."""
+        block = self._open
+        old = block.stand_in
+        cut, source, closing = _finished_part(found.tokens, end.source, kept_chars)
+        cut -= len(end.source) - len(visible)
+        if cut <= 0:
+            return False
+        stand_in = _StandIn(source, _opening_html(source, closing))
+        head = self._parse(old.source + visible[:cut])
+        tail = self._parse(source + visible[cut:], _End(source + visible[cut:]))
+        if len(head) != 1 or len(tail) != 1 or not tail[0].html.startswith(stand_in.html):
+            return False
+        front = head[0].html.removesuffix(closing)[len(old.html) :]
+        if front + tail[0].html[len(stand_in.html) :] != block.before + block.after:
+            return False
+        block.stand_in = stand_in
+        block.front.append(front)
+        block.before = block.before[len(front) :]
+        block.replaced.append(visible[:cut])
+        block.rest, block.seen = block.rest[cut:], visible[cut:]
+        block.seen_chars = len(block.rest)
+        block.step_at = len(block.seen) + STEP_CHARS
+        block.waits_until -= cut
+        return True
+
+
+@dataclass(slots=True)
+class _StandIn:
+    source: str = ""
+    html: str = ""  # what the source begins
+
+
+@dataclass(slots=True)
+class _Open:
+    """The last block: what is shown of it, and what may be done with the next piece of text."""
+
+    rest: str = ""  # the source, from the stand-in on
+    stand_in: _StandIn = field(default_factory=_StandIn)
+    replaced: list[str] = field(default_factory=list)  # the source that the stand-in replaces
+    front: list[str] = field(default_factory=list)  # the HTML that it replaces
+    before: str = ""  # the HTML up to the caret
+    after: str = ""
+    has_caret: bool = False  # words can be appended between `before` and `after`
+    unshown: str = ""  # the source behind the caret
+    code: _Code | None = None
+    waits_for: frozenset[str] = frozenset()  # nothing changes before one of these comes
+    waits_until: int = 0  # or `rest` is as long as this
+    seen: str = ""  # what of `rest` was parsed last
+    seen_chars: int = 0  # how long `rest` was then
+    step_at: int = STEP_CHARS
+
+    @property
+    def front_html(self) -> str:
+        return "".join(self.front)
+
+    @property
+    def html(self) -> str:
+        return "".join([*self.front, self.before, self.after])
+
+    def without_stand_in(self) -> str:
+        """Take the stand-in away; return the source that it replaced."""
+        source = "".join(self.replaced)
+        self.rest = source + self.rest
+        self.before, self.after = self.html, ""
+        self.stand_in, self.replaced, self.front = _StandIn(), [], []
+        return source
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    tokens: Sequence[Token]
+    html: str
+
+    @property
+    def start(self) -> int:
+        return (self.tokens[0].map or [0])[0]
+
+    @property
+    def end(self) -> int:
+        return (self.tokens[0].map or [0, 0])[1]
+
+
+@dataclass(slots=True)
+class _Code:
+    """A fenced block that is open; its lines are shown as they are."""
+
+    indent: int
+    mark: str
+    half_line: str  # it may still become the closing fence
+    in_line: bool  # a line is shown in part
+
+    @classmethod
+    def of(cls, fence: Token, source: str, half_line: str) -> _Code | None:
+        """None where a line begins with more than blanks, as in a quote."""
+        line = source.split("\n")[(fence.map or [0])[0]]
+        indent = len(line) - len(line.lstrip(" "))
+        if not line.startswith(fence.markup, indent) or "\n" in half_line:
+            return None
+        return cls(indent, fence.markup, half_line, not source.endswith("\n"))
+
+    def is_fence(self, line: str) -> bool:
+        words = line.strip(" \t")
+        return words.startswith(self.mark) and not words.strip(self.mark[0])
+
+    def is_outside(self, line: str) -> bool:
+        """Whether the line stands outside of the list item that the block stands in."""
+        return bool(line.strip(" ")) and not line.startswith(" " * self.indent)
+
+    def is_half(self, line: str) -> bool:
+        return not line.strip(" \t").strip(self.mark[0])
+
+    def unindented(self, line: str) -> str:
+        return line[min(self.indent, len(line) - len(line.lstrip(" "))) :]
+
+
+class _End:
+    """The end of a source that still grows: what is open there, closed while the parser runs."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._newlines = source.count("\n")
+        self._is_line = source.endswith("\n")
+        self._holds = False
+        self.caret = ""
+        self.has_caret = False
+        self.after = ""
+        self.code: Token | None = None
+        self.waits_for: frozenset[str] = frozenset()
+        self.waits_chars = HELD_CHARS
+
+    def close(self, tokens: list[Token]) -> None:
+        """Close the last line of text, or leave the last block of code open."""
+        is_last_cell = True
+        for index in reversed(range(len(tokens))):
+            token = tokens[index]
+            if token.type == "td_open":
+                is_last_cell = False
+            elif token.type == "fence":
+                return self._open_code(token)
+            elif token.type == "inline" and (token.content or tokens[index - 1].type != "td_open"):
+                return self._close_text(tokens, index, is_last_cell)
+            elif token.nesting >= 0 and token.type != "inline":
+                return None
+        return None
+
+    def is_whole(self, block: _Block) -> bool:
+        """Whether the last block can have no more lines."""
+        kinds = ("fence", "hr", "math_block", "heading_open")
+        return block.tokens[0].type in kinds and not self.code and block.end <= self._newlines
+
+    def without_caret(self, html: str) -> str:
+        before, _, after = html.rpartition(self.caret)
+        if _CLOSERS.fullmatch(after):
+            self.after = after
+            self.has_caret = not self._holds
+        return before + after
+
+    def _reaches(self, token: Token) -> bool:
+        return (token.map or [0, 0])[1] >= self._newlines + (not self._is_line)
+
+    def _open_code(self, token: Token) -> None:
+        lines = token.content.count("\n") + (token.content[-1:] not in ("", "\n"))
+        start, end = token.map or [0, 0]
+        if self._reaches(token) and end - start - 1 <= lines:  # else its last line is the closing fence
+            self.code = token
+            self.caret = CARET
+            token.content += CARET
+            token.meta["open"] = True
+
+    def _close_text(self, tokens: list[Token], index: int, is_last_cell: bool) -> None:
+        token, kind = tokens[index], tokens[index - 1].type
+        if not self._reaches(token) or (self._is_line and kind != "paragraph_open"):
+            return
+        whole = token.content + "\n" * self._is_line
+        text, closing, self.waits_for = _ripe(whole)
+        self._holds = self._is_line or text != whole
+        if not text.strip() and kind == "paragraph_open":
+            del tokens[index - 1 : index + 2]
+            return
+        if not is_last_cell and kind == "td_open" and not self.source.rstrip(" ").endswith("|"):
+            self.waits_for, self.waits_chars = frozenset("|\n"), CELL_CHARS
+        text = text.rstrip()
+        self.caret = " " + CARET if text[-1:] in _MARKS else CARET
+        token.content = text + ("" if self._is_line else self.caret) + closing
+
+
+# What the open block may show: whole lines, and the last one unless it is only half a mark
+
+
+def _visible(rest: str, *, in_table: bool) -> str:
+    line = rest.rfind("\n") + 1
+    if _HALF_LINE.fullmatch(rest, line):
+        rest = rest[:line]
+    part = rest.rfind("\n\n", max(0, len(rest) - MAX_FORMULA_CHARS), len(rest) - 1) + 1
+    if "$$" in rest or "\\" in rest:
+        rest = rest[: _half_formula(rest, part)]
+    if "|" in rest and not in_table:
+        rest = rest[: _half_table(rest, part)]
+    return rest
+
+
+_PREFIX = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++|>[ \t]*+)*+"
+_HALF_LINE = re.compile(
+    _PREFIX
+    + r"""(?: [-*_+=:~`$\\|\s]* | \#{1,6}[ \t]* | \d{1,9}[.)]?     # a mark that may become another
+      | `{3,}[^`]* | ~{3,}.*                                       # the language of a fence
+      | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]* | \[[^\]]+\]:.*      # a task, a link definition
+      | \\[a-z]{0,9}\{?[a-z]{0,9}\*?\}? )""",
+    re.VERBOSE,
+)
+
+
+def _half_formula(rest: str, start: int) -> int:
+    """Where a formula of several lines begins that has no end yet; else the end of `rest`."""
+    while opening := _FORMULA_LINE.search(rest, start):
+        closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
+        end = re.compile(re.escape(closing) + r"[ \t]*\n").search(rest, opening.end())
+        line = rest.find("\n", opening.end())
+        if not end and closing not in rest[opening.end() : max(line, opening.end())]:
+            return opening.start()
+        start = end.end() if end else opening.end()
+    return len(rest)
+
+
+_FORMULA_LINE = re.compile(rf"^{_PREFIX}(\$\$|\\\[|\\begin\{{((?:align|equation|gather|multline)\*?)\}})", re.MULTILINE)
+
+
+def _half_table(rest: str, start: int) -> int:
+    """Where a line begins that may be the head of a table; else the end of `rest`."""
+    if _TABLE_RULE.search(rest, start):
+        return len(rest)
+    start = max(start, rest.rfind("\n", 0, len(rest) - 1) + 1)
+    bar = _BAR.match(rest, start)
+    if not bar:
+        return len(rest)
+    if not bar[1].strip():
+        return start
+    return bar.end(1) if len(rest) - bar.end() < 80 else len(rest)
+
+
+_TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*\|)[|:\- \t]*-[|:\- \t]*\n", re.MULTILINE)
+_BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*`?)*)\|")
+
+
+# What a line of text may show: all but what waits for its other end
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of `*`, `_` or `~` that is not closed."""
+
+    mark: str
+    start: int
+    chars: int
+    left: int
+    is_inside: bool  # it could close as well as open
+
+
+def _ripe(text: str) -> tuple[str, str, frozenset[str]]:
+    """What may be shown of a text that grows, the marks that close it, and what the rest of it waits for."""
+    runs: list[_Run] = []
+    position = 0
+    while mark := _MARK.search(text, position):
+        start, position = mark.span()
+        whole = FORMULA.match(text, start, start + MAX_FORMULA_CHARS) or _WHOLE.match(text, start)
+        if whole and (whole.end() < len(text) or mark[0] != "$"):
+            position = whole.end()
+            continue
+        waits = _waits_for(text, start, mark[0])
+        if waits is not None:
+            return *_closed(text[:start], runs), waits
+        if mark[0][0] == "`" and len(text) - start < SPAN_CHARS:
+            shown, closing = _closed(text.rstrip("`"), runs)
+            return shown, mark[0] + closing, frozenset()
+        if mark[0][0] in "*_~" and not _pair(runs, text, start, position):
+            return *_closed(text[:start], runs), frozenset()
+    return *_closed(text, runs), frozenset()
+
+
+def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
+    while runs and not text[runs[-1].start :].strip("*_~ \n"):
+        text = text[: runs.pop().start]
+    return text, "".join(run.mark * run.left for run in runs[:-MAX_OPEN:-1] if len(text) - run.start < SPAN_CHARS)
+
+
+def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
+    """The characters one of which ends what begins here; None if nothing does, empty if any may."""
+    rest = text[start:]
+    if half := _HALF.fullmatch(rest):
+        return frozenset(_ENDS.get(half.lastgroup or "", ""))
+    if len(rest) > HELD_CHARS:
+        return None
+    if mark[0] == "$":
+        return _half_dollars(text, start, mark)
+    if mark[-1] == "[" and rest[len(_LINK_TEXT.match(rest)[0]) :][:1] != "]":  # type: ignore[index]
+        return frozenset("])\n")
+    return None
+
+
+def _half_dollars(text: str, start: int, mark: str) -> frozenset[str] | None:
+    behind = text[start + len(mark) :]
+    other = behind.replace("\\$", "  ").find("$")
+    if other >= 0 and other + 1 < len(behind):
+        return None
+    if mark == "$" and (text[start - 1 : start].isalnum() or behind[:1].isspace() or _MONEY.match(behind)):
+        return None
+    return frozenset("$\n") if behind and other < 0 and not behind[0].isdigit() else frozenset()
+
+
+def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
+    """Close runs with this one, or open it, by the rules of CommonMark; False if more text must decide."""
+    mark, chars = text[start], end - start
+    before, after = text[start - 1 : start] or " ", text[end : end + 1]
+    if not after and not any(run.mark == mark and run.left <= chars for run in runs):
+        return False
+    if mark == "~" and chars != 2:
+        return True
+    after = after or " "
+    opens = not after.isspace() and (after.isalnum() or not before.isalnum())
+    closes = not before.isspace() and (before.isalnum() or not after.isalnum())
+    if mark == "_":
+        opens, closes = opens and (not closes or not before.isalnum()), closes and (not opens or not after.isalnum())
+    left = chars
+    for index in range(len(runs) - 1, max(-1, len(runs) - 100), -1) if closes else ():
+        run = runs[index]
+        odd = (run.is_inside or opens) and (run.chars + chars) % 3 == 0 and (run.chars % 3 or chars % 3)
+        if run.mark == mark and not odd and left:
+            used = min(run.left, left)
+            run.left, left = run.left - used, left - used
+            del runs[index + (run.left > 0) :]
+    if opens and left:
+        runs.append(_Run(mark, start, chars, left, closes))
+    return True
+
+
+_SCHEME = r"(?<![^\W_])https?://"
+_URL = r"[^\s<>\"`\[\]{}|\\^*\x00-\x1f]"
+_MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![^\W_])h(?=t{0,2}\Z|ttps?(?::|\Z))")
+_LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^()\s]|\([^()\s]*\))*\))?)*+", re.DOTALL)
+_TARGET = r"\(\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
+_WHOLE = re.compile(
+    rf"""\\[!-'*-/:-@\\\]-`{{-~] | &(?:\#\d{{1,7}}|\#[xX][\da-fA-F]{{1,6}}|\w{{1,31}});
+      | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
+      | <(?:[A-Za-z][\w+.-]{{1,31}}:[^\s<>]*|[\w.+-]+@[\w.-]+)>
+      | {_SCHEME}{_URL}++(?!\Z)
+      | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)|\[[^\[\]]*\])""",
+    re.VERBOSE | re.DOTALL,
+)
+_HALF = re.compile(
+    rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{_URL}{{0,2000}}
+      | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
+      | (?P<round>\\\([^)]{{0,{HELD_CHARS}}}) | (?P<square>\\\[[^\]]{{0,{HELD_CHARS}}})
+      | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
+_MONEY = re.compile(
+    r"\d[\d.,]*[kKMB]?(?:[)\]–—-]*\s+(?:[^\W\d_]{2}|a\s)|[)\]–—-]*[.,;:!?]*\s+[^\W\d_]{2}|[)\]]*[.,;:!?]\s)"
+)
+_MARKS = frozenset("*_~`)]>$;")
+_PLAIN = re.compile(r"(?:[^\s\\`*_~\[\]<>&$|#/\x00-\x1f\x7f-\xa0\ufdd0-\ufdef]| )+")
+_LOOSE_END = re.compile(r"(?:[ !]|h(?:tt?)?(?=[ !]|\Z))+\Z")
+_UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+# The patch between two states of a block
+
+
+def _difference(index: int, old: str, new: str, front: Sequence[str] = ()) -> list[Patch]:
+    """The smallest change that makes `new` of `old`; both stand behind `front`."""
+    if old == new:
+        return []
+    cuts = _closing_tags(old)
+    depths = range(len(cuts), max(0, len(cuts) - MAX_OPEN), -1)
+    for depth in depths:
+        cut = cuts[depth - 1]
+        added = _between(new, old[:cut], old[cut:])
+        if added is not None and "</math>" not in old[cut:]:
+            return [("+", index, depth, added) if "<" in added else ("a", index, depth, unescape(added))]
+    for depth in depths:
+        start, end = _last_element(old, cuts[depth - 1])
+        content = _between(new, old[:start], old[end:]) if end else None
+        if content is not None and "</math>" not in old[end:]:
+            return [("=", index, depth, content)]
+    return [("=", index, 0, "".join([*front, new]))]
+
+
+def _closing_tags(html: str) -> list[int]:
+    """Where the tags begin that close the last elements, the outermost first."""
+    found: list[int] = []
+    end = len(html)
+    while (start := html.rfind("</", 0, end)) >= 0 and _CLOSERS.fullmatch(html, start, end):
+        found.append(start)
+        end = start
+    return found
+
+
+def _between(html: str, head: str, tail: str) -> str | None:
+    """What stands between a head and a tail, if these are elements and text, whole and not nothing."""
+    middle = html[len(head) : len(html) - len(tail)]
+    fits = len(html) > len(head) + len(tail) and html.startswith(head) and html.endswith(tail)
+    return middle if fits and _is_balanced(middle) else None
+
+
+def _is_balanced(html: str) -> bool:
+    depth = 0
+    for tag in _TAG.finditer(html):
+        if tag[2] not in _VOID:
+            depth += -1 if tag[1] else 1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _last_element(html: str, end: int) -> tuple[int, int]:
+    """Where the last element before `end` begins and ends; (0, 0) if its parent has none."""
+    depth, stop = 0, 0
+    for tag in reversed(list(_TAG.finditer(html, 0, end))):
+        stop = stop or tag.end()
+        if tag[2] not in _VOID:
+            depth += 1 if tag[1] else -1
+        if depth < 0:
+            return 0, 0
+        if depth == 0:
+            return tag.start(), stop
+    return 0, 0
+
+
+_TAG = re.compile(r"<(/?)([a-z0-9]+)[^>]*>")
+_VOID = frozenset({"br", "hr", "input"})
+_CLOSERS = re.compile(r"(?:</[a-z0-9]+>\s*)*")
+
+
+# The part of a long block that can have no more text
+
+
+def _finished_part(tokens: Sequence[Token], source: str, kept_chars: int) -> tuple[int, str, str]:
+    """Where it ends in the source, a stand-in for it, and the HTML that closes the block; 0 if there is none."""
+    first = tokens[0]
+    if first.type == "paragraph_open":
+        limit = max(0, len(source) - kept_chars)
+        cut = max(source.rfind(" ", 0, limit), source.rfind("\n", 0, limit))
+        is_alone = cut > 0 and not source[cut - 1].isspace() and not source[cut + 1].isspace()
+        return cut if is_alone and source[cut - 1] != "\\" else 0, "x", "</p>\n"
+    if first.type in ("bullet_list_open", "ordered_list_open"):
+        item = [token for token in tokens if token.type == "list_item_open" and token.level == 1][-1]
+        cut = _offset(source, (item.map or [0])[0])
+        indent = " " * (len(source) - cut - len(source[cut:].lstrip(" ")))
+        stub = f"{indent}{'1' if first.tag == 'ol' else ''}{first.markup} x\n"
+        is_loose = any(token.type == "paragraph_open" and token.level == 2 and not token.hidden for token in tokens)
+        return cut, f"{stub}\n{stub}" if is_loose else stub, f"</{first.tag}>\n"
+    if first.type == "table_open":
+        row = [token for token in tokens if token.type == "tr_open"][-1]
+        line = source.split("\n")[(first.map or [0])[0] + 1]
+        columns = sum(token.type == "th_open" for token in tokens)
+        stub = "|" + "x|" * columns + f"\n{line}\n|x|\n"
+        return _offset(source, (row.map or [0])[0]), stub, "</tbody>\n</table></div>\n"
+    return 0, "", ""
+
+
+@lru_cache(maxsize=64)
+def _opening_html(source: str, closing: str) -> str:
+    """The HTML of a stand-in, left open."""
+    return str(render(source)).removesuffix(closing)
+
+
+def _offset(source: str, line: int) -> int:
+    """Where a line begins."""
+    position = 0
+    for _ in range(line):
+        position = source.index("\n", position) + 1
+    return position
