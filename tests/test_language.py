@@ -43,6 +43,10 @@ ALLOWED = {
     "gpt-4",
     "gpt-3.5-turbo",
     "demo",
+    "Enter",
+    "Esc",
+    "Shift",
+    "Tab",
 }
 SPOKEN = ("aria-label", "title", "placeholder", "alt")
 

@@ -356,3 +356,18 @@ def test_a_list_that_becomes_loose_late_is_shown_loose() -> None:
     tight = "".join(f"- item number {number} of the list\n" for number in range(60))
     for pieces in cuts(f"{tight}\n- a loose one\n- the last")[2:]:
         run(pieces)
+
+
+def test_a_text_may_go_on_after_its_end() -> None:
+    live = LiveRenderer()
+    live.feed("a **b")
+    live.finish()
+
+    live.feed("** c")
+    live.finish()
+
+    assert live.html == render("a **b** c")
+
+
+def test_a_text_beyond_all_measure_goes_on_as_it_is_written() -> None:
+    run(["**bold** and\r\n" * 7_000, "![" * 4_000, "plain & <simple>\0\r\n", "", "end"])

@@ -60,6 +60,7 @@ def render(text: str) -> Markup:
 def plain(text: str) -> str:
     """The text as it is written, in one block."""
     shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    shown = shown.replace("\r\n", "\n").replace("\r", "\n")
     return f'<p class="message__plain">{escape(shown, quote=False)}</p>\n'
 
 

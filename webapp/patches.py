@@ -25,7 +25,17 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from webapp.markdown import FORMULA, MAX_FORMULA_CHARS, Env, blocks, parse, render, render_block
+from webapp.markdown import (
+    FORMULA,
+    MAX_FORMULA_CHARS,
+    MAX_TEXT_CHARS,
+    Env,
+    blocks,
+    parse,
+    plain,
+    render,
+    render_block,
+)
 
 Patch = tuple[str, int, int, str] | tuple[str, int]
 
@@ -48,17 +58,22 @@ class LiveRenderer:
         self._references: dict[str, Any] = {}
         self._finished = False
         self._open = _Open()
+        self._chars = 0
+        self._is_too_long = False
 
     @property
     def html(self) -> str:
         """The whole HTML that the page has now."""
-        return "".join([*self._blocks, self._open.html])
+        return plain("".join(self._source)) if self._is_too_long else "".join([*self._blocks, self._open.html])
 
     def feed(self, text: str) -> list[Patch]:
         """Take more text; return what changes in the page."""
         self._source.append(text)
+        self._chars += len(text)
         self._finished = False
         text = self._normal(text)
+        if self._chars > MAX_TEXT_CHARS:
+            return self._append_as_written(text)
         block = self._open
         block.rest += text
         if not text:
@@ -74,7 +89,7 @@ class LiveRenderer:
 
     def finish(self) -> list[Patch]:
         """The text is whole: return what makes the page equal to `markdown.render`. A second call returns nothing."""
-        if self._finished:
+        if self._finished or self._is_too_long:
             return []
         shown = [*self._blocks, self._open.html] if self._open.html else self._blocks
         env: Env = {}
@@ -85,6 +100,13 @@ class LiveRenderer:
         for index, html in enumerate(self._blocks):
             patches += _difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
         return patches
+
+    def _append_as_written(self, text: str) -> list[Patch]:
+        """Give up on markup, as `markdown.render` does with a text this long."""
+        if self._is_too_long:
+            return [("a", 0, 1, text)] if text else []
+        self._is_too_long = True
+        return [("x", 0), ("=", 0, 0, self.html)]
 
     def _normal(self, text: str) -> str:
         """The text as the parser will see it. A CR may end one piece and its LF open the next."""
