@@ -1,0 +1,1 @@
+"""What people see: a real Chromium on the real gunicorn."""

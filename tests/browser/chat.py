@@ -1,0 +1,54 @@
+"""The chat page in the words of the person in front of it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+# A headless browser hides no tab, so this says it as a browser would.
+TURN = """hidden => {
+  const seen = { hidden, visibilityState: hidden ? "hidden" : "visible" };
+  for (const name in seen) Object.defineProperty(document, name, { value: seen[name], configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+class Chat:
+    """One tab; `answer`, `footer` and `note` are those of the last reply, `note` being how it ended."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.box = page.locator("#text")
+        self.send_button = page.locator("[data-send]")
+        self.stop_button = page.locator("[data-stop]")
+        self.questions = page.locator(".message--user .message__body")
+        self.answers = page.locator(".message--assistant .message__body")
+        self.answer = self.answers.last
+        self.footer = page.locator(".message--assistant .message__footer").last
+        self.note = self.footer.locator(".message__note, .message__problem")
+        self.retry_button = self.footer.get_by_role("button", name="Retry")
+        self.state = page.locator(".message__state")
+        self.problem = page.locator(".problem")
+
+    def open(self, path: str = "/") -> Chat:
+        self.page.goto(self.url + path)
+        return self
+
+    def say(self, text: str) -> None:
+        """Type and press Enter."""
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    def hide(self) -> None:
+        """Look at another tab."""
+        self.page.evaluate(TURN, True)
+
+    def show(self) -> None:
+        """Look at this tab again."""
+        self.page.evaluate(TURN, False)
+
+    def second_tab(self) -> Chat:
+        """The same page in another tab of the same browser."""
+        tab = Chat(self.page.context.new_page(), self.url)
+        tab.page.goto(self.page.url)
+        return tab

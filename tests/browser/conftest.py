@@ -1,0 +1,110 @@
+"""A real Chromium on the real gunicorn. A page that complains, or that asks another origin, fails its test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from tests.browser.chat import Chat
+from tests.conftest import need
+from tests.relay import Relay
+from tests.server import Server
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MILLISECONDS = 15_000  # as long as a busy machine may take; nothing waits for it in vain but a failure
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The one browser of these tests, closed after the last of them."""
+    need(CHROMIUM, "Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def network_may_fail() -> None:
+    """For tests that break connections: the browser may tell of it in its console."""
+
+
+@pytest.fixture
+def new_browser(
+    chromium: Browser, start_server: Callable[..., Server], request: pytest.FixtureRequest
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Open one more browser with cookies of its own; arguments are Playwright's. It closes before the servers do."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def new(**options: object) -> BrowserContext:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
+        contexts.append(context)
+        _watch(context, complaints)
+        return context
+
+    yield new
+    for context in contexts:
+        context.close()
+    if "network_may_fail" in request.fixturenames:
+        complaints = [said for said in complaints if "Failed to load resource" not in said]
+    assert complaints == []
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Iterator[Server]:
+    """gunicorn with default settings. It outlives the browsers, and needs no gentle end."""
+    server = start_server()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def chat(server: Server, new_browser: Callable[..., BrowserContext]) -> Chat:
+    """A new chat in a new browser."""
+    return Chat(new_browser().new_page(), server.url).open()
+
+
+@pytest.fixture
+def relay(server: Server) -> Iterator[Relay]:
+    """A wire to the server that can be cut."""
+    with Relay(server.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def relayed(relay: Relay, new_browser: Callable[..., BrowserContext]) -> Chat:
+    """A new chat over that wire, on a clock that can be turned."""
+    page = new_browser().new_page()
+    page.clock.install()
+    return Chat(page, relay.url).open()
+
+
+def _watch(context: BrowserContext, complaints: list[str]) -> None:
+    """Note errors, warnings (violations of our policy among them), and requests that leave the first one's origin."""
+    origins: set[str] = set()
+
+    def on_request(url: str) -> None:
+        origins.add(origin := "{0.scheme}://{0.netloc}".format(urlsplit(url)))
+        if len(origins) > 1:
+            complaints.append(f"asks {origin}: {url}")
+
+    context.on("console", lambda said: said.type in ("error", "warning") and complaints.append(said.text))
+    context.on("weberror", lambda failure: complaints.append(str(failure.error)))
+    context.on("request", lambda request: on_request(request.url))

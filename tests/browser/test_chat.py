@@ -1,0 +1,143 @@
+"""A message's way, as the person in front of the page sees it: sent, answered, stopped, failed, tried again."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.upstream import Wait, body, error, token
+
+pytestmark = pytest.mark.browser
+
+DONE = b"data: [DONE]\n\n"
+
+
+def test_tokens_arrive_one_by_one_and_stay(chat, upstream):
+    second, third = threading.Event(), threading.Event()
+    upstream.answer(*body(token("one "), Wait(second), token("two "), Wait(third), token("three"), DONE))
+
+    chat.say("Count for me")
+    expect(chat.answer).to_have_text("one")
+    second.set()
+    expect(chat.answer).to_have_text("one two")
+    third.set()
+    expect(chat.answer).to_have_text("one two three")
+
+    expect(chat.send_button).to_be_visible()
+    chat.page.reload()
+    expect(chat.answer).to_have_text("one two three")
+    expect(chat.questions).to_have_text("Count for me")
+
+
+def test_a_new_chat_gets_its_address_and_its_place_in_the_list(chat):
+    chat.say("What is new?")
+
+    expect(chat.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}$"))
+    expect(chat.page).to_have_title("What is new? · Lockchat")
+    expect(chat.page.locator("h1")).to_have_text("What is new?")
+    link = chat.page.locator(".conversations a")
+    expect(link).to_have_text("What is new?")
+    expect(link).to_have_attribute("href", chat.page.url.removeprefix(chat.url))
+
+
+def test_the_question_stands_while_the_server_thinks(chat, upstream):
+    upstream.answer(Wait())
+
+    chat.say("Are you there?")
+
+    expect(chat.questions).to_have_text("Are you there?")
+    expect(chat.box).to_have_value("")
+    expect(chat.state).to_have_text("Waiting for the answer…")
+    expect(chat.stop_button).to_be_visible()
+
+
+def test_reasoning_stands_apart_from_the_answer(chat, upstream):
+    upstream.answer(*body(token(reasoning_content="Hmm, "), token(reasoning_content="yes."), token("Yes"), DONE))
+
+    chat.say("Is it?")
+
+    expect(chat.answer).to_have_text("Yes")
+    expect(chat.page.locator(".thought__text")).to_have_text("Hmm, yes.")
+    expect(chat.page.locator(".thought summary")).to_be_visible()
+
+
+def test_a_reply_becomes_formatted_text(chat, upstream):
+    upstream.answer(*body(token("**bold** and <i>raw</i>"), DONE))
+
+    chat.say("Format")
+
+    expect(chat.answer.locator("strong")).to_have_text("bold")
+    expect(chat.answer).to_have_text("bold and <i>raw</i>")
+
+
+@pytest.mark.parametrize("way", ["button", "Escape"])
+def test_stop_ends_the_answer_where_it_is(chat, upstream, way):
+    upstream.answer(*body(token("Half an "), Wait()))
+    chat.say("Tell me")
+    expect(chat.answer).to_have_text("Half an")
+
+    if way == "button":
+        chat.stop_button.click()
+    else:
+        chat.page.keyboard.press("Escape")
+
+    expect(chat.note).to_have_text("Stopped.")
+    assert upstream.client_left.wait(5)
+    expect(chat.answer).to_have_text("Half an")
+    expect(chat.retry_button).to_be_visible()
+    expect(chat.send_button).to_be_visible()
+    expect(chat.stop_button).to_be_hidden()
+    expect(chat.box).to_be_focused()
+
+
+def test_the_conversation_goes_on_after_stop(chat, upstream):
+    upstream.answer(*body(token("Half"), Wait()))
+    chat.say("One")
+    expect(chat.answer).to_have_text("Half")
+
+    chat.page.keyboard.press("Escape")
+    expect(chat.note).to_have_text("Stopped.")
+    chat.say("Two")
+
+    expect(chat.answers).to_have_text(["Half", "Hello world"])
+
+
+def test_an_error_of_the_upstream_is_told_in_its_place_and_stays(chat, upstream):
+    upstream.answer(*error(401))
+
+    chat.say("Hello?")
+
+    for _ in range(2):
+        expect(chat.note).to_contain_text("does not accept this server's key")
+        expect(chat.retry_button).to_be_visible()
+        chat.page.reload()
+
+
+def test_retry_brings_a_new_reply(chat, upstream):
+    upstream.answer(*error(401))
+    chat.say("Hello?")
+
+    chat.retry_button.click()
+
+    expect(chat.answers).to_have_text(["Hello world"])
+    expect(chat.questions).to_have_text(["Hello?"])
+
+
+def test_enter_waits_while_an_answer_runs_and_keeps_the_text(chat, upstream):
+    upstream.answer(*body(token("Going"), Wait()))
+    chat.say("First")
+    expect(chat.answer).to_have_text("Going")
+
+    chat.say("Second")
+    expect(chat.problem).to_have_text("Wait for the answer, or stop it first.")
+    expect(chat.box).to_have_value("Second")
+    expect(chat.questions).to_have_text(["First"])
+
+    chat.page.keyboard.press("Escape")
+    expect(chat.note).to_have_text("Stopped.")
+    expect(chat.problem).to_be_hidden()
+    chat.box.press("Enter")
+    expect(chat.questions).to_have_text(["First", "Second"])

@@ -1,0 +1,62 @@
+"""Copying: what arrives in the clipboard is what was written, with the clipboard's interface and without it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat import Chat
+from tests.upstream import body, token
+
+pytestmark = pytest.mark.browser
+
+CODE = 'def f(a):\n\tif a < 1 and "b":\n        return  a & 2   # é 日本\n\n'
+ANSWER = f"See **this**:\n\n```python\n{CODE}```\n\nThe  end.\n"
+
+
+@pytest.fixture(params=["https", "http"])
+def chat(request, server, new_browser, upstream):
+    """A chat with one answer, in a browser whose clipboard scripts may use, or as on plain http may not."""
+    upstream.answer(*body(token(ANSWER), b"data: [DONE]\n\n"))
+    browser = new_browser()
+    if request.param == "https":
+        browser.grant_permissions(["clipboard-write"])
+    else:
+        browser.add_init_script("delete Navigator.prototype.clipboard")
+    chat = Chat(browser.new_page(), server.url).open()
+    chat.say("Code, please")
+    expect(chat.footer.get_by_role("button", name="Copy")).to_be_visible()
+    return chat
+
+
+def test_a_message_is_copied_as_it_was_written(chat):
+    button = chat.footer.get_by_role("button", name="Copy")
+
+    button.click()
+
+    expect(chat.footer.get_by_role("button", name="Copied")).to_be_visible()
+    assert _pasted(chat) == ANSWER
+
+
+def test_code_is_copied_to_the_letter(chat):
+    button = chat.answer.get_by_role("button", name="Copy")
+
+    button.click()
+
+    expect(chat.answer.get_by_role("button", name="Copied")).to_be_visible()
+    assert _pasted(chat) == CODE
+
+
+def test_code_can_be_copied_after_a_reload(chat):
+    chat.page.reload()
+
+    chat.answer.get_by_role("button", name="Copy").click()
+
+    expect(chat.answer.get_by_role("button", name="Copied")).to_be_visible()
+    assert _pasted(chat) == CODE
+
+
+def _pasted(chat: Chat) -> str:
+    chat.box.focus()
+    chat.page.keyboard.press("Control+v")
+    return chat.box.input_value()

@@ -1,0 +1,94 @@
+"""Without script: plain forms, a page that streams the answer by itself, Stop and Retry as buttons."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat import Chat
+from tests.upstream import Wait, body, error, token
+
+pytestmark = pytest.mark.browser
+
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture
+def chat(server, new_browser):
+    return Chat(new_browser(java_script_enabled=False).new_page(), server.url).open()
+
+
+@pytest.fixture
+def live(chat):
+    """The plain text that grows in the page."""
+    return chat.page.locator(".message__live")
+
+
+def test_the_page_streams_by_itself(chat, live, upstream):
+    second, third = threading.Event(), threading.Event()
+    upstream.answer(*body(token("**one** "), Wait(second), token("two "), Wait(third), token("three"), DONE))
+
+    chat.box.fill("Count")
+    chat.send_button.click()
+    expect(live).to_contain_text("**one**")
+    expect(chat.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}\?live=1#m-[0-9a-f-]{36}$"))
+    second.set()
+    expect(live).to_contain_text("**one** two")
+    third.set()
+
+    expect(chat.answer).to_have_text("one two three")
+    expect(chat.answer.locator("strong")).to_have_text("one")
+    expect(live).to_be_hidden()
+    expect(chat.page.locator(".message__stop")).to_be_hidden()
+
+
+def test_stop_works_while_the_page_streams(chat, live, upstream):
+    upstream.answer(*body(token("Half an "), Wait()))
+    chat.box.fill("Tell me")
+    chat.send_button.click()
+    expect(live).to_contain_text("Half an")
+
+    chat.page.locator(".message__stop button").click()
+
+    expect(chat.note).to_have_text("Stopped.")
+    expect(chat.answer).to_have_text("Half an")
+    assert upstream.client_left.wait(5)
+
+
+def test_an_error_is_told_and_retry_works(chat, upstream):
+    upstream.answer(*error(401))
+    chat.box.fill("Hello?")
+    chat.send_button.click()
+    expect(chat.note).to_contain_text("does not accept this server's key")
+
+    chat.retry_button.click()
+
+    expect(chat.answers).to_have_text(["Hello world"])
+
+
+def test_only_what_works_is_shown(chat):
+    chat.box.fill("Hello")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Hello world")
+
+    expect(chat.page.get_by_role("button", name="Copy")).to_have_count(0)
+    expect(chat.stop_button).to_be_hidden()
+    expect(chat.page.locator(".jump")).to_be_hidden()
+    expect(chat.page.locator(".problem")).to_be_hidden()
+
+
+def test_a_refused_message_is_given_back(start_server, new_browser, network_may_fail):
+    page = new_browser(java_script_enabled=False).new_page()
+    chat = Chat(page, start_server(MAX_QUESTION_CHARS=10).url).open()
+
+    chat.box.fill("Longer than ten")
+    chat.send_button.click()
+
+    expect(page.get_by_text("15 characters, 10 are allowed")).to_be_visible()
+    expect(chat.box).to_have_value("Longer than ten")
+    chat.box.fill("Short")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Hello world")

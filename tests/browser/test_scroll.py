@@ -1,0 +1,119 @@
+"""The page follows the text while the reader is at its end, and stays where the reader is otherwise."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat import Chat
+from tests.upstream import Wait, body, token
+
+pytestmark = pytest.mark.browser
+
+GAP = "document.scrollingElement.scrollHeight - scrollY - innerHeight"
+# Resolves once the view has stood still for ten frames: wheels turn smoothly.
+REST = """() => new Promise(resolve => {
+  let top = scrollY, still = 0;
+  const look = () => {
+    still = scrollY === top ? still + 1 : 0;
+    top = scrollY;
+    if (still > 10) resolve(top); else requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
+@pytest.fixture
+def steps(upstream):
+    """Fifty lines, fifty more after the first event, the end after the second."""
+    more, end = threading.Event(), threading.Event()
+    first, second = ("".join(f"line {number}\n" for number in part) for part in (range(50), range(50, 100)))
+    upstream.answer(*body(token(first), Wait(more), token(second), Wait(end), b"data: [DONE]\n\n"))
+    return more, end
+
+
+@pytest.fixture
+def jump(chat):
+    return chat.page.get_by_role("button", name="Latest")
+
+
+@pytest.fixture
+def chat(server, new_browser):
+    return Chat(new_browser(viewport={"width": 900, "height": 600}).new_page(), server.url).open()
+
+
+def test_the_page_follows_the_text(chat, steps, jump):
+    chat.say("Lines")
+
+    expect(chat.answer).to_contain_text("line 49")
+    assert chat.page.evaluate(GAP) < 2
+    for step, last in zip(steps, ("line 99", "line 99"), strict=True):
+        step.set()
+        expect(chat.answer).to_contain_text(last)
+        chat.page.evaluate(REST)
+        assert chat.page.evaluate(GAP) < 2
+    expect(chat.send_button).to_be_visible()
+    expect(jump).to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["wheel", "PageUp", "a little"])
+def test_going_up_lets_go_of_the_end(chat, steps, jump, way):
+    more, end = steps
+    chat.say("Lines")
+    expect(chat.answer).to_contain_text("line 49")
+
+    _go_up(chat, way)
+    top = chat.page.evaluate(REST)
+    more.set()
+    expect(chat.answer).to_contain_text("line 99")
+    assert chat.page.evaluate(REST) == top
+    end.set()
+    expect(chat.send_button).to_be_visible()
+    assert chat.page.evaluate(REST) == top
+
+    jump.click()
+    chat.page.evaluate(REST)
+    assert chat.page.evaluate(GAP) < 2
+    expect(jump).to_be_hidden()
+    expect(chat.box).to_be_focused()
+
+
+def test_back_at_the_end_the_page_follows_again(chat, steps, jump):
+    chat.say("Lines")
+    expect(chat.answer).to_contain_text("line 49")
+    _go_up(chat, "wheel")
+    chat.page.evaluate(REST)
+    expect(jump).to_be_visible()
+
+    chat.page.mouse.wheel(0, 5000)
+    chat.page.evaluate(REST)
+    steps[0].set()
+
+    expect(chat.answer).to_contain_text("line 99")
+    chat.page.evaluate(REST)
+    assert chat.page.evaluate(GAP) < 2
+
+
+def test_a_long_conversation_opens_at_its_end(chat, steps):
+    for step in steps:
+        step.set()
+    chat.say("Lines")
+    expect(chat.send_button).to_be_visible()
+    expect(chat.answer).to_contain_text("line 99")
+
+    chat.open(chat.page.url.removeprefix(chat.url))
+
+    chat.page.evaluate(REST)
+    assert chat.page.evaluate(GAP) < 2
+
+
+def _go_up(chat: Chat, way: str) -> None:
+    before = chat.page.evaluate("scrollY")
+    chat.page.mouse.move(450, 200)
+    if way == "PageUp":
+        chat.page.locator("body").press("PageUp")
+    else:
+        chat.page.mouse.wheel(0, -40 if way == "a little" else -600)
+    chat.page.wait_for_function("before => scrollY < before", arg=before)

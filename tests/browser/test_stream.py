@@ -1,0 +1,168 @@
+"""A reply belongs to no connection: no reload, tab or broken connection loses or doubles a word."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.upstream import Wait, body, token
+
+pytestmark = pytest.mark.browser
+
+LOST = "The connection is lost. Trying again…"
+GONE = "The connection is lost. Reload the page to go on."
+
+
+@pytest.fixture
+def go_on(upstream):
+    """The upstream says "one ", and "two" once this is set."""
+    go_on = threading.Event()
+    upstream.answer(*body(token("one "), Wait(go_on), token("two"), b"data: [DONE]\n\n"))
+    yield go_on
+    go_on.set()
+
+
+def test_a_reload_in_the_middle_loses_and_doubles_nothing(chat, go_on):
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+
+    chat.page.reload()
+    expect(chat.answer).to_have_text("one")
+    expect(chat.stop_button).to_be_visible()
+    go_on.set()
+
+    expect(chat.answer).to_have_text("one two")
+    expect(chat.send_button).to_be_visible()
+
+
+def test_the_reply_goes_on_while_no_tab_is_open(chat, go_on, upstream):
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+    address = chat.page.url
+    context = chat.page.context
+
+    chat.page.close()
+    go_on.set()
+    upstream.wait_for_open_connections(1)  # it came to its end and waits for the next question
+    page = context.new_page()
+    page.goto(address)
+
+    expect(page.locator(".message--assistant .message__body")).to_have_text("one two")
+
+
+def test_a_second_tab_follows_the_same_reply(chat, go_on):
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+
+    other = chat.second_tab()
+    expect(other.answer).to_have_text("one")
+    go_on.set()
+
+    for tab in (chat, other):
+        expect(tab.answer).to_have_text("one two")
+        expect(tab.send_button).to_be_visible()
+
+
+def test_stop_in_one_tab_ends_the_reply_in_the_other(chat, go_on):
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+    other = chat.second_tab()
+    expect(other.answer).to_have_text("one")
+
+    other.page.keyboard.press("Escape")
+
+    for tab in (chat, other):
+        expect(tab.note).to_have_text("Stopped.")
+        expect(tab.answer).to_have_text("one")
+
+
+def test_a_broken_connection_mends_itself(relayed, relay, go_on, network_may_fail):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+
+    relay.cut_all()
+    go_on.set()
+
+    expect(relayed.answer).to_have_text("one two")
+    expect(relayed.send_button).to_be_visible()
+    expect(relayed.footer).not_to_contain_text("lost")
+
+
+def test_a_connection_that_broke_many_times_still_tells_the_whole(relayed, relay, upstream, network_may_fail):
+    words = [f"word{number} " for number in range(4)]
+    steps = [threading.Event() for _ in words]
+    pieces = [piece for word, step in zip(words, steps, strict=True) for piece in (token(word), Wait(step))]
+    upstream.answer(*body(*pieces, b"data: [DONE]\n\n"))
+    relayed.say("Count")
+
+    for number, step in enumerate(steps):
+        expect(relayed.answer).to_have_text("".join(words[: number + 1]))
+        relay.cut_all()
+        step.set()
+
+    expect(relayed.send_button).to_be_visible()
+    expect(relayed.answer).to_have_text("".join(words))
+
+
+def test_each_attempt_waits_longer_than_the_one_before(relayed, relay, go_on, network_may_fail):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+    looks = []
+    relayed.page.on("request", lambda request: request.url.endswith("/status") and looks.append(time.monotonic()))
+
+    relay.refuse = True
+    relay.cut_all()
+    expect(relayed.state).to_have_text(LOST)
+    while len(looks) < 3:
+        relayed.page.wait_for_event("requestfailed")
+
+    assert 0.9 < looks[1] - looks[0] < 3
+    assert 1.9 < looks[2] - looks[1] < 5
+    expect(relayed.answer).to_have_text("one")
+
+
+def test_a_server_that_stays_away_is_told_and_found_again(relayed, relay, go_on, network_may_fail):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+
+    relay.refuse = True
+    relay.cut_all()
+    expect(relayed.state).to_have_text(LOST)
+    while relayed.state.text_content() != GONE:
+        relayed.page.clock.fast_forward(30_000)
+    relay.refuse = False
+    go_on.set()
+    relayed.page.evaluate("dispatchEvent(new Event('online'))")
+
+    expect(relayed.answer).to_have_text("one two")
+
+
+def test_a_connection_gone_silent_is_opened_anew(relayed, relay, go_on):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+
+    with relayed.page.expect_request("**/stream"):
+        relay.silence()
+        relayed.page.clock.fast_forward(41_000)  # the server beats after 15 s
+    relay.speak()
+    go_on.set()
+
+    expect(relayed.answer).to_have_text("one two")
+
+
+def test_a_stop_that_did_not_arrive_is_told_and_can_be_repeated(relayed, relay, go_on, network_may_fail):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+
+    relay.refuse = True
+    relay.cut_all()
+    relayed.stop_button.click()
+    expect(relayed.problem).to_have_text("The answer could not be stopped. Try again.")
+    relay.refuse = False
+    relayed.stop_button.click()
+
+    expect(relayed.note).to_have_text("Stopped.")
+    expect(relayed.problem).to_be_hidden()
