@@ -1,0 +1,86 @@
+"""Behind nginx, with the README's own lines: a token passes at once, and forms are still known as ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+import requests
+
+from tests.conftest import need
+from tests.server import ROOT, free_port
+from tests.upstream import Wait, body, token
+from tests.visitor import Visitor
+from tests.wait import wait_until
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+
+SETTINGS = """
+daemon off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    gzip on;
+    server {{
+        listen 127.0.0.1:{port};
+        {location}
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def alice(start_server, tmp_path):
+    """Alice, whose browser sees nginx only."""
+    need(NGINX, "nginx")
+    server, port = start_server(), free_port()
+    location = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    location = location.replace("http://127.0.0.1:8000", server.url)
+    settings = tmp_path / "nginx.conf"
+    settings.write_text(SETTINGS.format(directory=tmp_path, port=port, location=location))
+    command = [NGINX, "-c", str(settings), "-p", str(tmp_path)]
+    nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    with Visitor(f"http://127.0.0.1:{port}") as visitor:
+        wait_until(lambda: _answers(visitor), 10, "nginx to answer")
+        yield visitor
+    nginx.terminate()
+    nginx.wait(10)
+
+
+def _answers(visitor: Visitor) -> bool:
+    try:
+        return visitor.get("/healthz").ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_token_passes_nginx_at_once(alice, upstream):
+    go_on = threading.Event()
+    upstream.answer(*body(token("first"), Wait(go_on), token(" second"), b"data: [DONE]\n\n"))
+    reply = alice.new_chat("Hello")
+
+    events = alice.events(reply)
+    before = next(event.data for event in events if "first" in event.data)
+    go_on.set()
+    after = [event.event for event in events]
+
+    assert "second" not in before
+    assert after[-1] == "end"
+    assert alice.raw(reply) == "first second"
+
+
+def test_our_own_forms_pass_nginx_and_foreign_ones_do_not(alice):
+    ours, foreign = {"Origin": alice.base_url}, {"Origin": "http://evil.example"}
+
+    assert alice.post("/conversations", data={"text": "Hi"}, headers=ours).status_code == 200
+    assert alice.post("/conversations", data={"text": "Hi"}, headers=foreign).status_code == 403
