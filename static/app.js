@@ -483,4 +483,5 @@ if (find(".log")) {
   followAll();
   if (document.hidden) onVisibility();
   if (!location.hash || streams.size) toEnd();
+  else pinned = false; // the reader came for that place
 }

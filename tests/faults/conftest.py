@@ -1,0 +1,63 @@
+"""The stage for faults: servers that are torn down at once, and browsers on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.vitals import Database
+from tests.server import Server
+from tests.upstream import Upstream
+from tests.visitor import Visitor
+
+
+@pytest.fixture
+def start_server(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start the real gunicorn; keyword arguments are settings without their prefix."""
+    servers: list[Server] = []
+
+    def start(**settings: object) -> Server:
+        defaults: dict[str, object] = {"URL": upstream.url, "DATABASE_URL": database_url}
+        servers.append(Server(tmp_path, **(defaults | settings)))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def open_browser() -> Iterator[Callable[[Server], Visitor]]:
+    """Open one more browser on a server; it has its cookie already."""
+    visitors: list[Visitor] = []
+
+    def open_browser(server: Server) -> Visitor:
+        visitors.append(Visitor(server.url))
+        assert visitors[-1].get("/").status_code == 200
+        return visitors[-1]
+
+    yield open_browser
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """A server with default settings."""
+    return start_server()
+
+
+@pytest.fixture
+def alice(open_browser: Callable[[Server], Visitor], server: Server) -> Visitor:
+    """A member."""
+    return open_browser(server)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """What the database holds, read past the app."""
+    database = Database(database_url)
+    yield database
+    database.close()

@@ -1,0 +1,154 @@
+"""Two workers, 200 replies, reloads, stops, second tabs, and a `kill -9` every second: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+
+import pytest
+import requests
+import urllib3
+
+from tests.faults.vitals import ENDED
+from tests.upstream import Request, Wait, body, token
+from tests.visitor import Visitor
+from tests.wait import wait_until
+
+pytestmark = pytest.mark.faults
+
+REPLIES = 200
+PEOPLE = 8
+SECONDS = 30.0
+KILL_SECONDS = 1.0
+RECOVERY_SECONDS = 40.0  # the promise is 30; a page may come in the middle of a look
+PATIENCE_SECONDS = 60.0
+
+BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, AssertionError)
+
+
+def words_for(question: str) -> list[str]:
+    """The answer to a question, which depends on nothing else."""
+    choose = random.Random(question)
+    return [f"{choose.choice(['eins', 'два', '三', '👩‍🚀'])}{number} " for number in range(choose.randrange(5, 80))]
+
+
+def answer(request: Request):
+    """The script of the answer, at a pace of its own."""
+    question = request.json["messages"][-1]["content"]
+    pause = random.Random(question).uniform(0.005, 0.05)
+    steps = [step for word in words_for(question) for step in (token(word), Wait(pause))]
+    return body(*steps, b"data: [DONE]\n\n")
+
+
+class Person:
+    """Sends questions on time, and plays with their pages; what breaks is tried again."""
+
+    def __init__(self, url: str, seed: int, numbers: range, started: float) -> None:
+        self.thread = threading.Thread(target=self._run)
+        self.visitor = Visitor(url)
+        self.acknowledged: dict[str, str] = {}  # reply id -> question
+        self._numbers = numbers
+        self._choose = random.Random(seed)
+        self._began_at = started
+
+    def _run(self) -> None:
+        self._insist(lambda: self.visitor.get("/").status_code == 200)
+        for number in self._numbers:
+            time.sleep(max(0.0, self._began_at + number * SECONDS / REPLIES - time.monotonic()))
+            question = f"question {number} "
+            self._insist(lambda question=question: self._ask(question))
+            play = self._choose.choice([self._reload, self._reload, self._stop, self._second_tab, self._leave])
+            try:
+                play(list(self.acknowledged)[-1])
+            except BROKEN:
+                self.visitor.close()
+        self.visitor.close()
+
+    def _insist(self, act) -> None:
+        """Do it until it is done."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if act():
+                    return
+            except BROKEN:
+                pass
+            time.sleep(0.1)
+        raise AssertionError("the server did not come back")
+
+    def _ask(self, question: str) -> bool:
+        reply = self.visitor.new_chat(question, key=question)
+        self.acknowledged[reply] = question
+        return True
+
+    def _reload(self, reply: str) -> None:
+        for _ in range(self._choose.randrange(1, 4)):
+            self._look(reply)
+            assert "".join(words_for(self.acknowledged[reply])).startswith(self.visitor.raw(reply)), "it differs"
+
+    def _second_tab(self, reply: str) -> None:
+        first = self.visitor.events(reply)
+        next(first, None)
+        self._look(reply)
+        first.close()
+
+    def _stop(self, reply: str) -> None:
+        self._look(reply)
+        self.visitor.stop(reply)
+
+    def _leave(self, reply: str) -> None:
+        self.visitor.close()  # the connections, not the cookie
+
+    def _look(self, reply: str) -> None:
+        self.visitor.page()
+        events = self.visitor.events(reply)
+        for _ in range(self._choose.randrange(1, 5)):
+            next(events, None)
+        events.close()
+
+
+def test_replies_survive_the_death_of_workers(start_server, upstream, database):
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    choose = random.Random(seed)
+    upstream.always(answer)
+    server = start_server(workers=2, STREAMS_PER_USER=1000, STREAMS_TOTAL=1000, RETRIES=0)
+    started = time.monotonic()
+    people = [
+        Person(server.url, choose.randrange(2**32), range(first, REPLIES, PEOPLE), started) for first in range(PEOPLE)
+    ]
+    for person in people:
+        person.thread.start()
+
+    kills = 0
+    while any(person.thread.is_alive() for person in people):
+        time.sleep(KILL_SECONDS)
+        if workers := server.workers():
+            choose.choice(workers).kill()
+            kills += 1
+    over = time.monotonic()
+    statuses = wait_until(lambda: all_ended(database), RECOVERY_SECONDS, "all replies to end")
+
+    print(
+        f"{kills} kills in {over - started:.0f} s, then {time.monotonic() - over:.1f} s; {Counter(statuses.values())}"
+    )
+    acknowledged = {reply: question for person in people for reply, question in person.acknowledged.items()}
+    questions = {row.id: row.text for row in database.all("user")}
+    asked = Counter(request.json["messages"][-1]["content"] for request in upstream.requests)
+    assert len(acknowledged) == len(statuses) == len(questions) == len(set(questions.values())) == REPLIES
+    assert set(asked.values()) == {1}
+    for row in database.all("assistant"):
+        question, whole = questions[row.parent_id], "".join(words_for(questions[row.parent_id]))
+        assert acknowledged[row.id] == question
+        assert whole == row.text if row.status == "done" else whole.startswith(row.text)
+    assert database.piece_count() == 0
+    assert kills >= SECONDS / KILL_SECONDS / 2
+    assert Counter(statuses.values())["done"] > REPLIES / 10
+
+
+def all_ended(database):
+    """The status of each reply once none is running."""
+    statuses = database.statuses()
+    return statuses if set(statuses.values()) <= ENDED else None

@@ -1,0 +1,208 @@
+"""The database misbehaves: nothing is half-stored, nothing typed is lost, and running answers go on."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from tests.conftest import DATABASE_SERVER, need
+from tests.faults.drip import Drip
+from tests.faults.vitals import Database, Vitals, draft_of
+from tests.upstream import tokens
+from tests.visitor import text_of
+from tests.wait import wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(DATABASE_SERVER), reason="these are faults of SQLite's file")]
+
+DISK_BYTES = 3 * 2**20
+UNSAVED = "This answer could not be saved yet."
+
+
+class Lock:
+    """The write lock of a SQLite file, held by somebody else."""
+
+    def __init__(self, path):
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def release(self):
+        self._connection.close()
+
+
+class Watcher:
+    """Follows a reply in a thread, and notes when each event came."""
+
+    def __init__(self, visitor, reply):
+        self.events = []
+        self.times = []
+        self._thread = threading.Thread(target=self._watch, args=(visitor.events(reply),))
+        self._thread.start()
+        wait_until(lambda: self.events, 5, "the first event")
+
+    def _watch(self, events):
+        for event in events:
+            self.times.append(time.monotonic())
+            self.events.append(event)
+
+    def longest_gap(self, since, until):
+        times = [since, *(at for at in list(self.times) if since < at < until), until]
+        return max(after - before for before, after in pairwise(times))
+
+    def end(self):
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.events[-1]
+
+
+@pytest.fixture
+def drip(upstream):
+    """The slow answer to the first question; the others are answered at once."""
+    drip = Drip()
+    scripts = iter([drip])
+    upstream.always(lambda request: next(scripts, lambda _: tokens("Hello", " world"))(request))
+    return drip
+
+
+@pytest.fixture
+def path(database_url):
+    return database_url.removeprefix("sqlite:///")
+
+
+def test_a_lock_of_two_seconds_delays_a_send_and_no_stream(alice, server, upstream, drip, database, path):
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+    lock, locked = Lock(path), time.monotonic()
+    threading.Timer(2.0, lock.release).start()
+
+    second = alice.new_chat("Wait for it")
+    stored = time.monotonic()
+
+    assert 1.9 < stored - locked < 4
+    assert watcher.longest_gap(locked, stored) < 0.6
+    database.wait_for(second, "done")
+    drip.finish.set()
+    assert watcher.end().event == "end"
+    assert database.message(reply).text == drip.text()
+
+
+def test_a_long_lock_refuses_sends_with_their_text_and_no_stream(alice, server, upstream, drip, database, path):
+    before = Vitals.of(server, upstream)
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+    lock, locked = Lock(path), time.monotonic()
+
+    answer = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <b>", key="k")
+    refused = time.monotonic()
+
+    assert answer.status_code == 503
+    assert refused - locked < 10
+    assert "The database is busy." in text_of(answer.text)
+    assert draft_of(answer.text) == "Typed <b>"
+    assert watcher.longest_gap(locked, refused) < 0.6
+    drip.finish.set()  # it ends while nothing can be stored
+    assert UNSAVED in watcher.end().data
+    assert UNSAVED in text_of(alice.page())
+    assert alice.raw(reply) == drip.text()
+    assert database.message(reply).status == "streaming"
+    lock.release()
+    assert database.wait_for(reply, "done").text == drip.text()
+    assert UNSAVED not in text_of(alice.page())
+    assert [row.text for row in database.all("user")] == ["Drip"]
+    assert len(upstream.requests) == 1
+    before.are_back(server, upstream)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    need(shutil.which("mount"), "mount")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place], capture_output=True)
+    need(mounted.returncode == 0, "the right to mount a file system")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place):
+    """Leave no byte free."""
+    with (place / "filler").open("wb", buffering=0) as file:
+        for size in (65536, 4096, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+
+
+def test_a_full_disk_stores_nothing_by_halves(start_server, open_browser, upstream, drip, disk):
+    database_url = f"sqlite:///{disk / 'lockchat.sqlite3'}"
+    server, database = start_server(DATABASE_URL=database_url), Database(database_url)
+    alice = open_browser(server)
+    before = Vitals.of(server, upstream)
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+    fill(disk)
+
+    answer = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed", key="k")
+
+    assert answer.status_code == 507
+    assert "The server's disk is full." in text_of(answer.text)
+    assert draft_of(answer.text) == "Typed"
+    assert [row.text for row in database.all("user")] == ["Drip"]
+    assert len(upstream.requests) == 1
+    so_far = len(watcher.events)
+    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    drip.finish.set()
+    assert UNSAVED in watcher.end().data
+    assert alice.raw(reply) == drip.text()
+    (disk / "filler").unlink()
+    assert database.wait_for(reply, "done").text == drip.text()
+    again = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed", key="k")
+    database.wait_for(again.headers["Location"].partition("#m-")[2], "done")
+    assert database.piece_count() == 0
+    before.are_back(server, upstream)
+    database.close()
+
+
+@pytest.fixture
+def make_read_only(path):
+    """Make the database's files unchangeable, also for root and for those who have them open; False: as before."""
+
+    def make_read_only(on=True):
+        files = [name for name in (path, path + "-wal", path + "-shm") if on or name]
+        return subprocess.run(["chattr", "+i" if on else "-i", *files], capture_output=True).returncode == 0
+
+    yield make_read_only
+    make_read_only(False)
+
+
+def test_a_read_only_database_refuses_sends_and_recovers(alice, server, upstream, drip, database, make_read_only):
+    before = Vitals.of(server, upstream)
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+    need(shutil.which("chattr") and make_read_only(), "a file system that knows immutable files")
+
+    def post(number):
+        return alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed", key=f"key {number}")
+
+    with ThreadPoolExecutor(12) as pool:  # more than the connections that are open already
+        answers = list(pool.map(post, range(12)))
+
+    assert {answer.status_code for answer in answers} == {503}, [text_of(answer.text) for answer in answers]
+    assert draft_of(answers[0].text) == "Typed"
+    assert len(upstream.requests) == 1
+    so_far = len(watcher.events)
+    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    assert alice.page()
+    drip.finish.set()
+    assert UNSAVED in watcher.end().data
+    assert make_read_only(False)
+    assert database.wait_for(reply, "done").text == drip.text()
+    assert [row.text for row in database.all("user")] == ["Drip"]
+    with ThreadPoolExecutor(12) as pool:
+        assert {answer.status_code for answer in pool.map(post, range(12, 24))} == {303}
+    before.are_back(server, upstream)

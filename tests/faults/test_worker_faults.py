@@ -1,0 +1,143 @@
+"""The worker ends in the middle of an answer: gently, for a new one, or at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.faults.drip import Drip
+from tests.faults.vitals import draft_of
+from tests.upstream import tokens
+from tests.visitor import text_of
+from tests.wait import wait_until
+
+pytestmark = pytest.mark.faults
+
+GRACEFUL_SECONDS = 10  # gunicorn.conf.py
+
+
+@pytest.fixture
+def drip(upstream):
+    """The upstream's slow answer."""
+    drip = Drip()
+    upstream.always(drip)
+    return drip
+
+
+@pytest.fixture
+def bob(open_browser, server):
+    return open_browser(server)
+
+
+def begun(visitor):
+    """A reply that has begun, and its stream."""
+    reply = visitor.new_chat("Tell me")
+    events = visitor.events(reply)
+    next(event for event in events if "слово1" in event.data)
+    return reply, events
+
+
+def refusal_of(visitor, seconds):
+    """The answer page of a send that is refused."""
+    answers = []
+
+    def is_refused():
+        answers.append(visitor.post_form("/conversations", text="Typed", key="k"))
+        return answers[-1].status_code == 503
+
+    wait_until(is_refused, seconds, "a refusal")
+    return answers[-1]
+
+
+def test_sigterm_ends_every_stream_in_good_order(
+    server, alice, bob, drip, upstream, database, start_server, open_browser
+):
+    reply, events = begun(alice)
+
+    signalled = time.monotonic()
+    server.signal(signal.SIGTERM)
+    refused = refusal_of(bob, 3)
+    end = [event.data for event in events][-1]
+    seconds = time.monotonic() - signalled
+
+    assert "The server restarts." in text_of(refused.text)
+    assert draft_of(refused.text) == "Typed"
+    assert refused.headers["Retry-After"]
+    assert '"why":"interrupted"' in end
+    assert "the server restarted" in end
+    assert seconds < GRACEFUL_SECONDS - 2
+    bob.close()
+    alice.close()
+    assert server.wait(GRACEFUL_SECONDS) == 0
+    stored = database.message(reply)
+    assert (stored.status, database.piece_count()) == ("interrupted", 0)
+    assert stored.text.startswith(drip.text(before=signalled))
+    assert drip.text().startswith(stored.text)
+    print(f"end event {seconds:.2f} s after SIGTERM")
+
+
+def test_sigterm_saves_a_reply_that_nobody_watches(server, alice, drip, database):
+    reply = alice.new_chat("Tell me")
+    wait_until(lambda: "слово30 " in drip.text(), 10)
+    alice.close()
+
+    signalled = time.monotonic()
+    server.signal(signal.SIGTERM)
+
+    assert server.wait(GRACEFUL_SECONDS + 5) == 0
+    stored = database.message(reply)
+    assert stored.status == "interrupted"
+    assert stored.text.startswith(drip.text(before=signalled))
+
+
+def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip, upstream, database):
+    reply, events = begun(alice)
+    old = server.worker()
+
+    signalled = time.monotonic()
+    server.signal(signal.SIGHUP)
+    refused = refusal_of(bob, 5)
+    end = [event.data for event in events][-1]
+
+    assert '"why":"interrupted"' in end
+    assert time.monotonic() - signalled < GRACEFUL_SECONDS - 2
+    assert "The server restarts." in text_of(refused.text)
+    assert database.wait_for(reply, "interrupted").text.startswith(drip.text(before=signalled))
+    upstream.always(*tokens("Hello"))
+    bob.close()
+    alice.close()
+    wait_until(lambda: not old.is_running(), GRACEFUL_SECONDS + 5, "the old worker to go")
+    answer = alice.post_form(f"/m/{reply}/retry", key="again")
+    again = answer.headers["Location"].partition("#m-")[2]
+    database.wait_for(again, "done")
+
+
+def test_kill_9_loses_a_second_at_most_and_is_told_within_thirty(server, alice, drip, upstream, database):
+    reply, events = begun(alice)
+    wait_until(lambda: "слово60 " in drip.text(), 10)
+    worker = server.worker()
+
+    killed = time.monotonic()
+    worker.kill()
+    sent, safe = drip.text(), drip.text(before=killed - 1)
+    with pytest.raises(Exception, match=r"broken|reset|closed|aborted|ended prematurely"):
+        list(events)
+    wait_until(lambda: [other for other in server.workers() if other.pid != worker.pid], 10, "a new worker")
+    page = wait_until(lambda: alice.get(f"/c/{alice.conversation_id}"), 10)
+    running_seconds = time.monotonic() - killed
+    assert f'data-stream="/m/{reply}/stream"' in page.text
+    end = alice.end(reply)  # a page that came back waits for it here
+
+    seconds = time.monotonic() - killed
+    stored = database.message(reply)
+    print(f"page after {running_seconds:.1f} s, interrupted after {seconds:.1f} s, lost {len(sent) - len(stored.text)}")
+    assert seconds < 30
+    assert (end["why"], stored.status, database.piece_count()) == ("interrupted", "interrupted", 0)
+    assert stored.text.startswith(safe)
+    assert sent.startswith(stored.text)
+    upstream.always(*tokens("Hello"))
+    answer = alice.post_form(f"/m/{reply}/retry", key="again")
+    database.wait_for(answer.headers["Location"].partition("#m-")[2], "done")
+    assert database.message(reply).text == stored.text
