@@ -197,7 +197,7 @@ function follow(article) {
   let /** @type {EventSource | undefined} */ source;
   let /** @type {Patch[]} */ patches = [];
   let frame = 0;
-  let failures = 0;
+  let failures = -1; // the first look is at once: a short reply may end before its stream is open
   let timer = 0; // one at a time: a silence noticed, a retry, a look
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
@@ -205,6 +205,10 @@ function follow(article) {
     if (text && thought.hidden) thought.open = !(thought.hidden = false);
     find(".thought__text", thought).append(text);
     stick();
+  };
+  const thinkAnew = (/** @type {string} */ text) => {
+    find(".thought__text", thought).textContent = "";
+    think(text);
   };
   const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
     clearTimeout(timer);
@@ -240,7 +244,7 @@ function follow(article) {
   const retry = () => {
     close();
     if (++failures > 1) show(failures > RETRIES ? "gone" : "lost");
-    if (failures <= RETRIES) later(look, Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2));
+    if (failures <= RETRIES) later(look, failures && Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2));
   };
   const doze = () => {
     close();
@@ -254,7 +258,9 @@ function follow(article) {
       if (status === "streaming") return document.hidden ? doze() : open();
       const page = await fetch(article.dataset.url, { headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));
+      thinkAnew(find(".thought__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
+      body.lang = find(".message__body", finished).lang;
       finish(find(".message__footer", finished), find(".message__footer > p", finished)?.textContent);
     } catch {
       retry();
@@ -279,8 +285,7 @@ function follow(article) {
     reset: (/** @type {{ html: string, state: string, thought: string }} */ snapshot) => {
       patches = [];
       update(body, parse(snapshot.html));
-      find(".thought__text", thought).textContent = "";
-      think(snapshot.thought);
+      thinkAnew(snapshot.thought);
       show(snapshot.state);
     },
     patch: (/** @type {Patch[]} */ more) => {

@@ -38,6 +38,25 @@ def test_a_reload_in_the_middle_loses_and_doubles_nothing(chat, go_on):
     expect(chat.send_button).to_be_visible()
 
 
+def test_a_reply_that_ends_before_its_stream_is_open_stands_whole(chat, upstream):
+    upstream.answer(*body(token(reasoning_content="Hmm, "), token("Привет, "), token("**world**"), b"data: [DONE]\n\n"))
+
+    def open_late(route):
+        status = f"{route.request.url.removesuffix('stream')}status"
+        while chat.page.request.get(status).json()["status"] == "streaming":
+            time.sleep(0.02)
+        route.continue_()
+
+    chat.page.route("**/stream", open_late)
+    chat.say("Quick!")
+
+    expect(chat.answer).to_have_text("Привет, world")
+    expect(chat.answer.locator("strong")).to_have_text("world")
+    expect(chat.answer).to_have_attribute("lang", "ru")
+    expect(chat.page.locator(".thought__text")).to_have_text("Hmm,")
+    expect(chat.send_button).to_be_visible()
+
+
 def test_the_reply_goes_on_while_no_tab_is_open(chat, go_on, upstream):
     chat.say("Count")
     expect(chat.answer).to_have_text("one")
