@@ -162,12 +162,13 @@ async function send() {
 function accept(question, turn, headers) {
   const url = headers.get("Location") ?? "";
   const action = find("[data-send-to]", turn).dataset.sendTo;
-  question.replaceWith(turn);
   if (composer.getAttribute("action") !== action) {
     composer.action = action;
+    find(".header__new").before(...turn.querySelectorAll("#menu, [popovertarget=menu]"));
     history.replaceState(null, "", url);
     addConversation(url, decodeURIComponent(headers.get("X-Title") ?? ""));
   }
+  question.replaceWith(turn);
   followAll();
   stick();
 }

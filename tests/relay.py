@@ -22,13 +22,14 @@ class Relay:
 
     def __init__(self, port: int) -> None:
         self.refuse = False  # reset each new connection at once
-        self._port = port
+        self._server_port = port
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._passing = threading.Event()  # unset: nothing that the server says arrives
         self._passing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def cut_all(self) -> None:
         """Break every connection with a reset."""
@@ -80,7 +81,7 @@ class Relay:
             if self.refuse:
                 browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HARD)
                 return
-            with socket.create_connection(("127.0.0.1", self._port)) as server:
+            with socket.create_connection(("127.0.0.1", self._server_port)) as server:
                 self._open |= {browser, server}
                 up = threading.Thread(target=self._pass_on, args=(browser, server), daemon=True)
                 up.start()

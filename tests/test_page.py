@@ -53,6 +53,32 @@ def test_static_files_are_cached_for_ever_under_their_version(alice):
     assert alice.get("/static/app.css").headers["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.parametrize("path", ["/", "/static/app.js", "/static/app.css"])
+def test_what_is_whole_is_compressed_for_who_can_read_it(alice, path):
+    packed = alice.get(path)
+    plain = alice.get(path, headers={"Accept-Encoding": "identity"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) < len(plain.content) / 2
+    assert "Content-Encoding" not in plain.headers
+    for answer in (packed, plain):
+        assert "Accept-Encoding" in answer.headers["Vary"]
+    if path != "/":
+        assert packed.content == plain.content
+        for answer in (packed, plain):
+            again = alice.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+            assert again.status_code == 304
+
+
+def test_a_stream_is_never_compressed(alice, upstream):
+    upstream.answer(*body(token("word " * 1000), Wait()))
+    reply = alice.new_chat("Hi")
+
+    for path in (f"/m/{reply}/stream", f"/c/{alice.conversation_id}?live=1"):
+        with alice.get(path, stream=True) as answer:
+            assert "Content-Encoding" not in answer.headers
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/conversations"), ("DELETE", "/"), ("PUT", f"/c/{UNKNOWN}/messages")]
 )

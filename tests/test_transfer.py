@@ -271,6 +271,20 @@ def test_a_zip_of_ours_brings_all_of_them_to_another_user(alice, bob):
     assert page.index(">Two<") < page.index(">One<")
 
 
+@pytest.mark.parametrize(
+    ("tongue", "sentence"), [("en", "2 conversations were imported."), ("ru", "Загружено 2 разговора.")]
+)
+def test_an_import_of_several_says_how_many(alice, import_file, tongue, sentence):
+    alice.post_form("/preferences", language=tongue)
+
+    page = alice.get(
+        import_file(zip_of(a__json=ours({"id": "a"}), b__json=ours({"id": "a"})), "all.zip").headers["Location"]
+    ).text
+
+    assert sentence in text_of(page)
+    assert sentence not in text_of(alice.get("/").text)
+
+
 def test_importing_twice_makes_two(import_file):
     file = ours({"id": "a"})
 

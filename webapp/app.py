@@ -8,9 +8,10 @@ import uuid
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, g, session
+from flask.json.provider import DefaultJSONProvider
 
 from webapp import demo, language, lockchat
 from webapp.archive import Archive
@@ -46,6 +47,7 @@ def build(config: Config) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=BODY_BYTES,
     )
+    cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)
     _dress(app, config)
     return app

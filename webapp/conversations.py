@@ -474,7 +474,7 @@ def _with_text(tx: Connection, message: Message, running: Mapping[str, Generatio
     if message.status != "streaming":
         return message
     if generation := running.get(message.id):
-        so_far, _position, outcome = generation.since(0)
+        so_far, outcome = generation.shown()
     else:
         so_far, outcome = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)]), None
     status = outcome.status if outcome else message.status

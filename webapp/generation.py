@@ -75,6 +75,11 @@ class Generation:
         with self._changed:
             return merge(self._deltas[position:]), len(self._deltas), self._outcome
 
+    def shown(self) -> tuple[Delta, Outcome | None]:
+        """The text so far, and the outcome once followers are told of it: one that storage knows, or has refused."""
+        with self._changed:
+            return merge(self._deltas), self._outcome if self._settled else None
+
     def stop(self, status: Status = "stopped") -> None:
         """End the reply here and close the upstream's connection at once. The text so far stands."""
         self._end(Outcome(status))

@@ -43,6 +43,20 @@ def test_a_new_chat_gets_its_address_and_its_place_in_the_list(chat):
     expect(link).to_have_attribute("href", chat.page.url.removeprefix(chat.url))
 
 
+def test_a_new_chat_can_be_renamed_at_once(chat):
+    chat.say("What is new?")
+    expect(chat.answer).to_have_text("Hello world")
+
+    chat.page.get_by_role("button", name="This conversation").click()
+    chat.page.get_by_label("Title").fill("News")
+    chat.page.get_by_role("button", name="Rename").click()
+
+    expect(chat.page.locator("h1")).to_have_text("News")
+    chat.say("And now?")
+    expect(chat.answers).to_have_count(2)
+    expect(chat.page.get_by_role("button", name="This conversation")).to_have_count(1)
+
+
 def test_the_question_stands_while_the_server_thinks(chat, upstream):
     upstream.answer(Wait())
 

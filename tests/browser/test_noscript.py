@@ -45,6 +45,21 @@ def test_the_page_streams_by_itself(chat, live, upstream):
     expect(chat.page.locator(".message__stop")).to_be_hidden()
 
 
+def test_the_page_says_that_it_waits_until_the_first_word(chat, live, upstream):
+    first = threading.Event()
+    upstream.answer(*body(Wait(first), token("one"), Wait()))
+    waiting = "getComputedStyle(document.querySelector('.message__live'), '::before').content"
+
+    chat.box.fill("Count")
+    chat.send_button.click()
+
+    expect(live).to_have_text("")
+    assert chat.page.evaluate(waiting) == '"Waiting for the answer…"'
+    first.set()
+    expect(live).to_have_text("one")
+    assert chat.page.evaluate(waiting) == "none"
+
+
 def test_stop_works_while_the_page_streams(chat, live, upstream):
     upstream.answer(*body(token("Half an "), Wait()))
     chat.box.fill("Tell me")

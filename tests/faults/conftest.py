@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.drip import Drip
 from tests.faults.vitals import Database
 from tests.server import Server
-from tests.upstream import Upstream
+from tests.upstream import Upstream, tokens
 from tests.visitor import Visitor
 
 
@@ -41,6 +42,15 @@ def open_browser() -> Iterator[Callable[[Server], Visitor]]:
     yield open_browser
     for visitor in visitors:
         visitor.close()
+
+
+@pytest.fixture
+def drip(upstream: Upstream) -> Drip:
+    """The slow answer to the first question; the others are answered at once."""
+    drip = Drip()
+    scripts = iter([drip])
+    upstream.always(lambda request: next(scripts, lambda _: tokens("Hello", " world"))(request))
+    return drip
 
 
 @pytest.fixture

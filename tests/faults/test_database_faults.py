@@ -8,14 +8,12 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import pytest
 
 from tests.conftest import DATABASE_SERVER, need
-from tests.faults.drip import Drip
 from tests.faults.vitals import Database, Vitals, draft_of
-from tests.upstream import tokens
+from tests.faults.watcher import Watcher
 from tests.visitor import text_of
 from tests.wait import wait_until
 
@@ -34,40 +32,6 @@ class Lock:
 
     def release(self):
         self._connection.close()
-
-
-class Watcher:
-    """Follows a reply in a thread, and notes when each event came."""
-
-    def __init__(self, visitor, reply):
-        self.events = []
-        self.times = []
-        self._thread = threading.Thread(target=self._watch, args=(visitor.events(reply),))
-        self._thread.start()
-        wait_until(lambda: self.events, 5, "the first event")
-
-    def _watch(self, events):
-        for event in events:
-            self.times.append(time.monotonic())
-            self.events.append(event)
-
-    def longest_gap(self, since, until):
-        times = [since, *(at for at in list(self.times) if since < at < until), until]
-        return max(after - before for before, after in pairwise(times))
-
-    def end(self):
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        return self.events[-1]
-
-
-@pytest.fixture
-def drip(upstream):
-    """The slow answer to the first question; the others are answered at once."""
-    drip = Drip()
-    scripts = iter([drip])
-    upstream.always(lambda request: next(scripts, lambda _: tokens("Hello", " world"))(request))
-    return drip
 
 
 @pytest.fixture

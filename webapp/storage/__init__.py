@@ -117,7 +117,8 @@ def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
     options = f"-c lock_timeout={wait_milliseconds} -c synchronous_commit={'on' if durable else 'off'}"
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args={"options": options, "connect_timeout": 5},
+        # A server that fell off the network answers nothing, not even no.
+        connect_args={"options": options, "connect_timeout": 5, "tcp_user_timeout": wait_milliseconds},
         pool_pre_ping=True,
         pool_timeout=WAIT_SECONDS,
         max_overflow=15,

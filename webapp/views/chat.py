@@ -75,7 +75,7 @@ def restore_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/conversations")
 def create_conversation() -> ResponseReturnValue:
-    return _sent(use_cases().send(current_user_id(), None, _form()))
+    return _sent(use_cases().send(current_user_id(), None, _form()), is_new=True)
 
 
 @blueprint.post("/c/<id:conversation_id>/messages")
@@ -241,12 +241,13 @@ def _form() -> Send:
     )
 
 
-def _sent(turn: Turn) -> ResponseReturnValue:
+def _sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
     place = url_for("chat.show_conversation", conversation_id=turn.conversation.id)
     if not wants_fragment():
         return redirect(f"{place}#m-{turn.reply.id}", 303)
     headers = {"Location": place, "X-Title": quote(turn.conversation.title)}
-    return render_template("_turn.html", messages=[turn.question, turn.reply]), 201, headers
+    began = turn.conversation if is_new else None
+    return render_template("_turn.html", messages=[turn.question, turn.reply], conversation=began), 201, headers
 
 
 def _temperature(value: str | None) -> float | None:

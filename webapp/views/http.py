@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import uuid
@@ -53,6 +54,8 @@ WITHOUT_USER = frozenset({"static", "health.show_health", "health.show_readiness
 RENEWING = frozenset({"chat.index", "chat.show_conversation"})
 SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+COMPRESSED_BYTES = 1000  # less fits one packet as it is
+COMPRESSION_LEVEL = 6
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -209,7 +212,27 @@ def _close_request(response: Response) -> Response:
     elif "v" not in request.args:  # without its version a file may change under its address
         response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Request-Id"] = g.get("request_id", "")
+    _compress(response)
     return response
+
+
+def _compress(response: Response) -> None:
+    """Compress what is whole; a stream goes out as it comes. See https://www.rfc-editor.org/rfc/rfc9110#section-8.4."""
+    is_whole = not response.is_streamed or response.direct_passthrough  # the latter: a file
+    kind = response.mimetype or ""
+    is_text = kind.startswith("text/") or kind == "application/json"
+    if not is_whole or not is_text or response.status_code in (206, 304):
+        return
+    response.vary.add("Accept-Encoding")
+    response.direct_passthrough = False
+    content = response.get_data()
+    if len(content) < COMPRESSED_BYTES or not request.accept_encodings["gzip"]:
+        return
+    response.set_data(gzip.compress(content, COMPRESSION_LEVEL, mtime=0))
+    response.content_encoding = "gzip"
+    etag, _is_weak = response.get_etag()
+    if etag:
+        response.set_etag(etag, weak=True)  # one address, two sequences of bytes
 
 
 def _show_error(error: AppError) -> ResponseReturnValue:

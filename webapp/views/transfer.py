@@ -7,14 +7,15 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from flask import Blueprint, Response, current_app, redirect, request, send_file, url_for
+from flask import Blueprint, Response, current_app, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from webapp import transfer
+from webapp import language, transfer
 from webapp.archive import Archive
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
+from webapp.language import ngettext
 from webapp.views.chat import sentence
 from webapp.views.http import current_user_id
 
@@ -51,7 +52,12 @@ def export_all() -> ResponseReturnValue:
 @blueprint.post("/import")
 def import_file() -> ResponseReturnValue:
     conversations = archive().add(current_user_id(), _file())
-    if len(conversations) > 1:
+    if (number := len(conversations)) > 1:
+        flash(
+            ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number)
+            % {"num": language.number(number)},
+            "chat",
+        )
         return redirect(url_for("chat.index"), 303)
     return redirect(url_for("chat.show_conversation", conversation_id=conversations[0].id), 303)
 

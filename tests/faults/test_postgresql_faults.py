@@ -1,0 +1,60 @@
+"""PostgreSQL goes away and comes back: sends are refused with their text, running answers go on and are saved."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.conftest import DATABASE_SERVER
+from tests.faults.vitals import Vitals, draft_of
+from tests.faults.watcher import Watcher
+from tests.relay import Relay
+from tests.visitor import text_of
+from tests.wait import wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(not DATABASE_SERVER, reason="no PostgreSQL server is named")]
+
+UNSAVED = "This answer could not be saved yet."
+
+
+@pytest.fixture
+def wire(database_url):
+    """The wire to PostgreSQL."""
+    with Relay(make_url(database_url).port) as wire:
+        yield wire
+
+
+@pytest.fixture
+def server(start_server, database_url, wire):
+    return start_server(DATABASE_URL=make_url(database_url).set(port=wire.port).render_as_string(hide_password=False))
+
+
+def test_an_outage_refuses_sends_and_no_stream(alice, server, upstream, drip, database, wire):
+    before = Vitals.of(server, upstream)
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+
+    wire.refuse = True
+    wire.cut_all()
+    cut = time.monotonic()
+    answer = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <b>", key="k")
+    refused = time.monotonic()
+
+    assert answer.status_code == 503
+    assert refused - cut < 10
+    assert "The database is busy." in text_of(answer.text)
+    assert draft_of(answer.text) == "Typed <b>"
+    assert alice.get("/").status_code == 503
+    so_far = len(watcher.events)
+    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    drip.finish.set()
+    assert UNSAVED in watcher.end().data
+
+    wire.refuse = False
+    assert database.wait_for(reply, "done").text == drip.text()
+    assert [row.text for row in database.all("user")] == ["Drip"]
+    again = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <b>", key="k")
+    database.wait_for(again.headers["Location"].partition("#m-")[2], "done")
+    assert len(upstream.requests) == 2
+    before.are_back(server, upstream)
