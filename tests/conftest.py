@@ -117,4 +117,4 @@ def start_server(upstream: Upstream, database_url: str, tmp_path: Path) -> Itera
 
     yield start
     for server in servers:
-        server.stop()
+        server.kill()

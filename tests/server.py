@@ -67,16 +67,6 @@ class Server:
     def wait(self, timeout: float = 30) -> int:
         return self._process.wait(timeout)
 
-    def stop(self) -> None:
-        """End it, gently and then by force."""
-        if self._process.poll() is not None:
-            return
-        self.signal(signal.SIGTERM)
-        try:
-            self.wait(15)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
     def kill(self) -> None:
         """End it at once, as a power switch does."""
         if self._process.poll() is not None:

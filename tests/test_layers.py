@@ -40,6 +40,7 @@ LAYERS = [
     ["webapp.transport", "webapp.storage"],
     ["webapp.storage.schema"],
     ["webapp.patches"],
+    ["webapp.unfinished"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config"],
     ["webapp.errors"],
     ["webapp.chat", "webapp.language"],

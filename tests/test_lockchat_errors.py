@@ -38,12 +38,6 @@ whole_and_byte_by_byte = pytest.mark.parametrize("byte_by_byte", [False, True], 
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
 def client(upstream: Upstream) -> Iterator[Lockchat]:
     client = Lockchat(upstream.url, retries=0)
     yield client

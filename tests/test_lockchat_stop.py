@@ -22,12 +22,6 @@ in_any_framing = pytest.mark.parametrize("framing", FRAMINGS)
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
 def full_address() -> Iterator[str]:
     """An address where nobody accepts and the queue is full, so that connecting hangs."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:

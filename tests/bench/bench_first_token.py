@@ -26,7 +26,7 @@ def main() -> None:
             with Visitor(server.url) as visitor:
                 seconds = [one_reply(upstream, visitor) for _ in range(RUNS)]
         finally:
-            server.stop()
+            server.kill()
     for name, values in zip(("first token", "second token"), zip(*seconds, strict=True), strict=True):
         milliseconds = sorted(value * 1000 for value in values)
         median, high = statistics.median(milliseconds), milliseconds[int(RUNS * 0.95)]

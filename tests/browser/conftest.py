@@ -68,11 +68,9 @@ def new_browser(
 
 
 @pytest.fixture
-def server(start_server: Callable[..., Server]) -> Iterator[Server]:
-    """gunicorn with default settings. It outlives the browsers, and needs no gentle end."""
-    server = start_server()
-    yield server
-    server.kill()
+def server(start_server: Callable[..., Server]) -> Server:
+    """gunicorn with default settings."""
+    return start_server()
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
-"""The stage for faults: servers that are torn down at once, and browsers on them."""
+"""The stage for faults: servers, browsers on them, and what the database holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,21 +11,6 @@ from tests.faults.vitals import Database
 from tests.server import Server
 from tests.upstream import Upstream, tokens
 from tests.visitor import Visitor
-
-
-@pytest.fixture
-def start_server(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start the real gunicorn; keyword arguments are settings without their prefix."""
-    servers: list[Server] = []
-
-    def start(**settings: object) -> Server:
-        defaults: dict[str, object] = {"URL": upstream.url, "DATABASE_URL": database_url}
-        servers.append(Server(tmp_path, **(defaults | settings)))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.kill()
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+"""What may be shown of a markdown text whose end has not come yet: all but what is half typed there.
+
+Two questions, of the open block and of its last line of text. An answer may err without harm: the finished text
+is rendered as a whole (see `patches`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from webapp.markdown import FORMULA, MAX_FORMULA_CHARS
+
+HELD_CHARS = 400  # the longest piece that waits for its closing mark
+MAX_OPEN = 9  # so many spans, one in another, are closed
+SPAN_CHARS = 600  # the longest emphasis or code that is shown before it is closed
+
+
+# What the open block may show: whole lines, and the last one unless it is only half a mark
+
+
+def visible(rest: str, *, in_table: bool) -> str:
+    """The beginning of an open block's source that can be parsed already; `in_table` if a table is open there."""
+    line = rest.rfind("\n") + 1
+    if _HALF_LINE.fullmatch(rest, line):
+        rest = rest[:line]
+    part = rest.rfind("\n\n", max(0, len(rest) - MAX_FORMULA_CHARS), len(rest) - 1) + 1
+    if "$$" in rest or "\\" in rest:
+        rest = rest[: _half_formula(rest, part)]
+    if "|" in rest and not in_table:
+        rest = rest[: _half_table(rest, part)]
+    return rest
+
+
+_PREFIX = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++|>[ \t]*+)*+"
+_HALF_LINE = re.compile(
+    _PREFIX
+    + r"""(?: [-*_+=:~`$\\|\s]* | \#{1,6}[ \t]* | \d{1,9}[.)]?     # a mark that may become another
+      | `{3,}[^`]* | ~{3,}.*                                       # the language of a fence
+      | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]* | \[[^\]]+\]:.*      # a task, a link definition
+      | \\[a-z]{0,9}\{?[a-z]{0,9}\*?\}? )""",
+    re.VERBOSE,
+)
+
+
+def _half_formula(rest: str, start: int) -> int:
+    """Where a formula of several lines begins that has no end yet; else the end of `rest`."""
+    while opening := _FORMULA_LINE.search(rest, start):
+        closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
+        end = re.compile(re.escape(closing) + r"[ \t]*\n").search(rest, opening.end())
+        line = rest.find("\n", opening.end())
+        if not end and closing not in rest[opening.end() : max(line, opening.end())]:
+            return opening.start()
+        start = end.end() if end else opening.end()
+    return len(rest)
+
+
+_FORMULA_LINE = re.compile(rf"^{_PREFIX}(\$\$|\\\[|\\begin\{{((?:align|equation|gather|multline)\*?)\}})", re.MULTILINE)
+
+
+def _half_table(rest: str, start: int) -> int:
+    """Where a line begins that may be the head of a table; else the end of `rest`."""
+    if _TABLE_RULE.search(rest, start):
+        return len(rest)
+    start = max(start, rest.rfind("\n", 0, len(rest) - 1) + 1)
+    bar = _BAR.match(rest, start)
+    if not bar:
+        return len(rest)
+    if not bar[1].strip():
+        return start
+    return bar.end(1) if len(rest) - bar.end() < 80 else len(rest)
+
+
+_TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*\|)[|:\- \t]*-[|:\- \t]*\n", re.MULTILINE)
+_BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*`?)*)\|")
+
+
+# What a line of text may show: all but what waits for its other end
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of `*`, `_` or `~` that is not closed."""
+
+    mark: str
+    start: int
+    chars: int
+    left: int
+    is_inside: bool  # it could close as well as open
+
+
+def ripe(text: str) -> tuple[str, str, frozenset[str]]:
+    """What may be shown of a growing line of text, the marks that close it, and the characters its rest waits for."""
+    runs: list[_Run] = []
+    position = 0
+    while mark := _MARK.search(text, position):
+        start, position = mark.span()
+        whole = FORMULA.match(text, start, start + MAX_FORMULA_CHARS) or _WHOLE.match(text, start)
+        if whole and (whole.end() < len(text) or mark[0] != "$"):
+            position = whole.end()
+            continue
+        waits = _waits_for(text, start, mark[0])
+        if waits is not None:
+            return *_closed(text[:start], runs), waits
+        if mark[0][0] == "`" and len(text) - start < SPAN_CHARS:
+            shown, closing = _closed(text.rstrip("`"), runs)
+            return shown, mark[0] + closing, frozenset()
+        if mark[0][0] in "*_~" and not _pair(runs, text, start, position):
+            return *_closed(text[:start], runs), frozenset()
+    return *_closed(text, runs), frozenset()
+
+
+def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
+    while runs and not text[runs[-1].start :].strip("*_~ \n"):
+        text = text[: runs.pop().start]
+    return text, "".join(run.mark * run.left for run in runs[:-MAX_OPEN:-1] if len(text) - run.start < SPAN_CHARS)
+
+
+def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
+    """The characters one of which ends what begins here; None if nothing does, empty if any may."""
+    rest = text[start:]
+    if half := _HALF.fullmatch(rest):
+        return frozenset(_ENDS.get(half.lastgroup or "", ""))
+    if len(rest) > HELD_CHARS:
+        return None
+    if mark[0] == "$":
+        return _half_dollars(text, start, mark)
+    if mark[-1] == "[" and rest[len(_LINK_TEXT.match(rest)[0]) :][:1] != "]":  # type: ignore[index]
+        return frozenset("])\n")
+    return None
+
+
+def _half_dollars(text: str, start: int, mark: str) -> frozenset[str] | None:
+    behind = text[start + len(mark) :]
+    other = behind.replace("\\$", "  ").find("$")
+    if other >= 0 and other + 1 < len(behind):
+        return None
+    if mark == "$" and (text[start - 1 : start].isalnum() or behind[:1].isspace() or _MONEY.match(behind)):
+        return None
+    return frozenset("$\n") if behind and other < 0 and not behind[0].isdigit() else frozenset()
+
+
+def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
+    """Close runs with this one, or open it, by the rules of CommonMark; False if more text must decide."""
+    mark, chars = text[start], end - start
+    before, after = text[start - 1 : start] or " ", text[end : end + 1]
+    if not after and not any(run.mark == mark and run.left <= chars for run in runs):
+        return False
+    if mark == "~" and chars != 2:
+        return True
+    after = after or " "
+    opens = not after.isspace() and (after.isalnum() or not before.isalnum())
+    closes = not before.isspace() and (before.isalnum() or not after.isalnum())
+    if mark == "_":
+        opens, closes = opens and (not closes or not before.isalnum()), closes and (not opens or not after.isalnum())
+    left = chars
+    for index in range(len(runs) - 1, max(-1, len(runs) - 100), -1) if closes else ():
+        run = runs[index]
+        odd = (run.is_inside or opens) and (run.chars + chars) % 3 == 0 and (run.chars % 3 or chars % 3)
+        if run.mark == mark and not odd and left:
+            used = min(run.left, left)
+            run.left, left = run.left - used, left - used
+            del runs[index + (run.left > 0) :]
+    if opens and left:
+        runs.append(_Run(mark, start, chars, left, closes))
+    return True
+
+
+_SCHEME = r"(?<![^\W_])https?://"
+_URL = r"[^\s<>\"`\[\]{}|\\^*\x00-\x1f]"
+_MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![^\W_])h(?=t{0,2}\Z|ttps?(?::|\Z))")
+_LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^()\s]|\([^()\s]*\))*\))?)*+", re.DOTALL)
+_TARGET = r"\(\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
+_WHOLE = re.compile(
+    rf"""\\[!-'*-/:-@\\\]-`{{-~] | &(?:\#\d{{1,7}}|\#[xX][\da-fA-F]{{1,6}}|\w{{1,31}});
+      | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
+      | <(?:[A-Za-z][\w+.-]{{1,31}}:[^\s<>]*|[\w.+-]+@[\w.-]+)>
+      | {_SCHEME}{_URL}++(?!\Z)
+      | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)|\[[^\[\]]*\])""",
+    re.VERBOSE | re.DOTALL,
+)
+_HALF = re.compile(
+    rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{_URL}{{0,2000}}
+      | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
+      | (?P<round>\\\([^)]{{0,{HELD_CHARS}}}) | (?P<square>\\\[[^\]]{{0,{HELD_CHARS}}})
+      | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
+_MONEY = re.compile(
+    r"\d[\d.,]*[kKMB]?(?:[)\]–—-]*\s+(?:[^\W\d_]{2}|a\s)|[)\]–—-]*[.,;:!?]*\s+[^\W\d_]{2}|[)\]]*[.,;:!?]\s)"
+)
