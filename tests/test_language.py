@@ -275,8 +275,8 @@ def test_dates():
 @pytest.mark.parametrize(
     ("accepted", "expected"),
     [
-        ("en", "1,234 tokens · 500 tokens/s · first after 0.4 s"),
-        ("ru", "1 234 токена · 500 ток./с · первый через 0,4 с"),
+        ("en", "1,234 tokens · 500 tokens/s · first token after 0.4 s"),
+        ("ru", "1 234 токена · 500 ток./с · первый токен через 0,4 с"),
     ],
 )
 def test_what_a_reply_cost_is_told_in_the_language(site, accepted, expected):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import threading
 
+import html5lib
 import pytest
 
 from tests.upstream import Wait, body, token
-from tests.visitor import text_of
+from tests.visitor import Visitor, text_of
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -157,6 +158,19 @@ def test_without_script_each_of_two_running_replies_stands_under_its_own_questio
     article = page[page.index(f'id="m-{reply}"') :].split("</article>")[0]
     assert "answer A" in article
     assert 'http-equiv="refresh" content="0; url=?live=1"' in page
+
+
+def test_the_demo_shows_itself_at_one_click(make_site):
+    visitor = Visitor(make_site(url=None).extensions["url"])
+    page = html5lib.parse(visitor.get("/").text, namespaceHTMLElements=False)
+    form = page.find(".//form[@action='/conversations']/button[.='Show me what this page can do']/..")
+
+    reply = visitor.reply_of(visitor.post_form("/conversations", **{x.get("name"): x.get("value") for x in form[:2]}))
+    visitor.stop(reply)
+
+    assert "Show me what this page can do" in text_of(visitor.page())
+    assert visitor.page().count('id="m-') == 2
+    visitor.close()
 
 
 def test_health_is_plain(alice):

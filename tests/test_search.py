@@ -252,6 +252,12 @@ def test_a_snippet_stands_around_the_first_match_between_words():
     )
 
 
+def test_a_snippet_shows_no_marks_of_headings_strong_words_and_code():
+    parts = snippets.snippet("# Title\n\nThe **bold needle** and `snake_case()`", snippets.pattern(["needle"]))
+
+    assert parts == (("Title The bold ", False), ("needle", True), (" and snake_case()", False))
+
+
 @pytest.mark.parametrize(
     ("text", "terms", "marked"),
     [

@@ -15,6 +15,7 @@ LEAD_CHARS = 40  # of them before the first match
 Part = tuple[str, bool]  # a piece of a text, and whether it matches
 
 WORD = r"[^\W_]"  # what the databases take for a word: letters and digits
+MARKUP = re.compile(r"\*\*|~~|`+|^#{1,6} ", re.MULTILINE)
 MARKS = "[\u0300-\u036f]*"  # accents that are characters of their own
 
 
@@ -47,7 +48,8 @@ def marked(text: str, wanted: re.Pattern[str]) -> tuple[Part, ...]:
 
 
 def snippet(text: str, wanted: re.Pattern[str]) -> tuple[Part, ...]:
-    """Some SNIPPET_CHARS characters of a text around the first match, cut between words."""
+    """Some SNIPPET_CHARS characters of a text around the first match, cut between words, without its simplest marks."""
+    text = MARKUP.sub("", text)
     match = wanted.search(text)
     start = max(match.start() - LEAD_CHARS, 0) if match else 0
     start, end = _between_words(text, start, start + SNIPPET_CHARS, match.start() if match else 0)

@@ -172,7 +172,7 @@ def figures(message: Message) -> str:
         if first is not None and seconds is not None and seconds > first:
             parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
     if first is not None:
-        parts.append(_("first after %(seconds)s s") % {"seconds": language.number(first, 1)})
+        parts.append(_("first token after %(seconds)s s") % {"seconds": language.number(first, 1)})
     return " · ".join(parts)
 
 
