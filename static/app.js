@@ -66,11 +66,11 @@ function post(form) {
 
 /** @returns {string} 128 random bits; randomUUID is absent on plain http */
 function freshKey() {
-  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(16).padStart(8, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
 function focusBox() {
-  if (!coarse.matches) box.focus({ preventScroll: true }); // a phone would raise its keyboard
+  (coarse.matches ? sendButton : box).focus({ preventScroll: true }); // the box would raise a phone's keyboard
 }
 
 /* ---- written: the box grows, Enter sends, a draft is kept ---- */
@@ -87,8 +87,8 @@ function keepDraft() {
 /** @param {string} key @param {string} draft "" takes it away */
 function writeDraft(key, draft) {
   try {
-    if (draft) localStorage.setItem(key, draft);
-    else localStorage.removeItem(key);
+    localStorage.setItem(key, draft);
+    if (!draft) localStorage.removeItem(key);
   } catch { /* no storage, no drafts */ }
 }
 
@@ -123,12 +123,19 @@ function onBoxKey(event) {
 
 let unacknowledged = ""; // the same text again goes with the same key, so it arrives once
 
+/** @param {any} event */
+function onSubmit(event) {
+  if (event.submitter?.hasAttribute("formaction")) return; // Retry: a plain form
+  event.preventDefault();
+  send();
+}
+
 async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
   if (streams.size) return complain(words.busy);
   const draft = draftKey();
-  if (text !== unacknowledged) composer.elements.namedItem("key").value = freshKey();
+  if (text !== unacknowledged) fill("key", freshKey());
   unacknowledged = sending = text;
   const answer = post(composer);
   const question = copyOf("#question");
@@ -153,9 +160,14 @@ async function send() {
     question.remove();
     box.value = [text, box.value].filter(Boolean).join("\n\n");
     grow();
-    complain((!response?.ok && html) || words.offline);
+    complain((response?.headers.get("Content-Type")?.startsWith("text/plain") && html) || words.offline);
     keepDraft();
   }
+}
+
+/** @param {string} name of a hidden field of the composer @param {string | undefined} value */
+function fill(name, value) {
+  composer.elements.namedItem(name).value = value;
 }
 
 /** @param {Element} question @param {DocumentFragment} turn @param {Headers} headers */
@@ -168,6 +180,9 @@ function accept(question, turn, headers) {
     history.replaceState(null, "", url);
     addConversation(url, decodeURIComponent(headers.get("X-Title") ?? ""));
   }
+  fill("key", freshKey()); // Retry sends it too
+  fill("parent", turn.lastElementChild?.id.slice(2));
+  find(".undo")?.remove();
   question.replaceWith(turn);
   followAll();
   stick();
@@ -179,7 +194,7 @@ function addConversation(url, title) {
   const link = find("a", item);
   link.href = url;
   link.textContent = find(".header__title").textContent = title;
-  find(".conversations").prepend(item);
+  find(".conversations").insertBefore(item, find(".conversations > :not(:has(svg))")); // below the pinned ones
   document.title = `${title} · Lockchat`;
 }
 
@@ -221,6 +236,7 @@ function follow(article) {
   };
   const open = () => {
     close();
+    if (!streams.has(article)) return;
     source = new EventSource(article.dataset.stream);
     source.onerror = retry;
     for (const [name, handle] of Object.entries(handlers)) {
@@ -261,7 +277,7 @@ function follow(article) {
       const finished = find("article", parse(await page.text()));
       thinkAnew(find(".thought__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
-      body.lang = find(".message__body", finished).lang;
+      body.lang = find(".message__body", finished).lang || document.documentElement.lang;
       finish(find(".message__footer", finished), find(".message__footer > p", finished)?.textContent);
     } catch {
       retry();
@@ -270,38 +286,38 @@ function follow(article) {
   const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence) => {
     flush();
     close();
+    if (!streams.delete(article)) return;
     find(".message__footer", article).replaceWith(footer);
     find(".message__stop", article).remove();
     article.removeAttribute("data-stream");
     article.removeAttribute("aria-busy");
-    streams.delete(article);
     thought.open = false;
     if (problem.textContent === words.busy) complain("");
     showButtons();
-    say(sentence || ("readAloud" in document.body.dataset ? body.innerText : words.done));
+    say(sentence || words.done);
     if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
     stick();
   };
-  const handlers = {
-    reset: (/** @type {{ html: string, state: string, thought: string }} */ snapshot) => {
+  const handlers = /** @type {Record<string, (data: any) => void>} */ ({
+    reset: (snapshot) => {
       patches = [];
       update(body, parse(snapshot.html));
       thinkAnew(snapshot.thought);
       show(snapshot.state);
     },
-    patch: (/** @type {Patch[]} */ more) => {
+    patch: (more) => {
       patches.push(...more);
       if (document.hidden) flush();
       else frame ||= requestAnimationFrame(flush);
     },
-    status: (/** @type {{ state: string }} */ change) => show(change.state),
+    status: (change) => show(change.state),
     thought: think,
     beat: () => {},
-    end: (/** @type {{ html: string, message: string, lang: string }} */ end) => {
+    end: (end) => {
       if (end.lang) body.lang = end.lang;
       finish(find("footer", parse(end.html)), end.message);
     },
-  };
+  });
 
   const wake = () => {
     failures = 0; // what failed while the computer slept says nothing about now
@@ -331,11 +347,12 @@ function apply(body, patch) {
 
 /**
  * Give `parent` the children of `wanted`; equal ones stay, and with them selection and focus.
- * @param {Node} parent @param {Node} wanted
+ * @param {Element} parent @param {ParentNode} wanted
  */
 function update(parent, wanted) {
-  const present = /** @type {any[]} */ ([...parent.childNodes]);
-  const nodes = [...wanted.childNodes];
+  parent.normalize();
+  const present = [...parent.children];
+  const nodes = [...wanted.children];
   nodes.forEach((node, index) => {
     if (!present[index]) parent.appendChild(node);
     else if (!present[index].isEqualNode(node)) present[index].replaceWith(node);
@@ -368,13 +385,13 @@ function showButtons() {
   stopButton.hidden = !streams.size;
   stopButton.disabled = false;
   if (held === sendButton && streams.size) stopButton.focus();
-  if (held === stopButton && !streams.size) box.focus();
+  if (held === stopButton && !streams.size) focusBox();
 }
 
 async function stop() {
   const article = [...streams.keys()].at(-1);
   if (!article || stopButton.disabled) return;
-  if (document.activeElement === stopButton) box.focus();
+  if (document.activeElement === stopButton) focusBox();
   stopButton.disabled = true;
   const response = await post(find(".message__stop", article));
   complain(response?.ok ? "" : words.unstopped);
@@ -461,7 +478,7 @@ async function write(text) {
   area.select();
   const done = document.execCommand("copy");
   area.remove();
-  held?.focus();
+  held?.focus({ preventScroll: true });
   if (!done) throw area;
 }
 
@@ -470,7 +487,7 @@ async function write(text) {
 document.documentElement.classList.add("js");
 
 if (find(".log")) {
-  composer.addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); send(); });
+  composer.addEventListener("submit", onSubmit);
   box.addEventListener("input", onInput);
   box.addEventListener("keydown", onBoxKey);
   stopButton.addEventListener("click", stop);
@@ -480,7 +497,7 @@ if (find(".log")) {
   document.addEventListener("scroll", onScroll, { passive: true });
   document.addEventListener("visibilitychange", onVisibility);
   addEventListener("online", wake);
-  addEventListener("pagehide", () => { keepDraft(); streams.forEach((stream) => stream.close()); });
+  addEventListener("pagehide", () => { if (draftTimer || sending) keepDraft(); streams.forEach((stream) => stream.close()); });
   addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
   new ResizeObserver(stick).observe(find(".dock"));
 
@@ -488,6 +505,6 @@ if (find(".log")) {
   restoreDraft();
   followAll();
   if (document.hidden) onVisibility();
-  if (!location.hash || streams.size) toEnd();
+  if (find(".message") && (!location.hash || streams.size)) toEnd();
   else pinned = false; // the reader came for that place
 }

@@ -12,8 +12,12 @@ def retry(visitor, reply_id: str, **fields: object) -> str:
     return visitor.reply_of(visitor.post_form(f"/m/{reply_id}/retry", **fields))
 
 
-def edit(visitor, question_id: str, text: str) -> str:
-    return visitor.reply_of(visitor.post_form(f"/m/{question_id}/edit", text=text))
+def edit(visitor, question_id: str, text: str, **fields: object) -> str:
+    return visitor.reply_of(visitor.post_form(f"/m/{question_id}/edit", text=text, **fields))
+
+
+def asked(request) -> list[str]:
+    return [message["content"] for message in request.json["messages"]]
 
 
 def question_of(page: str) -> str:
@@ -149,3 +153,50 @@ def test_older_messages_come_when_asked_for(alice, upstream):
     assert "4 earlier messages" in text_of(page)
     assert "question 0" in text_of(whole.split("<main")[1])
     assert "earlier message" not in text_of(whole)
+
+
+def test_retry_and_edit_ask_the_model_that_is_chosen(alice, upstream):
+    first = alice.new_chat("Why?", model="gpt-4")
+    alice.end(first)
+
+    alice.end(retry(alice, first, model="gpt-3.5-turbo", temperature="0,2", system="Be brief.", text="half a draft"))
+    alice.end(edit(alice, question_of(alice.page()), "How?", model="gpt-4"))
+
+    models = [request.json["model"] for request in upstream.requests]
+    assert models == ["gpt-4", "gpt-3.5-turbo", "gpt-4"]
+    assert [request.json["temperature"] for request in upstream.requests] == [0.7, 0.2, 0.2]
+    assert asked(upstream.requests[1]) == ["Be brief.", "Why?"]
+
+
+def test_retry_refuses_a_model_that_is_not_offered(alice, upstream):
+    first = alice.new_chat("Why?")
+    alice.end(first)
+
+    assert alice.post_form(f"/m/{first}/retry", model="gpt-9").status_code == 400
+    assert len(upstream.requests) == 1
+
+
+def test_a_message_follows_the_last_one_that_was_seen(alice, upstream):
+    """A stale tab, and a page that shows another branch."""
+    first = alice.new_chat("One")
+    alice.end(first)
+    alice.end(alice.say("Two"))
+
+    third = alice.say("Three", parent=first)
+    alice.end(third)
+
+    assert asked(upstream.requests[-1]) == ["One", "Hello world", "Three"]
+    page = text_of(alice.page())
+    assert "Three" in page
+    assert "Two" not in page
+    assert f'name="parent" value="{third}"' in alice.page()
+
+
+def test_a_parent_of_another_conversation_is_of_no_account(alice, bob, upstream):
+    foreign = bob.new_chat("Mine")
+    bob.end(foreign)
+    alice.end(alice.new_chat("One"))
+
+    for parent in (foreign, "\x00", "nonsense"):
+        alice.end(alice.say("Next", parent=parent))
+        assert asked(upstream.requests[-1])[0] == "One"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from webapp import create_app
 from webapp.config import Config, check_bind
-from webapp.errors import ConfigError
+from webapp.errors import ConfigError, StorageUnavailable
 
 
 def config_of(**values: str) -> Config:
@@ -50,6 +51,36 @@ def test_an_unusable_value_is_named_with_what_is_accepted(name, value):
     assert "Accepted: " in caught.value.sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_URL", "mysql://me:hunter2@db/x"), ("DATABASE_URL", "hunter2"), ("PROXY", "me:hunter2@proxy:3128")],
+)
+def test_an_unusable_value_with_a_password_is_not_repeated(name, value):
+    with pytest.raises(ConfigError, match=f"LOCKCHAT_{name} cannot be used. Accepted: ") as caught:
+        config_of(**{name: value})
+
+    assert "hunter2" not in caught.value.sentence
+
+
+def test_a_file_without_certificates_is_no_ca_bundle(tmp_path):
+    (tmp_path / "ca.pem").write_text("certificate")
+
+    with pytest.raises(ConfigError, match="a PEM file with certificates"):
+        config_of(CA_BUNDLE=str(tmp_path / "ca.pem"))
+
+
+def test_a_data_directory_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match=r"LOCKCHAT_DATA_DIR=.*cannot be used: "):
+        create_app(Config(data_dir=tmp_path / "file" / "data"))
+
+
+def test_a_database_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(StorageUnavailable, match="The database cannot be opened: "):
+        create_app(Config(data_dir=tmp_path, database_url="postgresql://me:hunter2@127.0.0.1:1/x"))
+
+
 @pytest.mark.parametrize("url", ["https://user:hunter2@llm.example.org", "https://llm.example.org/v1?auth=hunter2"])
 def test_a_key_inside_the_address_is_refused_and_not_repeated(url):
     with pytest.raises(ConfigError) as caught:
@@ -78,7 +109,7 @@ def test_a_secret_can_come_from_a_file(tmp_path):
         config_of(API_KEY_FILE=str(tmp_path / "key"), API_KEY="direct")
 
 
-@pytest.mark.parametrize("secret", ["changeme", "short"])
+@pytest.mark.parametrize("secret", ["changeme", "short", "a" * 32, "secretsecretsecret", "ChangeMe12345678!"])
 def test_a_weak_secret_is_refused_and_not_repeated(secret):
     with pytest.raises(ConfigError) as caught:
         config_of(SECRET_KEY=secret)
@@ -87,7 +118,9 @@ def test_a_weak_secret_is_refused_and_not_repeated(secret):
 
 
 def test_secrets_are_absent_from_the_representation():
-    config = config_of(API_KEY="hidden-1", AUTH="hidden-2", SECRET_KEY="hidden-3-hidden-3", DATABASE_URL="hidden-4")
+    config = config_of(
+        API_KEY="hidden-1", AUTH="hidden-2", SECRET_KEY="hidden-3-hidden-3", DATABASE_URL="postgresql:hidden-4"
+    )
 
     assert "hidden" not in repr(config)
 

@@ -65,6 +65,15 @@ def test_a_failure_is_told_in_its_own_sentence(alice, upstream, reason):
     assert alice.status(reply) == ("interrupted" if reason == "cut_off" else "error")
 
 
+def test_a_busy_upstream_says_when_to_come_back(alice, upstream):
+    upstream.always(*error(429, OPENAI, retry_after="61"))
+    alice.end(alice.new_chat("Hello"))
+
+    assert "Wait a moment, then retry. It asks to wait 61 seconds. (Bad news.)" in text_of(alice.page())
+    alice.post_form("/preferences", language="ru")
+    assert "Он просит подождать 61 секунду." in text_of(alice.page())
+
+
 @pytest.mark.parametrize("reason", ["cut_off", "idle_timeout"])
 def test_what_came_before_the_failure_stands(alice, upstream, reason):
     upstream.always(*SCRIPTS[reason])

@@ -146,6 +146,9 @@ class TestErrorsInBand:
             pytest.param(b'error: {"message": "Oops."}\n\n', "upstream", id="an error field"),
             pytest.param(b'error: {"code": 400, "message": "Oops."}\n', "bad_request", id="an error line"),
             pytest.param(b"event: error\ndata: Oops.\n\n", "upstream", id="an error event"),
+            pytest.param(b': hi\n\n{"error": {"message": "Oops."}}\n\n', "upstream", id="a bare error"),
+            pytest.param(event({"choices": [{"error": {"message": "Oops."}}]}), "upstream", id="in the choice"),
+            pytest.param(b'\xef\xbb\xbf\n \n{"error": {"message": "Oops."}}', "upstream", id="after a BOM and blanks"),
             pytest.param(b'{"error": {"message": "Oops."}}', "upstream", id="a JSON body"),
             pytest.param(b'\xef\xbb\xbf[{"error": {"message": "Oops.", "code": 400}}]', "bad_request", id="a list"),
             pytest.param(b'{"detail": "Oops."}', "protocol", id="JSON that is no answer"),
@@ -170,6 +173,19 @@ class TestErrorsInBand:
         _, failure = fail(upstream.url)
 
         assert (failure.reason, failure.detail) == ("html", "")
+
+    @pytest.mark.parametrize("last", [token(finish="error"), b'{"error": {"message": ""}}\n\n'])
+    def test_an_error_that_says_nothing_is_not_swallowed(self, upstream: Upstream, last: bytes) -> None:
+        upstream.always(*body(token("a"), last, DONE))
+
+        seen, failure = fail(upstream.url)
+
+        assert (seen, failure.reason) == ([Delta("a")], "upstream")
+
+    def test_an_answer_of_blanks_is_empty(self, upstream: Upstream) -> None:
+        upstream.always(*body(token("   "), token("\n"), DONE))
+
+        assert fail(upstream.url)[1].reason == "empty"
 
     @in_any_framing
     def test_an_error_after_the_first_token_ends_the_answer(self, upstream: Upstream, framing: str) -> None:
@@ -516,6 +532,17 @@ class TestCleaning:
             ('It broke. Traceback (most recent call last):\n File "/app/x.py", line 3', "It broke."),
             ('Seen in File "/app/x.py", line 3, in main today', "Seen in today"),
             ("a\u202eb\u200bc\x00d\x1b[1m", "abc d [1m"),
+            (
+                "HTTPConnectionPool(host='10.0.0.1', port=80): Max retries with url: /v1/x?auth=K",
+                "Max retries with url: …",
+            ),
+            ("at api.openai.com/v1/chat or super.lockchat.app:8080/v1?auth=zzz", "at … or …"),
+            ("localhost:11434 and [::1]:8080 and ?auth=zzz refused", "… and … and … refused"),
+            ("provided: gd4Wx****9xYz. api_key 'abcDEFghi'", "provided: … …"),
+            ("Broken at com.example.Foo.bar(Foo.java:10)", "Broken"),
+            ("File /usr/lib/python3/x.py line 3, openai.BadRequest: main.go:33", "File … line 3, …"),
+            ("Unclosed <b onclick=x", "Unclosed"),
+            ("1 < 2 and 3 > 2, at 3:4, and/or 8192 tokens", "1 < 2 and 3 > 2, at 3:4, and/or 8192 tokens"),
             ("word " * 100, ("word " * 39) + "word …"),
             ("x" * 5000, ""),
         ],
@@ -528,6 +555,9 @@ class TestCleaning:
         key = "my-own-key"
 
         assert key not in answers.clean(before + key + after, (key,))
+
+    def test_neither_capitals_nor_a_part_of_a_key_survive(self) -> None:
+        assert answers.clean("MY-OWN-KEY-123 or my-own-k rest", ("my-own-key-123",)) == "… or … rest"
 
     @given(any_json)
     def test_any_json_is_a_delta_or_an_error(self, payload: Any) -> None:

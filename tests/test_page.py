@@ -71,6 +71,32 @@ def test_what_is_whole_is_compressed_for_who_can_read_it(alice, path):
             assert again.status_code == 304
 
 
+def test_a_part_of_a_file_is_the_whole_file(alice):
+    for span in ("bytes=0-9", "bytes=5-2", "lines=1"):
+        answer = alice.get("/static/app.js", headers={"Range": span})
+        assert (answer.status_code, answer.content[:12]) == (200, b"// @ts-check")
+
+
+@pytest.mark.parametrize("last", ["0", "-5", "x", "9" * 30])
+def test_an_odd_number_of_messages_is_no_error(alice, last):
+    alice.end(alice.new_chat("Hi"))
+
+    assert alice.get(f"/c/{alice.conversation_id}?last={last}").status_code == 200
+
+
+def test_a_refused_form_leads_back_and_has_nothing_that_would_lose_it(alice):
+    alice.end(alice.new_chat("Hi"))
+    place = f"/c/{alice.conversation_id}"
+
+    page = alice.post(
+        f"{place}/rename", data={"title": " "}, headers={"Referer": f"{alice.base_url}{place}?last=9"}
+    ).text
+
+    assert f'href="{place}?last=9">Back</a>' in page
+    assert 'action="/preferences"' not in page
+    assert 'action="/preferences"' in alice.page()
+
+
 def test_a_stream_is_never_compressed(alice, upstream):
     upstream.answer(*body(token("word " * 1000), Wait()))
     reply = alice.new_chat("Hi")
@@ -114,7 +140,7 @@ def test_a_theme_is_kept_and_leads_back(alice, theme):
 
     answer = alice.post("/preferences", data={"theme": theme}, headers=referrer, allow_redirects=False)
 
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/nowhere")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/nowhere?x=1")
     assert f'data-theme="{theme}"' in alice.get("/").text
 
 

@@ -234,6 +234,34 @@ def test_an_import_of_an_export_exports_the_same(alice, branched, import_file):
     assert {one["id"] for one in after["messages"]}.isdisjoint(one["id"] for one in before["messages"])
 
 
+def test_pins_and_figures_come_along(alice, upstream, import_file):
+    upstream.answer(*tokens("An answer", usage={"prompt_tokens": 3, "completion_tokens": 40}))
+    alice.end(alice.new_chat("Hi"))
+    alice.post_form(f"/c/{alice.conversation_id}/pin", pinned="1")
+    before = exported(alice)
+
+    imported = place_of(import_file(json.dumps(before)))
+
+    assert (before["pinned"], before["messages"][1]["tokens"]) == (True, 40)
+    assert renumbered(exported(alice, imported)) == renumbered(before)
+    assert "40 tokens" in text_of(alice.page(imported))
+
+
+def test_an_answer_that_ends_in_code_swallows_nothing(alice, upstream):
+    upstream.answer(*tokens("```python\nprint(1)\n~~~\n"))
+    alice.end(alice.new_chat("Code"))
+    alice.end(alice.say("Thanks"))
+
+    lines = alice.get(f"/c/{alice.conversation_id}/export?format=md").text.split("\n")
+
+    assert lines[lines.index("~~~") + 1 :][:4] == ["", "```", "", "## You"]
+
+
+def test_a_refused_file_leaves_an_address_that_works(alice, import_file):
+    assert import_file("nonsense").status_code == 400
+    assert alice.get("/import").url.endswith("/settings#transfer")
+
+
 def test_an_imported_conversation_is_shown_found_and_goes_on(alice, branched, import_file, upstream):
     alice.conversation_id = place_of(import_file(json.dumps(exported(alice)).replace("second", "**2nd**")))
 

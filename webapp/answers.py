@@ -21,6 +21,7 @@ MAX_DETAIL_CHARS = 200
 LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
 _MAX_RAW_DETAIL_CHARS = 1000
+_TELLING_CHARS = 8  # as many of a secret are half of it
 _MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
 
 # The one error for which the original asked again.
@@ -75,6 +76,8 @@ def delta_of(said: Any) -> Delta:
     if payload.get("error") or payload.get("object") == "error":
         raise failure_of(None, payload)
     choice = _first(payload.get("choices"))
+    if choice.get("error"):
+        raise failure_of(None, choice)
     part = choice.get("delta") or choice.get("message")
     if not isinstance(part, dict):
         part = choice
@@ -142,36 +145,51 @@ def seconds_of(retry_after: str | None) -> int | None:
 
 
 def model_ids(payload: Any) -> list[str]:
-    """The ids in an answer of `/v1/models`. Raises UpstreamError("protocol")."""
+    """The ids in an answer of `/v1/models`. Raises UpstreamError."""
+    if isinstance(payload, dict) and payload.get("error"):
+        raise failure_of(None, payload)
     models = payload.get("data") if isinstance(payload, dict) else payload
     if not isinstance(models, list):
         raise UpstreamError("protocol")
-    return [model["id"] for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+    ids = [model.get("id") for model in models if isinstance(model, dict)]
+    return [model_id for model_id in ids if isinstance(model_id, str) and model_id]
 
 
 def clean(said: str, secrets: tuple[str, ...] = ()) -> str:
     """A sentence that users may read: without keys, addresses, markup, code names and invisible characters."""
     text = said if len(said) <= _MAX_RAW_DETAIL_CHARS else said[:_MAX_RAW_DETAIL_CHARS].rpartition(" ")[0]
     text = "".join(map(_visible, html.unescape(text)))
-    for secret in (*secrets, *map(quote, secrets), *map(quote_plus, secrets)):
-        text = text.replace(secret, "…")
+    text = _without((*secrets, *map(quote, secrets), *map(quote_plus, secrets)), text)
     for pattern, replacement in _UNWANTED:
         text = pattern.sub(replacement, text)
-    for secret in secrets:  # again: markup may have stood inside
-        text = text.replace(secret, "…")
+    text = _without(secrets, text)  # again: markup may have stood inside
     text = " ".join(text.split())
     return text if len(text) <= MAX_DETAIL_CHARS else text[:MAX_DETAIL_CHARS].rpartition(" ")[0] + " …"
+
+
+def _without(secrets: tuple[str, ...], text: str) -> str:
+    """The text without the secrets, in capitals or not, and without what begins like one."""
+    for secret in secrets:
+        for part in (re.escape(secret), re.escape(secret[:_TELLING_CHARS]) + r"\S*"):
+            text = re.sub(part, "…", text, flags=re.IGNORECASE)
+    return text
 
 
 _UNWANTED = (
     (re.compile(r"Traceback.*", re.S), " "),
     (re.compile(r'File "[^"]*"(?:, line \d+)?(?:, in \S+)?'), " "),
     (re.compile(r"<(?:script|style)[^<>]*>[^<]*", re.I), " "),
-    (re.compile(r"<[^<>]*>"), ""),
+    (re.compile(r"</?[a-z!][^<>]*(?:>|\Z)", re.I), ""),
+    (re.compile(r"\bat (?:\w+\.){2,9}\w+\([^()]*\)"), " "),
     (re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+", re.I), "…"),
     (re.compile(r"\bbearer\s+\S+", re.I), "…"),
     (re.compile(r"\b\w{0,30}(?:password|secret|token|key)\w{0,30}\s?[=:]\s?\S+", re.I), "…"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "…"),
+    (re.compile(r"\b(?:api.?key|password|secret)\s+(['\"])[^'\"]+\1", re.I), "…"),
+    (re.compile(r"\S{0,60}\*{3}\S*"), "…"),
+    (re.compile(r"(?<!\S)/(?:[\w.-]+/)+\S*|[?&]\w+=\S*"), "…"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-f:]{2,40}\](?::\d+)?|\blocalhost:\S+", re.I), "…"),
+    (re.compile(r"\b(?:[\w-]{1,63}\.){1,8}[a-z]{2,}(?::\d+\S*|/\S+)", re.I), "…"),
+    (re.compile(r"\b(?=\w*[a-z][A-Z])[A-Z]\w*\([^()]*\):?|\b[a-z_]\w{0,60}(?:\.[a-z_]\w{0,60}){0,8}\.[A-Z]\w*:"), ""),
     (re.compile(r"\b(?:sk|pk|rk|hf|gsk|ghp|xox\w)[-_][\w*.-]{4,}|\beyJ[\w.-]{8,}", re.I), "…"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{16,}\b", re.I), "…"),
     (re.compile(r"(?=[A-Za-z+/]{0,60}\d)[A-Za-z0-9+/]{24,}={0,2}"), "…"),

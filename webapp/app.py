@@ -17,6 +17,7 @@ from webapp import demo, language, lockchat
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations, new_id
+from webapp.errors import ConfigError
 from webapp.generation import Hub
 from webapp.limits import Gate
 from webapp.lockchat import Lockchat
@@ -35,7 +36,10 @@ YEAR = timedelta(days=365)
 
 def build(config: Config) -> Flask:
     """The Flask app, with its pulse running. See `webapp.create_app`."""
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"LOCKCHAT_DATA_DIR={str(config.data_dir)!r} cannot be used: {error.strerror}.") from None
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
         SECRET_KEY=config.secret_key or _kept_secret(config.data_dir / "secret_key"),
@@ -70,7 +74,8 @@ def _join(app: Flask, config: Config) -> None:
         titler.start()
         pulse.on_saved = titler.offer
     pulse.start()
-    followers = Gate(config.streams_per_user, config.streams_total)
+    # Several tabs may follow one reply, and a reader who left is noticed a beat later.
+    followers = Gate(4 * config.streams_per_user, 2 * config.streams_total)
     app.extensions.update(
         storage=storage,
         hub=hub,

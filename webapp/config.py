@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,9 @@ from urllib.parse import urlsplit
 from webapp.errors import ConfigError
 
 PREFIX = "LOCKCHAT_"
-WEAK_SECRETS = frozenset({"secret", "changeme", "change-me", "password", "dev", "test", "secret-key", "lockchat"})
+WEAK_SECRETS = ("secret", "changeme", "change-me", "password", "lockchat", "12345678")
 MIN_SECRET_CHARS = 16
+DATABASES = ("sqlite:", "postgresql:")
 LOGINS = ("open",)
 TITLES = ("words", "upstream")
 
@@ -58,10 +60,10 @@ class Config:
             auth=read.secret("AUTH"),
             api_key=read.secret("API_KEY"),
             models=read.words("MODELS"),
-            ca_bundle=read.file("CA_BUNDLE"),
-            proxy=read.text("PROXY"),
+            ca_bundle=read.certificates("CA_BUNDLE"),
+            proxy=read.proxy("PROXY"),
             data_dir=Path(read.text("DATA_DIR") or cls.data_dir),
-            database_url=read.secret("DATABASE_URL"),
+            database_url=read.database_url("DATABASE_URL"),
             secret_key=read.secret_key("SECRET_KEY"),
             login=read.choice("LOGIN", LOGINS),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
@@ -120,10 +122,29 @@ class _Reader:
             raise _refused(name, value, "seconds, above 0 and up to 86400")
         return number
 
-    def file(self, name: str) -> str | None:
+    def certificates(self, name: str) -> str | None:
         value = self.text(name)
-        if value and not Path(value).is_file():
-            raise _refused(name, value, "the path of a file that can be read")
+        try:
+            usable = not value or b"-----BEGIN CERTIFICATE-----" in Path(value).read_bytes()
+        except OSError:
+            usable = False
+        if not usable:
+            raise _refused(name, value, "the path of a PEM file with certificates")
+        return value
+
+    def proxy(self, name: str) -> str | None:
+        value = self.text(name)
+        if value and not value.lower().startswith(("http://", "https://")):
+            raise ConfigError(f"{PREFIX}{name} cannot be used. Accepted: an http:// or https:// address.")
+        return value
+
+    def database_url(self, name: str) -> str | None:
+        value = self.secret(name)
+        if value and not value.startswith(DATABASES):
+            # The value itself stays out of the message: there may be a password in it.
+            raise ConfigError(
+                f"{PREFIX}{name} cannot be used. Accepted: sqlite:///path or postgresql://user:password@host/name."
+            )
         return value
 
     def secret(self, name: str) -> str | None:
@@ -141,7 +162,8 @@ class _Reader:
 
     def secret_key(self, name: str) -> str | None:
         value = self.secret(name)
-        if value and (value.lower() in WEAK_SECRETS or len(value) < MIN_SECRET_CHARS):
+        rest = re.sub("|".join(WEAK_SECRETS), "", value or "", flags=re.IGNORECASE)
+        if value and (len(value) < MIN_SECRET_CHARS or len(set(rest)) < MIN_SECRET_CHARS // 4):
             # The value itself stays out of the message: it may be used elsewhere too.
             raise ConfigError(f"{PREFIX}{name} is too easy to guess: use {MIN_SECRET_CHARS} random characters or more.")
         return value

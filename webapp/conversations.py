@@ -19,6 +19,7 @@ from webapp.config import Config
 from webapp.errors import Busy, Conflict, Invalid, NotFound, StorageUnavailable, TooLarge
 from webapp.generation import BEAT_SECONDS, Generation, Hub, Source, merge
 from webapp.language import gettext as _
+from webapp.language import number
 from webapp.limits import Gate
 from webapp.lockchat import Lockchat
 from webapp.models import Models
@@ -42,10 +43,14 @@ UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """What a user sends: the text and the settings that hold from here on. `key` names this very send."""
+    """What a user sends: the text and the settings that hold from here on. `key` names this very send.
+
+    `parent_id` is the last message that the user saw, None for that of the branch which is shown by default.
+    """
 
     text: str
     key: str
+    parent_id: str | None = None
     model: str | None = None
     temperature: float | None = None
     system: str | None = None
@@ -164,7 +169,10 @@ class Conversations:
                 conversations.add(tx, conversation)
             else:
                 conversation = _known(conversations.get(tx, user_id, conversation_id, lock=True))
-            return conversation, _add_question(tx, conversation.id, conversation.leaf_id, send.text, now)
+            parent = messages.get(tx, user_id, send.parent_id) if send.parent_id else None
+            is_here = parent is not None and parent.conversation_id == conversation.id
+            parent_id = send.parent_id if is_here else conversation.leaf_id
+            return conversation, _add_question(tx, conversation.id, parent_id, send.text, now)
 
         return self._ask(user_id, send, question)
 
@@ -179,8 +187,12 @@ class Conversations:
 
         return self._ask(user_id, send, question)
 
-    def retry(self, user_id: str, message_id: str, key: str) -> Turn:
-        """Ask for another reply to the same question: a sibling of the old reply, which stays. Raises as `send`."""
+    def retry(self, user_id: str, message_id: str, send: Send) -> Turn:
+        """Ask for another reply to the same question: a sibling of the old reply, which stays. Raises as `send`.
+
+        The settings of `send` hold from here on; its text is of no account.
+        """
+        send = self._checked_settings(replace(send, text=""))
 
         def question(tx: Connection, now: datetime) -> tuple[Conversation, Message]:
             message = messages.get(tx, user_id, message_id)
@@ -189,7 +201,7 @@ class Conversations:
             asked = _question_known(message)
             return _known(conversations.get(tx, user_id, asked.conversation_id, lock=True)), asked
 
-        return self._ask(user_id, Send("", key=_checked_key(key)), question)
+        return self._ask(user_id, send, question)
 
     def stop(self, user_id: str, message_id: str) -> Message:
         """End a running reply, in whichever worker it runs; its text so far stands. Raises NotFound.
@@ -380,11 +392,14 @@ class Conversations:
         text = clean(send.text)
         if not any(character.isprintable() and not character.isspace() for character in text):
             raise Invalid(_("Write a message first."))
+        return self._checked_settings(replace(send, text=text))
+
+    def _checked_settings(self, send: Send) -> Send:
         limit = self._config.max_question_chars
-        if max(len(text), len(send.system or "")) > limit:
+        if (length := max(len(send.text), len(send.system or ""))) > limit:
             raise TooLarge(
                 _("The message is too long: %(length)s characters, %(limit)s are allowed.")
-                % {"length": max(len(text), len(send.system or "")), "limit": limit}
+                % {"length": number(length), "limit": number(limit)}
             )
         if send.model is not None and send.model not in self._models.names():
             raise Invalid(
@@ -393,7 +408,7 @@ class Conversations:
         if send.temperature is not None and not 0 <= send.temperature <= 2:
             raise Invalid(_("The temperature is a number from 0 to 2."))
         system = clean(send.system) if send.system is not None else None
-        return replace(send, text=text, system=system, key=_checked_key(send.key))
+        return replace(send, system=system, key=_checked_key(send.key), parent_id=clean(send.parent_id or "") or None)
 
     def _new(self, user_id: str, send: Send, now: datetime) -> Conversation:
         return Conversation(

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from webapp.chat import Failure
 from webapp.language import gettext as _
-from webapp.language import mark
+from webapp.language import mark, ngettext, number
 
 
 class AppError(Exception):
@@ -128,8 +128,13 @@ class UpstreamError(AppError):
 
     @property
     def sentence(self) -> str:
-        sentence = _(self._message)
-        return f"{sentence} ({self.detail})" if self.detail else sentence
+        sentences = [_(self._message)]
+        if self.retry_after:
+            wait = ngettext("It asks to wait %(num)s second.", "It asks to wait %(num)s seconds.", self.retry_after)
+            sentences.append(wait % {"num": number(self.retry_after)})
+        if self.detail:
+            sentences.append(f"({self.detail})")
+        return " ".join(sentences)
 
     @property
     def failure(self) -> Failure:

@@ -330,6 +330,8 @@ class Stream(Iterator[Delta]):
         progress.usage = delta.usage or progress.usage
         if delta.text or delta.reasoning:
             yield from self._give_text(delta)
+        if delta.finish_reason == "error":
+            raise UpstreamError("upstream")
         if delta.finish_reason:
             progress.finish_reason = delta.finish_reason
             self._line.watch("idle_timeout", min(FINISH_SECONDS, self._upstream.idle_seconds))
@@ -345,7 +347,7 @@ class Stream(Iterator[Delta]):
         reasoning = _first_bytes(delta.reasoning, room)
         text = _first_bytes(delta.text, room - len(reasoning.encode()))
         progress.answer_bytes += len(text.encode()) + len(reasoning.encode())
-        progress.has_text |= bool(text)
+        progress.has_text |= bool(text) and not text.isspace()
         if text or reasoning:
             self._line.pause()
             yield Delta(text, reasoning)
@@ -405,10 +407,10 @@ def _opening(blocks: Iterator[bytes]) -> bytes:
     """The answer's first bytes, without the BOM and white space before them; empty if there is nothing else."""
     opening = b""
     for block in blocks:
-        opening = (opening + block).lstrip()
+        opening = (opening + block).lstrip().removeprefix(_BOM).lstrip()
         if opening and not _BOM.startswith(opening):
             break
-    return opening.removeprefix(_BOM).lstrip()
+    return opening
 
 
 def _start(body: bytes | bytearray) -> str:
@@ -416,9 +418,9 @@ def _start(body: bytes | bytearray) -> str:
 
 
 def _with_error_events(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines, with each `error: {...}` line, which some servers send, as an event of its own."""
+    """The lines, with each `error: {...}` or `{"error": ...}` line, as some servers send, as an event of its own."""
     for line in lines:
-        if line.startswith(b"error:"):
+        if line.startswith((b"error:", b'{"error"')):
             yield from (b"", b"event: error", b"data:" + line.removeprefix(b"error:"), b"")
         else:
             yield line

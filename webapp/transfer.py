@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO, Any
 
-from webapp.chat import Conversation, Failure, Message, Node, Outcome, Status
+from webapp.chat import Conversation, Failure, Message, Node, Outcome, Status, Usage
 from webapp.conversations import DEFAULT_TEMPERATURE, LONGEST_TITLE_CHARS, Tree, clean, new_id, title_of
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
@@ -30,6 +30,7 @@ FORMAT = "lockchat"
 VERSION = 1
 
 NAME_BYTES = 150  # file systems take 255, the date, a number and the ending included
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 UNSAFE_IN_NAMES = re.compile(r'[<>:"/\\|?*\s]+')
 
 MAX_JSON_BYTES = 64 * 2**20  # of all JSON in one file, unpacked
@@ -71,6 +72,7 @@ def to_json(record: Record) -> str:
         "system": conversation.system,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
+        "pinned": conversation.pinned,
         "leaf": conversation.leaf_id,
         "messages": [_message_value(message) for message in _in_order(record.messages)],
     }
@@ -88,9 +90,20 @@ def to_markdown(record: Record, note: Callable[[Message], str]) -> str:
     for message in map(by_id.__getitem__, tree.path(conversation.leaf_id)):
         by = _("You") if message.role == "user" else _("Assistant")
         blocks.append(f"## {by} ({message.model})" if message.model else f"## {by}")
-        blocks += [message.text] if message.text else []
+        blocks += [_closed(message.text)] if message.text else []
         blocks += [f"*{sentence}*"] if (sentence := note(message)) else []
     return "\n\n".join(blocks) + "\n"
+
+
+def _closed(text: str) -> str:
+    """The text with its block of code closed, where it ends inside one: what follows must not stand in it."""
+    fence = ""
+    for mark, rest in FENCE.findall(text):
+        if not fence:
+            fence = mark
+        elif mark.startswith(fence) and not rest.strip():
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
 
 
 def write_zip(records: Iterable[Record], file: IO[bytes], note: Callable[[Message], str]) -> None:
@@ -166,6 +179,9 @@ def _message_value(message: Message) -> dict[str, object]:
         "finish_reason": outcome.finish_reason or "",
         "failure": failure.reason,
         "failure_detail": failure.detail,
+        "tokens": outcome.usage.completion_tokens if outcome.usage else None,
+        "first_token_seconds": outcome.first_token_seconds,
+        "seconds": outcome.seconds,
         "created_at": message.created_at.isoformat(),
     }
 
@@ -246,6 +262,7 @@ def _from_ours(value: dict[str, Any], now: datetime) -> Record:
         leaf_id=_text(value.get("leaf")),
         created_at=created_at,
         updated_at=_moment(value.get("updated_at"), now) or created_at,
+        pinned=value.get("pinned") is True,
     )
     return Record(conversation, messages)
 
@@ -269,8 +286,20 @@ def _from_our_message(value: Any, created_at: datetime, now: datetime) -> Messag
         created_at=_moment(value.get("created_at"), now) or created_at,
         thought=_text(value.get("thought")),
         model=_text(value.get("model")),
-        outcome=Outcome(status, finish_reason=_text(value.get("finish_reason")) or None, failure=failure),
+        outcome=Outcome(
+            status,
+            finish_reason=_text(value.get("finish_reason")) or None,
+            failure=failure,
+            usage=Usage(None, int(tokens)) if (tokens := _amount(value.get("tokens"))) is not None else None,
+            first_token_seconds=_amount(value.get("first_token_seconds")),
+            seconds=_amount(value.get("seconds")),
+        ),
     )
+
+
+def _amount(value: Any) -> float | None:
+    is_amount = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**31
+    return value if is_amount else None
 
 
 def _from_chatgpt(value: dict[str, Any], now: datetime) -> Record:

@@ -111,6 +111,16 @@ def test_a_conversation_in_all_its_states(chat, upstream):
     assert {state: complaints for state, complaints in found.items() if complaints} == {}
 
 
+def test_a_deleted_conversation_that_can_be_had_back(chat):
+    chat.say("Hi")
+    expect(chat.footer.locator("[data-copy]")).to_be_visible()
+    chat.page.locator("[popovertarget=menu]").click()
+    chat.page.locator("button[formaction$=delete]").click()
+    expect(chat.page.locator(".undo")).to_be_visible()
+
+    assert violations(chat) == []
+
+
 def test_the_sidebar_of_a_phone(chat):
     chat.say("Hi")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()

@@ -173,6 +173,97 @@ def test_a_refused_message_comes_back_with_the_reason(start_server, new_browser,
     expect(chat.box).to_have_value("Longer than ten")
 
 
+def test_enter_in_a_setting_sends_nothing(chat, upstream):
+    chat.say("First")
+    expect(chat.answer).to_have_text("Hello world")
+    chat.box.fill("Half a thought")
+
+    chat.page.get_by_role("button", name="Temperature and system prompt").click()
+    chat.page.get_by_label("Temperature, from").fill("1")
+    chat.page.get_by_label("Temperature, from").press("Enter")
+    chat.page.reload()
+
+    expect(chat.box).to_have_value("Half a thought")
+    assert len(upstream.requests) == 1
+
+
+def test_an_idle_tab_takes_no_draft_away(chat):
+    other = chat.second_tab()
+    chat.box.fill("Half a thought")
+    chat.page.close()
+    other.page.close()
+
+    chat = Chat(chat.page.context.new_page(), chat.url).open()
+
+    expect(chat.box).to_have_value("Half a thought")
+
+
+def test_an_edited_message_is_a_draft_until_it_is_sent_or_let_be(chat, upstream):
+    chat.say("First")
+    expect(chat.answer).to_have_text("Hello world")
+    edit = chat.page.locator("#edit")
+
+    chat.page.get_by_role("link", name="Edit").click()
+    edit.fill("In other words")
+    chat.page.reload()
+    expect(edit).to_have_value("In other words")
+    edit.press("Enter")
+    expect(chat.questions).to_have_text(["In other words"])
+
+    chat.page.get_by_role("link", name="Edit").click()
+    edit.fill("Never mind")
+    chat.page.get_by_role("link", name="Cancel").click()
+    chat.page.get_by_role("link", name="Edit").click()
+    expect(edit).to_have_value("In other words")
+
+
+def test_a_new_chat_stands_below_the_pinned_ones(chat):
+    chat.say("Pinned")
+    expect(chat.answer).to_have_text("Hello world")
+    chat.page.get_by_role("button", name="This conversation").click()
+    chat.page.get_by_role("button", name="Pin", exact=True).click()
+    links = chat.page.locator(".conversations a")
+    expect(links).to_have_text(["Pinned: Pinned"])
+
+    for text in ("Second", "Third"):
+        chat.open("/").say(text)
+        expect(chat.answer).to_have_text("Hello world")
+
+    expect(links).to_have_text(["Pinned: Pinned", "Third", "Second"])
+    chat.page.reload()
+    expect(links).to_have_text(["Pinned: Pinned", "Third", "Second"])
+
+
+def test_a_message_from_a_stale_tab_follows_what_it_shows(chat, upstream):
+    chat.say("First")
+    expect(chat.answer).to_have_text("Hello world")
+    stale = chat.second_tab()
+    chat.say("Second")
+    expect(chat.answers).to_have_count(2)
+    expect(chat.send_button).to_be_visible()
+
+    stale.say("Third")
+    expect(stale.answers).to_have_count(2)
+
+    assert [said["content"] for said in upstream.requests[-1].json["messages"]] == ["First", "Hello world", "Third"]
+
+
+@pytest.mark.parametrize("menu", ["menu", "tuning"])
+def test_a_menu_can_be_reached_whole_at_400_percent(server, new_browser, menu):
+    chat = Chat(new_browser(viewport={"width": 320, "height": 256}).new_page(), server.url).open()
+    chat.say("Hi")
+    expect(chat.answer).to_have_text("Hello world")
+
+    chat.page.locator(f"[popovertarget={menu}]").click()
+    box = chat.page.locator(f"#{menu}").bounding_box()
+
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 256
+    for control in chat.page.locator(f"#{menu} :is(input, textarea, button, a)").all():
+        control.scroll_into_view_if_needed()
+        expect(control).to_be_in_viewport()
+
+
 def test_the_chosen_model_answers(chat, upstream):
     upstream.always(lambda request: tokens(request.json["model"]))
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
-from tests.upstream import Wait, body, error, token
+from tests.upstream import Wait, body, error, token, tokens
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,7 @@ def test_the_page_streams_by_itself(chat, live, upstream):
     chat.box.fill("Count")
     chat.send_button.click()
     expect(live).to_contain_text("**one**")
-    expect(chat.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}\?live=1#m-[0-9a-f-]{36}$"))
+    expect(chat.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}\?live=1&last=2$"))
     second.set()
     expect(live).to_contain_text("**one** two")
     third.set()
@@ -43,6 +43,40 @@ def test_the_page_streams_by_itself(chat, live, upstream):
     expect(chat.answer.locator("strong")).to_have_text("one")
     expect(live).to_be_hidden()
     expect(chat.page.locator(".message__stop")).to_be_hidden()
+
+
+def test_a_later_answer_is_in_view_while_it_comes(chat, live, upstream):
+    upstream.answer(*body(token("line\n\n" * 100), DONE))
+    chat.box.fill("First")
+    chat.send_button.click()
+    expect(chat.answer).to_contain_text("line")
+    upstream.answer(*body(token("two"), Wait()))
+
+    chat.box.fill("Second")
+    chat.send_button.click()
+
+    expect(live).to_have_text("two")
+    expect(live).to_be_in_viewport()
+    expect(chat.page.locator(".message__stop button")).to_be_in_viewport()
+    expect(chat.page.get_by_role("link", name="2 earlier messages")).to_be_visible()
+
+
+def test_retry_asks_the_model_that_is_chosen(chat, upstream):
+    upstream.always(lambda request: tokens(request.json["model"]))
+    chat.box.fill("Who are you?")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("gpt-4")
+
+    chat.page.get_by_label("Model").select_option("gpt-3.5-turbo")
+    chat.retry_button.click()
+    expect(chat.answer).to_have_text("gpt-3.5-turbo")
+
+    chat.page.get_by_role("link", name="Edit").click()
+    chat.page.get_by_label("Model").select_option("gpt-4")
+    chat.page.locator("#edit").fill("And now?")
+    chat.page.locator(".edit button").click()
+    expect(chat.answer).to_have_text("gpt-4")
+    expect(chat.questions).to_have_text(["And now?"])
 
 
 def test_the_page_says_that_it_waits_until_the_first_word(chat, live, upstream):

@@ -96,6 +96,24 @@ def test_back_at_the_end_the_page_follows_again(chat, steps, jump):
     assert chat.page.evaluate(GAP) < 2
 
 
+@pytest.mark.parametrize("way", ["stop", "end"])
+def test_stop_and_end_move_nothing_under_a_reader_further_up(chat, steps, way):
+    chat.say("Lines")
+    expect(chat.answer).to_contain_text("line 49")
+    chat.stop_button.focus()
+    chat.page.mouse.move(600, 300)
+    chat.page.mouse.wheel(0, -400)
+    place = chat.page.evaluate(REST)
+
+    if way == "stop":
+        chat.stop_button.press("Enter")
+    for step in steps:
+        step.set()
+
+    expect(chat.send_button).to_be_visible()
+    assert chat.page.evaluate(REST) == place
+
+
 def test_a_long_conversation_opens_at_its_end(chat, steps):
     for step in steps:
         step.set()

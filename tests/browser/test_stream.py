@@ -57,6 +57,43 @@ def test_a_reply_that_ends_before_its_stream_is_open_stands_whole(chat, upstream
     expect(chat.send_button).to_be_visible()
 
 
+def test_a_selection_outlives_a_look_at_another_tab(chat, upstream):
+    end = threading.Event()
+    upstream.answer(*body(token("# One\n\nSelect *this*"), token(" text\n\nand "), Wait(end), b"data: [DONE]\n\n"))
+    chat.say("Words")
+    expect(chat.answer).to_contain_text("and")
+    chat.answer.locator("p").first.select_text()
+
+    for _ in range(2):
+        chat.hide()
+        with chat.page.expect_response("**/stream"):
+            chat.show()
+    chat.page.wait_for_timeout(300)
+
+    assert chat.page.evaluate("String(getSelection()).trim()") == "Select this text"
+    end.set()
+
+
+def test_the_end_is_told_once_however_often_one_looks(chat, go_on):
+    looks = []
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+    chat.hide()
+    chat.page.on("request", lambda request: looks.append(request.url))
+    chat.page.route("**/stream", lambda route: route.abort())
+    go_on.set()
+    chat.page.wait_for_timeout(300)
+
+    chat.page.evaluate("dispatchEvent(new Event('online')); dispatchEvent(new Event('online'))")
+    chat.show()
+    expect(chat.answer).to_have_text("one two")
+    expect(chat.send_button).to_be_visible()
+    seen = len(looks)
+    chat.page.wait_for_timeout(2500)
+
+    assert len(looks) == seen
+
+
 def test_the_reply_goes_on_while_no_tab_is_open(chat, go_on, upstream):
     chat.say("Count")
     expect(chat.answer).to_have_text("one")

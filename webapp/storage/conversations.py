@@ -48,6 +48,7 @@ def add(tx: Connection, conversation: Conversation) -> None:
             leaf_id=conversation.leaf_id,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
+            pinned=conversation.pinned,
         )
     )
 

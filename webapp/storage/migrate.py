@@ -15,6 +15,7 @@ from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import OperationalError
 
 from webapp.errors import StorageUnavailable
 from webapp.language import gettext as _
@@ -50,7 +51,11 @@ def _connection(storage: Storage) -> Iterator[Connection]:
     # An engine of its own: a migration may wait, and needs no read or write mode.
     url = storage.url if storage.is_sqlite else storage.url.set(drivername="postgresql+psycopg")
     engine = create_engine(url, poolclass=pool.NullPool)
-    with engine.connect() as connection:
+    try:
+        opened = engine.connect()
+    except OperationalError as error:
+        raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
+    with opened as connection:
         if storage.is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             # The driver would begin no transaction before CREATE TABLE: a migration is done whole or not at all.

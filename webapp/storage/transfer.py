@@ -41,5 +41,8 @@ def _values(message: Message) -> dict[str, object]:
         "finish_reason": outcome.finish_reason,
         "failure_reason": failure.reason or None,
         "failure_detail": failure.detail or None,
+        "completion_tokens": outcome.usage.completion_tokens if outcome.usage else None,
+        "first_token_seconds": outcome.first_token_seconds,
+        "seconds": outcome.seconds,
         "created_at": message.created_at,
     }

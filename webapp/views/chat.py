@@ -26,6 +26,7 @@ from webapp.language import ngettext
 from webapp.presets import Presets
 from webapp.views.http import current_user_id, hold_open, wants_fragment
 
+SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
 END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
@@ -45,7 +46,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/c/<id:conversation_id>")
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
-    last = request.args.get("last", LAST_MESSAGES, type=int)
+    last = max(request.args.get("last", LAST_MESSAGES, type=int), 1)
     return _page(use_cases().show(current_user_id(), conversation_id, at=request.args.get("at"), last=last))
 
 
@@ -110,7 +111,7 @@ def stop_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
-    return _sent(use_cases().retry(current_user_id(), message_id, request.form.get("key", "")))
+    return _sent(use_cases().retry(current_user_id(), message_id, _form()))
 
 
 @blueprint.post("/m/<id:message_id>/select")
@@ -169,7 +170,7 @@ def figures(message: Message) -> str:
     parts = []
     if tokens:
         parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
-        if first is not None and seconds is not None and seconds > first:
+        if first is not None and seconds is not None and seconds - first > SHORTEST_SECONDS:
             parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
     if first is not None:
         parts.append(_("first token after %(seconds)s s") % {"seconds": language.number(first, 1)})
@@ -195,8 +196,9 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "model": start.model if start and start.model in models else models[0],
         "temperature": start.temperature if start else DEFAULT_TEMPERATURE,
         "system": start.system if start else "",
-        "editing": request.args.get("edit", ""),
+        "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
         "draft": "",
+        "parent": messages[-1].id if messages else "",
         "live": None,
     }
     running = next((message for message in messages if message.status == "streaming"), None)
@@ -235,6 +237,7 @@ def _form() -> Send:
     return Send(
         text=request.form.get("text", ""),
         key=request.form.get("key", ""),
+        parent_id=request.form.get("parent"),
         model=request.form.get("model"),
         temperature=_temperature(request.form.get("temperature")),
         system=request.form.get("system"),

@@ -161,6 +161,14 @@ def is_same_origin() -> bool:
     return origin is None or split_address(origin).netloc.lower() == request.host.lower()
 
 
+def came_from() -> str:
+    """The path and query of our own page that the request came from, wherever the header says that was; else "/"."""
+    address = split_address(request.referrer or "")
+    if not address.path.startswith("/") or address.path.startswith("//"):
+        return "/"
+    return f"{address.path}?{address.query}" if address.query else address.path
+
+
 def split_address(address: str) -> SplitResult:
     """The parts of an address that a header gives; empty ones for one that is none."""
     try:
@@ -171,6 +179,9 @@ def split_address(address: str) -> SplitResult:
 
 def _open_request() -> None:
     g.request_id = uuid.uuid4().hex[:12]
+    request.environ.pop(
+        "HTTP_RANGE", None
+    )  # no file here is worth a part: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     is_without_user = request.endpoint in WITHOUT_USER
     chosen = "" if is_without_user else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]
@@ -221,9 +232,11 @@ def _compress(response: Response) -> None:
     is_whole = not response.is_streamed or response.direct_passthrough  # the latter: a file
     kind = response.mimetype or ""
     is_text = kind.startswith("text/") or kind == "application/json"
-    if not is_whole or not is_text or response.status_code in (206, 304):
+    if not is_whole or not is_text:
         return
     response.vary.add("Accept-Encoding")
+    if response.status_code == 304:
+        return
     response.direct_passthrough = False
     content = response.get_data()
     if len(content) < COMPRESSED_BYTES or not request.accept_encodings["gzip"]:
@@ -284,6 +297,8 @@ def _answer(status: int, sentence: str, headers: dict[str, str]) -> ResponseRetu
         draft=_typed("text"),
         temperature=_typed("temperature"),
         system=_typed("system"),
+        parent=_typed("parent"),
+        back=came_from() if request.method not in SAFE_METHODS and request.referrer else "",
         # Where the form cannot go again, its text begins a new conversation.
         action="/conversations" if status in (404, 405) else request.path,
     )

@@ -12,7 +12,7 @@ from webapp.errors import AppError, Invalid, NotFound
 from webapp.language import gettext as _
 from webapp.presets import NAME_CHARS, Presets
 from webapp.views.chat import use_cases
-from webapp.views.http import current_user_id, split_address, status_of
+from webapp.views.http import came_from, current_user_id, status_of
 
 THEMES = ("light", "dark")
 FIELDS = ("name", "model", "temperature", "system")
@@ -42,9 +42,7 @@ def update_preferences() -> ResponseReturnValue:
     if "read_aloud" in request.form:  # the form of the settings page, which alone says so when the box is empty
         session["read_aloud"] = "1" in request.form.getlist("read_aloud")
         flash(_("Saved."), "settings")
-    # Back to the page of ours that the form was on, wherever the header says that was.
-    path = split_address(request.referrer or "").path
-    return redirect(path if path.startswith("/") and not path.startswith("//") else "/", 303)
+    return redirect(came_from(), 303)
 
 
 @blueprint.post("/presets")

@@ -49,6 +49,12 @@ def export_all() -> ResponseReturnValue:
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
 
 
+@blueprint.get("/import")
+def show_import() -> ResponseReturnValue:
+    # A refused file leaves the browser at this address.
+    return redirect(url_for("settings.show_settings", _anchor="transfer"))
+
+
 @blueprint.post("/import")
 def import_file() -> ResponseReturnValue:
     conversations = archive().add(current_user_id(), _file())

@@ -1,0 +1,26 @@
+// @ts-check
+/** The box of a message that is being edited: Enter sends, and what was typed outlives a reload. */
+
+const box = /** @type {HTMLTextAreaElement} */ (document.querySelector("#edit"));
+const form = /** @type {HTMLFormElement} */ (box.form);
+const key = `draft:${form.action}`;
+
+/** @param {(drafts: Storage) => void} action without storage there are no drafts */
+function withDrafts(action) {
+  try {
+    action(localStorage);
+  } catch { /* then the box is as it came */ }
+}
+
+withDrafts((drafts) => { box.value = drafts.getItem(key) ?? box.value; });
+box.addEventListener("input", () => withDrafts((drafts) => drafts.setItem(key, box.value)));
+box.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (matchMedia("(pointer: coarse)").matches && !event.ctrlKey && !event.metaKey) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+
+// Sent or let be, it is forgotten.
+form.addEventListener("submit", () => withDrafts((drafts) => drafts.removeItem(key)));
+form.querySelector("a")?.addEventListener("click", () => withDrafts((drafts) => drafts.removeItem(key)));
