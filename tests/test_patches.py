@@ -186,13 +186,22 @@ def test_what_is_shown_stays(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if path.stem in LATE:
         text = "\n".join(sorted(text.split("\n"), key=lambda line: not line.startswith("[")))
-    final = text_of(render(text))
     for pieces in [list(text), *cuts(text)[2:]]:
-        live = LiveRenderer()
-        for piece in pieces:
-            if patches := live.feed(piece):
-                assert final.startswith(text_of(live.html))
-                assert "x" not in [kind for kind, *_ in patches]
+        assert_stays(pieces)
+
+
+def assert_stays(pieces: list[str]) -> None:
+    final, live = text_of(render("".join(pieces))), LiveRenderer()
+    for piece in pieces:
+        if patches := live.feed(piece):
+            assert final.startswith(text_of(live.html))
+            assert "x" not in [kind for kind, *_ in patches]
+
+
+def test_a_table_after_a_long_table_stays() -> None:
+    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 30
+
+    assert_stays(list(table + "\n" + table + "\nWords | and bars\n\n" + table))
 
 
 def shown(text: str) -> str:
@@ -221,6 +230,8 @@ def p(html: str) -> str:
         ("a ``b `c", p("a <code>b `c</code>")),
         ("a [b", p("a")),
         ("a [b](https://x.or", p("a")),
+        ("a [b](https://x.org/F_(", p("a")),
+        ("a [b](https://x.org/F_(c", p("a")),
         ("a [b](https://x.org) c [d] e", p(f'a <a href="https://x.org"{REL}>b</a> c [d] e')),
         ("a ![b](https://x.or", p("a")),
         ("a!", p("a")),

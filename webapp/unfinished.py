@@ -27,7 +27,8 @@ def visible(rest: str, *, in_table: bool) -> str:
     part = rest.rfind("\n\n", max(0, len(rest) - MAX_FORMULA_CHARS), len(rest) - 1) + 1
     if "$$" in rest or "\\" in rest:
         rest = rest[: _half_formula(rest, part)]
-    if "|" in rest and not in_table:
+    is_in_table = in_table and not part and not rest.startswith("\n")
+    if "|" in rest and not is_in_table:
         rest = rest[: _half_table(rest, part)]
     return rest
 
@@ -183,7 +184,8 @@ _HALF = re.compile(
     rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{_URL}{{0,2000}}
       | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
       | (?P<round>\\\([^)]{{0,{HELD_CHARS}}}) | (?P<square>\\\[[^\]]{{0,{HELD_CHARS}}})
-      | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
+      | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}
+          (?:\([^\s()]*|\s+(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
     re.VERBOSE | re.DOTALL,
 )
 _ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
