@@ -277,16 +277,17 @@ function follow(article) {
       const finished = find("article", parse(await page.text()));
       thinkAnew(find(".thought__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
-      body.lang = find(".message__body", finished).lang || document.documentElement.lang;
-      finish(find(".message__footer", finished), find(".message__footer > p", finished)?.textContent);
+      const { lang } = find(".message__body", finished);
+      finish(find(".message__footer", finished), finished.dataset.said, lang);
     } catch {
       retry();
     }
   };
-  const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence) => {
+  const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence, /** @type {string} */ lang) => {
     flush();
     close();
     if (!streams.delete(article)) return;
+    if (lang) body.lang = lang;
     find(".message__footer", article).replaceWith(footer);
     find(".message__stop", article).remove();
     article.removeAttribute("data-stream");
@@ -313,10 +314,7 @@ function follow(article) {
     status: (change) => show(change.state),
     thought: think,
     beat: () => {},
-    end: (end) => {
-      if (end.lang) body.lang = end.lang;
-      finish(find("footer", parse(end.html)), end.message);
-    },
+    end: (end) => finish(find("footer", parse(end.html)), end.message, end.lang),
   });
 
   const wake = () => {

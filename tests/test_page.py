@@ -8,7 +8,7 @@ import threading
 import html5lib
 import pytest
 
-from tests.upstream import Wait, body, token
+from tests.upstream import Wait, body, token, tokens
 from tests.visitor import Visitor, text_of
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -184,6 +184,15 @@ def test_without_script_each_of_two_running_replies_stands_under_its_own_questio
     article = page[page.index(f'id="m-{reply}"') :].split("</article>")[0]
     assert "answer A" in article
     assert 'http-equiv="refresh" content="0; url=?live=1"' in page
+
+
+def test_a_page_of_finished_replies_parses_no_markdown(alice, upstream, monkeypatch):
+    upstream.always(*tokens("**bold**"))
+    alice.end(alice.new_chat("One"))
+    alice.end(alice.say("Two"))
+    monkeypatch.setattr("webapp.markdown.parse", None)
+
+    assert alice.page().count("<strong>bold</strong>") == 2
 
 
 def test_the_demo_shows_itself_at_one_click(make_site):

@@ -111,6 +111,33 @@ def test_a_conversation_in_all_its_states(chat, upstream):
     assert {state: complaints for state, complaints in found.items() if complaints} == {}
 
 
+TARGETS = """() => [...document.querySelectorAll("a, button, select, summary, textarea, input:not([type=hidden])")]
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest(".message__body p"))
+  .map((one) => [one.closest("label") ?? one, one])
+  .map(([area, one]) => [area.getBoundingClientRect(), one.outerHTML.slice(0, 80)])
+  .filter(([{ width, height }]) => width > 1 && (width < 24 || height < 24))"""
+
+
+def test_every_control_is_large_enough_to_hit(chat):
+    """https://www.w3.org/TR/WCAG22/#target-size-minimum"""
+    chat.open("/settings")
+    for summary in chat.page.locator("main summary").all():
+        summary.click()
+    chat.page.locator("#name-new").fill("Short")
+    chat.page.locator("#new-preset .button--primary").click()
+    small = {"settings": chat.page.evaluate(TARGETS)}
+    chat.open("/").say("Hello")
+    expect(chat.footer.locator("[data-copy]")).to_be_visible()
+    for name in ("menu", "tuning"):
+        chat.page.locator(f"[popovertarget={name}]").click()
+        small[name] = chat.page.evaluate(TARGETS)
+        chat.page.keyboard.press("Escape")
+    chat.open("/search?q=hello")
+    small["search"] = chat.page.evaluate(TARGETS)
+
+    assert {place: found for place, found in small.items() if found} == {}
+
+
 def test_a_deleted_conversation_that_can_be_had_back(chat):
     chat.say("Hi")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()

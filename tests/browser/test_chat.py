@@ -107,6 +107,50 @@ def test_stop_ends_the_answer_where_it_is(chat, upstream, way):
     expect(chat.box).to_be_focused()
 
 
+@pytest.fixture
+def said(chat):
+    """What the status line says, one sentence after the other."""
+    chat.page.evaluate("""() => {
+      window.said = [];
+      const status = document.querySelector("#status");
+      const note = () => { if (status.textContent) window.said.push(status.textContent); };
+      new MutationObserver(note).observe(status, { childList: true });
+    }""")
+    return lambda: chat.page.evaluate("window.said")
+
+
+def test_the_status_line_speaks_at_boundaries_only(chat, upstream, said):
+    upstream.answer(*body(token(reasoning_content="Hm"), *[token(f"word {number} ") for number in range(50)], DONE))
+    upstream.answer(*error(401))
+    upstream.answer(*body(token("Half"), Wait()))
+    expected = []
+    for end in ("The answer is complete.", "The upstream does not accept this server's key.", "Stopped."):
+        chat.say("Go")
+        if end == "Stopped.":
+            expect(chat.answer).to_have_text("Half")
+            chat.page.keyboard.press("Escape")
+        expect(chat.send_button).to_be_visible()
+        expect(chat.page.locator("#status")).to_contain_text(end)
+        expected += ["Waiting for the answer…", end]
+
+    for sentence, beginning in zip(said(), expected, strict=True):
+        assert sentence.startswith(beginning)
+
+
+def test_the_whole_answer_is_read_aloud_when_the_user_asked_for_it(chat, upstream):
+    upstream.answer(*body(token("Look:\n\n```python\nprint(1)\n```\n\n- a *list*"), token(finish="length"), DONE))
+    chat.open("/settings")
+    chat.page.get_by_label("Read the whole answer aloud").check()
+    chat.page.get_by_role("button", name="Save").first.click()
+    expect(chat.page.get_by_text("Saved.")).to_be_visible()
+
+    chat.open("/").say("Code")
+
+    expect(chat.page.locator("#status")).to_have_text(
+        "Look: print(1) a list The answer reached the model's length limit."
+    )
+
+
 def test_the_conversation_goes_on_after_stop(chat, upstream):
     upstream.answer(*body(token("Half"), Wait()))
     chat.say("One")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     stream_template,
     url_for,
 )
@@ -27,6 +29,7 @@ from webapp.presets import Presets
 from webapp.views.http import current_user_id, hold_open, wants_fragment
 
 SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
+CAPTION = re.compile(r"<figcaption.*?</figcaption>", re.DOTALL)
 END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
@@ -88,7 +91,7 @@ def create_message(conversation_id: str) -> ResponseReturnValue:
 def show_message(message_id: str) -> ResponseReturnValue:
     message = use_cases().message(current_user_id(), message_id)
     if wants_fragment():
-        return render_template("_message.html", message=message)
+        return render_template("_message.html", message=message, said=said(message))
     return redirect(_place_of(message))
 
 
@@ -157,6 +160,12 @@ def sentence(message: Message) -> str:
         "stopped": _("Stopped."),
         "interrupted": _("The answer was interrupted: the server restarted."),
     }.get(outcome.status, "")
+
+
+def said(message: Message) -> str:
+    """What a screen reader is told when a reply has ended: how, and its text before that if the user asked for it."""
+    text = Markup(CAPTION.sub("", body(message))).striptags() if session.get("read_aloud") else ""
+    return f"{text} {sentence(message)}".strip()
 
 
 @blueprint.app_template_filter("figures")

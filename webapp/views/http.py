@@ -179,9 +179,8 @@ def split_address(address: str) -> SplitResult:
 
 def _open_request() -> None:
     g.request_id = uuid.uuid4().hex[:12]
-    request.environ.pop(
-        "HTTP_RANGE", None
-    )  # no file here is worth a part: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+    # No file here is worth a part: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
+    request.environ.pop("HTTP_RANGE", None)
     is_without_user = request.endpoint in WITHOUT_USER
     chosen = "" if is_without_user else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]

@@ -6,23 +6,20 @@ gets the whole reply so far (`reset`), so a break can neither lose nor double a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import orjson
-from flask import Blueprint, render_template, session
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 
 from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.patches import LiveRenderer
-from webapp.views.chat import body, sentence, use_cases
+from webapp.views.chat import said, use_cases
 from webapp.views.http import current_user_id, hold_open
 
 RETRY_MILLISECONDS = 1000
-CAPTION = re.compile(r"<figcaption.*?</figcaption>", re.DOTALL)
 
 blueprint = Blueprint("stream", __name__)
 
@@ -66,13 +63,7 @@ def _end(message: Message) -> bytes:
     outcome = message.outcome or Outcome("interrupted")
     why = "length" if outcome.status == "done" and outcome.finish_reason == "length" else outcome.status
     footer = render_template("_footer.html", message=message)
-    said = " ".join(filter(None, [_spoken(message) if session.get("read_aloud") else "", sentence(message)]))
-    return _event("end", {"why": why, "html": footer, "message": said, "lang": foreign(message.text)})
-
-
-def _spoken(message: Message) -> str:
-    """The whole text for a screen reader, without captions and marks."""
-    return Markup(CAPTION.sub("", body(message))).striptags()
+    return _event("end", {"why": why, "html": footer, "message": said(message), "lang": foreign(message.text)})
 
 
 def _state(before: str, delta: Delta) -> str:
