@@ -111,12 +111,12 @@ function onInput() {
   draftTimer = window.setTimeout(keepDraft, 300);
 }
 
-/** @param {KeyboardEvent} event */
+/** @param {any} event in the box, or in a message that is being edited */
 function onBoxKey(event) {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   if (coarse.matches && !event.ctrlKey && !event.metaKey) return;
   event.preventDefault();
-  composer.requestSubmit(sendButton);
+  event.target.form.requestSubmit();
 }
 
 /* ---- sent: the question stands at once, then the server's own words replace it ---- */
@@ -487,7 +487,7 @@ document.documentElement.classList.add("js");
 if (find(".log")) {
   composer.addEventListener("submit", onSubmit);
   box.addEventListener("input", onInput);
-  box.addEventListener("keydown", onBoxKey);
+  for (const field of document.querySelectorAll("textarea[name=text]")) field.addEventListener("keydown", onBoxKey);
   stopButton.addEventListener("click", stop);
   jumpButton.addEventListener("click", () => { toEnd(); focusBox(); });
   document.addEventListener("click", onClick);

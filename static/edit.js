@@ -1,5 +1,5 @@
 // @ts-check
-/** The box of a message that is being edited: Enter sends, and what was typed outlives a reload. */
+/** The box of a message that is being edited: what was typed outlives a reload. */
 
 const box = /** @type {HTMLTextAreaElement} */ (document.querySelector("#edit"));
 const form = /** @type {HTMLFormElement} */ (box.form);
@@ -14,12 +14,6 @@ function withDrafts(action) {
 
 withDrafts((drafts) => { box.value = drafts.getItem(key) ?? box.value; });
 box.addEventListener("input", () => withDrafts((drafts) => drafts.setItem(key, box.value)));
-box.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  if (matchMedia("(pointer: coarse)").matches && !event.ctrlKey && !event.metaKey) return;
-  event.preventDefault();
-  form.requestSubmit();
-});
 
 // Sent or let be, it is forgotten.
 form.addEventListener("submit", () => withDrafts((drafts) => drafts.removeItem(key)));

@@ -135,16 +135,13 @@ class _Reader:
     def proxy(self, name: str) -> str | None:
         value = self.text(name)
         if value and not value.lower().startswith(("http://", "https://")):
-            raise ConfigError(f"{PREFIX}{name} cannot be used. Accepted: an http:// or https:// address.")
+            raise _refused(name, None, "an http:// or https:// address")
         return value
 
     def database_url(self, name: str) -> str | None:
         value = self.secret(name)
         if value and not value.startswith(DATABASES):
-            # The value itself stays out of the message: there may be a password in it.
-            raise ConfigError(
-                f"{PREFIX}{name} cannot be used. Accepted: sqlite:///path or postgresql://user:password@host/name."
-            )
+            raise _refused(name, None, "sqlite:///path or postgresql://user:password@host/name")
         return value
 
     def secret(self, name: str) -> str | None:
@@ -227,4 +224,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _refused(name: str, value: str | None, accepted: str) -> ConfigError:
-    return ConfigError(f"{PREFIX}{name}={value!r} cannot be used. Accepted: {accepted}.")
+    """The error for a value, left out where there may be a password in it (None)."""
+    shown = "" if value is None else f"={value!r}"
+    return ConfigError(f"{PREFIX}{name}{shown} cannot be used. Accepted: {accepted}.")

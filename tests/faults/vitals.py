@@ -12,6 +12,7 @@ from sqlalchemy import Row, create_engine, func, make_url, select
 
 from tests.server import Server
 from tests.upstream import Upstream
+from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.storage.schema import messages, pieces
 
@@ -61,6 +62,13 @@ def draft_of(page: str) -> str:
     """What stands in the composer of a page."""
     found = re.search(r'<textarea[^>]* name="text"[^>]*>\n?(.*?)</textarea>', page, re.S)
     return html.unescape(found[1]) if found else ""
+
+
+def assert_given_back(answer: requests.Response, typed: str) -> None:
+    """The database could not take a message: that is said, and the message is back in the composer."""
+    assert answer.status_code == 503
+    assert "The database is busy." in text_of(answer.text)
+    assert draft_of(answer.text) == typed
 
 
 class Database:
