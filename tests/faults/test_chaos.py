@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 
 import pytest
 import requests
@@ -89,10 +90,9 @@ class Person:
             assert "".join(words_for(self.acknowledged[reply])).startswith(self.visitor.raw(reply)), "it differs"
 
     def _second_tab(self, reply: str) -> None:
-        first = self.visitor.events(reply)
-        next(first, None)
-        self._look(reply)
-        first.close()
+        with closing(self.visitor.events(reply)) as first:
+            next(first, None)
+            self._look(reply)
 
     def _stop(self, reply: str) -> None:
         self._look(reply)
@@ -103,10 +103,9 @@ class Person:
 
     def _look(self, reply: str) -> None:
         self.visitor.page()
-        events = self.visitor.events(reply)
-        for _ in range(self._choose.randrange(1, 5)):
-            next(events, None)
-        events.close()
+        with closing(self.visitor.events(reply)) as events:
+            for _ in range(self._choose.randrange(1, 5)):
+                next(events, None)
 
 
 def test_replies_survive_the_death_of_workers(start_server, upstream, database):
