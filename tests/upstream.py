@@ -299,4 +299,5 @@ def _read_request(incoming: Any, connection: int) -> Request | None:
     while name_and_value := incoming.readline().decode("latin-1").strip():
         name, _, value = name_and_value.partition(":")
         headers[name.lower()] = value.strip()
-    return Request(line[0], line[1], headers, incoming.read(int(headers.get("content-length", 0))), connection)
+    body = incoming.read(length := int(headers.get("content-length", 0)))
+    return Request(line[0], line[1], headers, body, connection) if len(body) == length else None

@@ -55,3 +55,26 @@ def test_an_outage_refuses_sends_and_no_stream(alice, server, upstream, drip, da
     database.wait_for(again.headers["Location"].partition("#m-")[2], "done")
     assert len(upstream.requests) == 2
     before.are_back(server, upstream)
+
+
+def test_a_server_that_says_nothing_refuses_sends_and_no_stream(alice, server, upstream, drip, database, wire):
+    before = Vitals.of(server, upstream)
+    watcher = Watcher(alice, reply := alice.new_chat("Drip"))
+
+    wire.silence()
+    silent = time.monotonic()
+    answer = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <b>", key="k")
+    refused = time.monotonic()
+
+    assert refused - silent < 10
+    assert_given_back(answer, "Typed <b>")
+    assert watcher.longest_gap(silent, refused) < 0.6
+
+    wire.speak()
+    drip.finish.set()
+    assert watcher.end().event == "end"
+    assert database.wait_for(reply, "done").text == drip.text()
+    again = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <b>", key="k")
+    database.wait_for(again.headers["Location"].partition("#m-")[2], "done")
+    assert [row.text for row in database.all("user")] == ["Drip", "Typed <b>"]
+    before.are_back(server, upstream)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -22,6 +23,9 @@ from webapp.language import gettext as _
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
+ANSWER_SECONDS = 4.0  # of PostgreSQL, to one statement
+LOCK_SECONDS = 3.0
+CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
 
@@ -112,17 +116,34 @@ def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
     return engine
 
 
+class _ImpatientConnection(psycopg.Connection[Any]):
+    """Gives up a server that says nothing: one that is frozen, or behind a network that drops what is sent."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = ANSWER_SECONDS) -> Any:
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:  # not the server's word, so the connection's state is unknown
+                self.pgconn.finish()
+            raise
+
+
 def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
-    wait_milliseconds = int(WAIT_SECONDS * 1000)
-    options = f"-c lock_timeout={wait_milliseconds} -c synchronous_commit={'on' if durable else 'off'}"
-    return create_engine(
+    # A send that finds its idle connection dead tries another one, and its error page once more: 8 s in all.
+    options = f"-c lock_timeout={int(LOCK_SECONDS * 1000)} -c synchronous_commit={'on' if durable else 'off'}"
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        # A server that fell off the network answers nothing, not even no.
-        connect_args={"options": options, "connect_timeout": 5, "tcp_user_timeout": wait_milliseconds},
+        connect_args={"options": options, "connect_timeout": CONNECT_SECONDS},
         pool_pre_ping=True,
-        pool_timeout=WAIT_SECONDS,
+        pool_timeout=ANSWER_SECONDS,
         max_overflow=15,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> psycopg.Connection[Any]:
+        return _ImpatientConnection.connect(*arguments, **parameters)
+
+    return engine
 
 
 @contextmanager
