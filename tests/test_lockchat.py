@@ -311,7 +311,7 @@ class TestConnections:
 
         ask(client)
 
-        assert upstream.client_left.wait(1)
+        assert upstream.client_left.wait(5)
 
     def test_closing_the_stream_closes_the_connection(self, upstream: Upstream, client: Lockchat) -> None:
         upstream.answer(*body(token("a"), Wait()))
@@ -320,7 +320,7 @@ class TestConnections:
         next(stream)
         stream.close()
 
-        assert upstream.client_left.wait(1)
+        assert upstream.client_left.wait(5)
         assert list(stream) == []
 
     def test_many_threads_share_one_client(

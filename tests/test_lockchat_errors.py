@@ -348,7 +348,7 @@ class TestRetries:
         _, failure = fail(upstream.url, retries=1)
 
         assert (failure.retry_after, len(upstream.requests)) == (1, 2)
-        assert 1 <= time.monotonic() - started < 2
+        assert time.monotonic() - started >= 1
 
     def test_retry_after_may_be_a_date(self) -> None:
         in_a_minute, a_minute_ago = (formatdate(time.time() + seconds, usegmt=True) for seconds in (60, -60))
@@ -374,7 +374,10 @@ class TestRetries:
         assert len(list(client.stream(QUESTION, "gpt-4"))) == 3
         client.close()
 
-    def test_a_stale_pooled_connection_is_replaced_at_once(self, upstream: Upstream) -> None:
+    def test_a_stale_pooled_connection_is_replaced_at_once(
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("webapp.lockchat.BACKOFF_SECONDS", 8.0)
         client = Lockchat(upstream.url, retries=1)
         upstream.answer(*tokens("a"))
         upstream.answer(Reset())
@@ -385,7 +388,7 @@ class TestRetries:
         client.close()
 
         assert (text, len(upstream.requests)) == ("Hello world", 3)
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < 1.5
 
     def test_connections_that_a_restart_broke_are_replaced(self, upstream: Upstream) -> None:
         client = Lockchat(upstream.url, retries=0)
@@ -454,7 +457,7 @@ class TestTls:
         seen, failure = fail(secure.url, ca_bundle=str(certificate.with_name("ca.pem")), idle_seconds=0.2)
 
         assert (seen, failure.reason) == ([Delta("a")], "idle_timeout")
-        assert secure.client_left.wait(1)
+        assert secure.client_left.wait(5)
 
     def test_a_handshake_that_never_ends_is_cut(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:

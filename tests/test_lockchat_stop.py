@@ -81,7 +81,7 @@ class TestStop:
         stream.abort()
 
         assert reader.ends_within(1)
-        assert upstream.client_left.wait(1)
+        assert upstream.client_left.wait(5)
         assert (reader.deltas, reader.failure) == ([Delta("a")], None)
 
     @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ class TestStop:
         stream.abort()
 
         assert reader.ends_within(1)
-        assert upstream.client_left.wait(1)
+        assert upstream.client_left.wait(5)
         assert (reader.deltas, reader.failure, len(upstream.requests)) == ([], None, 1)
 
     def test_a_stop_between_two_tries(self, upstream: Upstream) -> None:
@@ -141,7 +141,7 @@ class TestStop:
         stream.abort()
 
         assert (first, list(stream)) == (Delta("a"), [])
-        assert upstream.client_left.wait(1)
+        assert upstream.client_left.wait(5)
 
     def test_a_stop_after_the_end_is_nothing(self, upstream: Upstream) -> None:
         client = Lockchat(upstream.url)
@@ -201,7 +201,7 @@ class TestDeadlines:
         seen, failure, seconds = time_out(upstream, first_token_seconds=0.3)
 
         assert (seen, failure.reason, failure.code) == ([], "first_token_timeout", "timeout")
-        assert 0.25 < seconds < 1
+        assert 0.25 < seconds < 4
         assert len(upstream.requests) == 1
 
     @in_any_framing
@@ -212,17 +212,17 @@ class TestDeadlines:
         seen, failure, seconds = time_out(upstream, idle_seconds=0.3)
 
         assert (seen, failure.reason) == ([Delta("a")], "idle_timeout")
-        assert seconds < 1
-        assert upstream.client_left.wait(1)
+        assert seconds < 4
+        assert upstream.client_left.wait(5)
 
     def test_the_whole_answer_has_a_deadline(self, upstream: Upstream) -> None:
         upstream.always(*body(*drip(token("a"))))
 
-        seen, failure, seconds = time_out(upstream, idle_seconds=0.2, total_seconds=0.5)
+        seen, failure, seconds = time_out(upstream, idle_seconds=2, total_seconds=0.5)
 
         assert failure.reason == "total_timeout"
         assert len(seen) > 3
-        assert 0.4 < seconds < 1.2
+        assert 0.4 < seconds < 4
 
     def test_a_slow_reader_does_not_make_the_upstream_idle(self, upstream: Upstream) -> None:
         upstream.always(*tokens("a", "b"))
@@ -236,9 +236,9 @@ class TestDeadlines:
         assert texts == ["a", "b", ""]
 
     def test_tokens_slower_than_the_first_deadline_go_on(self, upstream: Upstream) -> None:
-        upstream.always(*body(*drip(token("a"), 0.1, 5), token(finish="stop")))
+        upstream.always(*body(*drip(token("a"), 0.25, 5), token(finish="stop")))
 
-        deltas = list(stream_of(upstream, first_token_seconds=0.3, idle_seconds=0.3))
+        deltas = list(stream_of(upstream, first_token_seconds=1, idle_seconds=1))
 
         assert len(deltas) == 6
 
@@ -250,24 +250,24 @@ class TestDeadlines:
             list(client.stream(QUESTION, "gpt-4"))
 
         assert (caught.value.reason, caught.value.code) == ("connect_timeout", "timeout")
-        assert 0.2 < time.monotonic() - started < 1
+        assert 0.2 < time.monotonic() - started < 4
 
     def test_no_try_begins_after_the_deadline(self, upstream: Upstream) -> None:
         upstream.always(*error(503, retry_after=5))
 
-        _, failure, seconds = time_out(upstream, first_token_seconds=0.5)
+        _, failure, seconds = time_out(upstream, first_token_seconds=3)
 
         assert (failure.reason, failure.retry_after, len(upstream.requests)) == ("unavailable", 5, 1)
-        assert seconds < 0.4
+        assert seconds < 2
 
     def test_a_try_shares_the_deadline_of_the_first(self, upstream: Upstream) -> None:
-        upstream.answer(*error(503))
+        upstream.answer(Wait(1.0), *error(503))
         upstream.answer(Wait())
 
-        _, failure, seconds = time_out(upstream, first_token_seconds=0.6)
+        _, failure, seconds = time_out(upstream, first_token_seconds=2)
 
         assert (failure.reason, len(upstream.requests)) == ("first_token_timeout", 2)
-        assert seconds < 1.2
+        assert seconds < 3
 
 
 class TestNothingStays:

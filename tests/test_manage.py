@@ -69,7 +69,7 @@ def test_deleting_stops_what_runs(alice, upstream):
 
     do(alice, "delete")
 
-    assert upstream.client_left.wait(2)
+    assert upstream.client_left.wait(5)
 
 
 def test_what_was_deleted_long_ago_goes_for_good_however_long_it_was(site, alice):

@@ -51,7 +51,7 @@ def alice(start_server, tmp_path):
     command = [NGINX, "-c", str(settings), "-p", str(tmp_path)]
     nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     with Visitor(f"http://127.0.0.1:{port}") as visitor:
-        wait_until(lambda: _answers(visitor), 10, "nginx to answer")
+        wait_until(lambda: _answers(visitor), 20, "nginx to answer")
         yield visitor
     nginx.terminate()
     nginx.wait(10)

@@ -43,7 +43,7 @@ def saved(site):
         with site.extensions["storage"].read() as tx:
             return not tx.exec_driver_sql("SELECT count(*) FROM messages WHERE status = 'streaming'").scalar()
 
-    return lambda: wait_until(is_saved, 10, "replies to be saved")
+    return lambda: wait_until(is_saved, 20, "replies to be saved")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def test_stop_closes_the_upstreams_connection_and_keeps_the_text(alice, upstream
     answer = alice.stop(reply)
 
     assert answer.status_code == 303
-    assert upstream.client_left.wait(1)
+    assert upstream.client_left.wait(5)
     assert [e.event for e in events][-1] == "end"
     assert alice.status(reply) == "stopped"
     assert "Half an Stopped." in text_of(alice.page())
@@ -31,7 +31,7 @@ def test_stop_works_before_the_upstream_has_answered(alice, upstream, script):
 
     alice.stop(reply)
 
-    assert upstream.client_left.wait(1)
+    assert upstream.client_left.wait(5)
     assert alice.end(reply).get("why", "stopped") == "stopped"
     assert alice.status(reply) == "stopped"
 

@@ -45,7 +45,7 @@ def import_file(alice):
 
 def settle(visitor: Visitor) -> None:
     """Wait until the replies of the conversation are saved."""
-    wait_until(lambda: "streaming" not in {one["status"] for one in exported(visitor)["messages"]}, 10)
+    wait_until(lambda: "streaming" not in {one["status"] for one in exported(visitor)["messages"]}, 20)
 
 
 def exported(visitor: Visitor, conversation_id: str = "") -> dict:
@@ -144,7 +144,7 @@ def test_json_holds_what_is_saved_of_a_running_reply(alice, upstream):
     upstream.answer(*body(token("So far"), Wait()))
     alice.new_chat("Go on")
 
-    saved = wait_until(lambda: [one for one in exported(alice)["messages"] if one["text"] == "So far"], 10)
+    saved = wait_until(lambda: [one for one in exported(alice)["messages"] if one["text"] == "So far"], 20)
 
     assert saved[0]["status"] == "streaming"
 

@@ -401,12 +401,7 @@ class Conversations:
                 _("The message is too long: %(length)s characters, %(limit)s are allowed.")
                 % {"length": number(length), "limit": number(limit)}
             )
-        if send.model is not None and send.model not in self._models.names():
-            raise Invalid(
-                _("The model %(model)s is not offered here. Choose another one.") % {"model": send.model[:80]}
-            )
-        if send.temperature is not None and not 0 <= send.temperature <= 2:
-            raise Invalid(_("The temperature is a number from 0 to 2."))
+        self._models.check(send.model, send.temperature)
         system = clean(send.system) if send.system is not None else None
         return replace(send, system=system, key=_checked_key(send.key), parent_id=clean(send.parent_id or "") or None)
 

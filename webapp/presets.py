@@ -67,12 +67,7 @@ class Presets:
             raise Invalid(_("Give the preset a name."))
         if len(name) > NAME_CHARS:
             raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": NAME_CHARS})
-        if preset.model not in self._models.names():
-            raise Invalid(
-                _("The model %(model)s is not offered here. Choose another one.") % {"model": preset.model[:80]}
-            )
-        if not 0 <= preset.temperature <= 2:
-            raise Invalid(_("The temperature is a number from 0 to 2."))
+        self._models.check(preset.model, preset.temperature)
         if len(system) > limit:
             raise Invalid(
                 _("The system prompt is too long: %(length)s characters, %(limit)s are allowed.")

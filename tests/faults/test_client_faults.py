@@ -53,7 +53,7 @@ def test_a_reply_goes_on_when_its_reader_leaves(alice, server, upstream, databas
     next(event for event in events if "слово1" in event.data)
 
     events.close()
-    wait_until(lambda: "слово40" in drip.text(), 10)
+    wait_until(lambda: "слово40" in drip.text(), 20)
     drip.finish.set()
 
     assert database.wait_for(reply, "done").text == drip.text()
@@ -134,7 +134,7 @@ def test_half_requests_block_nobody_and_send_nothing(alice, server, connect, ups
     reply = alice.new_chat("Hello")
     alice.end(reply)
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
     assert alice.status(reply) == "done"
     for connection in half_sent:
         connection.close()

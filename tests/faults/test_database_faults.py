@@ -47,8 +47,8 @@ def test_a_lock_of_two_seconds_delays_a_send_and_no_stream(alice, server, upstre
     second = alice.new_chat("Wait for it")
     stored = time.monotonic()
 
-    assert 1.9 < stored - locked < 4
-    assert watcher.longest_gap(locked, stored) < 0.6
+    assert 1.9 < stored - locked < 7
+    assert watcher.longest_gap(locked, stored) < 1.5
     database.wait_for(second, "done")
     drip.finish.set()
     assert watcher.end().event == "end"
@@ -65,7 +65,7 @@ def test_a_long_lock_refuses_sends_with_their_text_and_no_stream(alice, server, 
 
     assert refused - locked < 10
     assert_given_back(answer, "Typed <b>")
-    assert watcher.longest_gap(locked, refused) < 0.6
+    assert watcher.longest_gap(locked, refused) < 1.5
     drip.finish.set()  # it ends while nothing can be stored
     assert UNSAVED in watcher.end().data
     assert UNSAVED in text_of(alice.page())
@@ -118,7 +118,7 @@ def test_a_full_disk_stores_nothing_by_halves(start_server, open_browser, upstre
     assert [row.text for row in database.all("user")] == ["Drip"]
     assert len(upstream.requests) == 1
     so_far = len(watcher.events)
-    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    wait_until(lambda: len(watcher.events) > so_far + 10, 15, "the stream to go on")
     drip.finish.set()
     assert UNSAVED in watcher.end().data
     assert alice.raw(reply) == drip.text()
@@ -158,7 +158,7 @@ def test_a_read_only_database_refuses_sends_and_recovers(alice, server, upstream
     assert draft_of(answers[0].text) == "Typed"
     assert len(upstream.requests) == 1
     so_far = len(watcher.events)
-    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    wait_until(lambda: len(watcher.events) > so_far + 10, 15, "the stream to go on")
     assert alice.page()
     drip.finish.set()
     assert UNSAVED in watcher.end().data

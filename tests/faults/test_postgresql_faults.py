@@ -44,7 +44,7 @@ def test_an_outage_refuses_sends_and_no_stream(alice, server, upstream, drip, da
     assert_given_back(answer, "Typed <b>")
     assert alice.get("/").status_code == 503
     so_far = len(watcher.events)
-    wait_until(lambda: len(watcher.events) > so_far + 10, 5, "the stream to go on")
+    wait_until(lambda: len(watcher.events) > so_far + 10, 15, "the stream to go on")
     drip.finish.set()
     assert UNSAVED in watcher.end().data
 
@@ -68,7 +68,7 @@ def test_a_server_that_says_nothing_refuses_sends_and_no_stream(alice, server, u
 
     assert refused - silent < 10
     assert_given_back(answer, "Typed <b>")
-    assert watcher.longest_gap(silent, refused) < 0.6
+    assert watcher.longest_gap(silent, refused) < 1.5
 
     wire.speak()
     drip.finish.set()

@@ -54,7 +54,7 @@ def copy_at_once(server, database: Path, target: Path) -> bytes:
     worker = server.worker()
     worker.suspend()
     try:
-        wait_until(lambda: are_stopped(worker.pid), 5, "all threads to stand still")
+        wait_until(lambda: are_stopped(worker.pid), 15, "all threads to stand still")
         target.mkdir()
         shutil.copyfile(database, target / database.name)
         shutil.copyfile(f"{database}-wal", target / f"{database.name}-wal")

@@ -94,7 +94,7 @@ def test_an_upstream_that_refuses_is_told_and_leaves_nothing_behind(start_server
 
     replies = [alice.new_chat("Hello") for _ in range(REPLIES)]
 
-    wait_until(lambda: {alice.status(reply) for reply in replies} == {"error"}, 10)
+    wait_until(lambda: {alice.status(reply) for reply in replies} == {"error"}, 20)
     assert {row.text for row in database.all("assistant")} == {""}
     assert "The upstream could not be reached." in text_of(alice.page())
     before.are_back(server, upstream)

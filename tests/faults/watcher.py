@@ -17,7 +17,7 @@ class Watcher:
         self.times = []
         self._thread = threading.Thread(target=self._watch, args=(visitor.events(reply),))
         self._thread.start()
-        wait_until(lambda: self.events, 5, "the first event")
+        wait_until(lambda: self.events, 15, "the first event")
 
     def _watch(self, events):
         for event in events:
