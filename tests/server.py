@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests.wait import wait_until
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -60,6 +62,12 @@ class Server:
         """The only worker."""
         [worker] = self.workers()
         return worker
+
+    def replace_worker(self) -> None:
+        """Kill the only worker, and wait for the one after it."""
+        old = self.worker()
+        old.kill()
+        wait_until(lambda: [other for other in self.workers() if other.pid != old.pid], 20, "a new worker")
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -76,9 +76,21 @@ def test_a_data_directory_that_cannot_be_is_named(tmp_path):
         create_app(Config(data_dir=tmp_path / "file" / "data"))
 
 
-def test_a_database_that_is_not_there_is_told(tmp_path):
+def test_a_database_file_that_cannot_be_is_told(tmp_path):
     with pytest.raises(StorageUnavailable, match="The database cannot be opened: "):
-        create_app(Config(data_dir=tmp_path, database_url="postgresql://me:hunter2@127.0.0.1:1/x"))
+        create_app(Config(data_dir=tmp_path, database_url=f"sqlite:///{tmp_path}"))
+
+
+def test_a_database_server_that_is_away_is_told_on_the_page_and_in_the_log(tmp_path, caplog):
+    app = create_app(Config(data_dir=tmp_path, database_url="postgresql://me:hunter2@127.0.0.1:1/x"))
+
+    answer = app.test_client().get("/")
+
+    app.extensions["close"]()
+    assert answer.status_code == 503
+    assert "The database is busy. Try again in a moment" in answer.text
+    assert "The database cannot be opened: " in caplog.text
+    assert "hunter2" not in caplog.text + answer.text
 
 
 @pytest.mark.parametrize("url", ["https://user:hunter2@llm.example.org", "https://llm.example.org/v1?auth=hunter2"])

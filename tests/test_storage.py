@@ -109,3 +109,42 @@ def test_an_error_in_the_block_rolls_back(storage):
 
     with storage.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0
+
+
+@pytest.fixture
+def on_postgresql(storage):
+    if storage.is_sqlite:
+        pytest.skip("a file is never silent")
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_server_that_says_nothing_is_given_up(storage, monkeypatch):
+    monkeypatch.setattr("webapp.storage.ANSWER_SECONDS", 0.5)
+
+    with pytest.raises(StorageUnavailable), storage.begin() as tx:
+        tx.exec_driver_sql("SELECT pg_sleep(30)")
+
+    with storage.begin() as tx:
+        assert tx.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_server_that_goes_on_answering_is_waited_for(storage, monkeypatch):
+    monkeypatch.setattr("webapp.storage.ANSWER_SECONDS", 1.0)
+
+    with storage.begin() as tx:
+        tx.exec_driver_sql("SELECT pg_sleep(0.02), repeat('x', 9000)", [()] * 100)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_worker_that_was_cut_off_holds_no_lock_for_long(storage, monkeypatch):
+    monkeypatch.setattr("webapp.storage.WAIT_SECONDS", 1.0)
+    cut_off = Storage(storage.url.render_as_string(hide_password=False))
+    tables = "LOCK TABLE workers IN ACCESS EXCLUSIVE MODE"
+
+    with pytest.raises(StorageUnavailable), cut_off.begin() as tx:
+        tx.exec_driver_sql(tables)
+        with storage.begin() as other:
+            other.exec_driver_sql(tables)
+
+    cut_off.close()

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def create_app(config: Config | None = None) -> Flask:
     """Build the app from its settings: those of the environment, unless given.
 
-    Raises ConfigError for settings that cannot be used, StorageUnavailable without a database.
+    Raises ConfigError for settings that cannot be used, StorageUnavailable for a database file that
+    cannot be opened. While a database server is away the app is built all the same, and says so on its pages.
     """
     # Imported late: gunicorn's master reads webapp.config before gevent patches the sockets, and a program
     # that wants only webapp.lockchat needs neither Flask nor a database.

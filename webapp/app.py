@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import threading
 import uuid
 from contextlib import suppress
 from datetime import timedelta
@@ -17,7 +19,7 @@ from webapp import demo, language, lockchat
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations, new_id
-from webapp.errors import ConfigError
+from webapp.errors import ConfigError, StorageUnavailable
 from webapp.generation import Hub
 from webapp.limits import Gate
 from webapp.lockchat import Lockchat
@@ -32,6 +34,9 @@ from webapp.views import chat, health, http, search, settings, stream, transfer
 ROOT = Path(__file__).parent.parent
 BODY_BYTES = 16 * 2**20  # above any message that is allowed, so that a longer one can still be given back
 YEAR = timedelta(days=365)
+RETRY_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
 
 
 def build(config: Config) -> Flask:
@@ -60,7 +65,7 @@ def build(config: Config) -> Flask:
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
     storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
-    migrate(storage)
+    _bring_up_to_date(storage)
     hub = Hub()
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
@@ -98,6 +103,22 @@ def _join(app: Flask, config: Config) -> None:
         storage.close()
 
     app.extensions["close"] = close
+
+
+def _bring_up_to_date(storage: Storage) -> None:
+    """Migrate. While a database server is away the app runs all the same: its pages say so, and nobody's stream ends.
+
+    gunicorn would end every worker because of one that cannot begin. A file that cannot be opened is a wrong setting.
+    """
+    try:
+        migrate(storage)
+    except StorageUnavailable as error:
+        if storage.is_sqlite:
+            raise
+        log.error("%s", error.sentence)
+        again = threading.Timer(RETRY_SECONDS, _bring_up_to_date, [storage])
+        again.daemon = True
+        again.start()
 
 
 def _upstream(config: Config, url: str) -> Lockchat:

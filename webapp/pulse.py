@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webapp import markdown
 from webapp.chat import Delta, Outcome
@@ -32,10 +32,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Saved:
-    """How far storage has a reply."""
+    """How far a reply is cut into pieces, and which of them storage has not confirmed.
+
+    A commit whose answer was lost may have stored them, so a piece never changes once it is cut.
+    """
 
     position: int = 0
     pieces: int = 0
+    unsaved: list[tuple[str, int, Delta]] = field(default_factory=list)
     final: Final | None = None
     ended_at: float | None = None
 
@@ -53,7 +57,7 @@ class Pulse:
         self._hub = hub
         self._worker_id = worker_id
         self._saved: dict[str, _Saved] = {}
-        self._watch = Watch(storage, worker_id)
+        self._watch = Watch(storage, hub, worker_id)
         self._drain_at: float | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -74,8 +78,7 @@ class Pulse:
         self._drain_if_stopping()
         generations = list(self._hub.all().values())
         try:
-            for reply_id in self._save(generations):
-                self._hub.stop(reply_id)
+            self._save(generations)
         except StorageUnavailable as error:
             self._give_up_waiting(generations, at_once=isinstance(error, StorageFull))
         except Exception:
@@ -93,34 +96,37 @@ class Pulse:
                 self._watch.look()
                 watched_at = time.monotonic()
 
-    def _save(self, generations: Sequence[Generation]) -> list[str]:
-        """Save all that is new in one transaction; return the ids of the replies to be stopped."""
+    def _save(self, generations: Sequence[Generation]) -> None:
+        """Save all that is new in one transaction; stop the replies that it says are to be stopped."""
         rows: list[tuple[str, int, Delta]] = []
         finals: list[Final] = []
-        positions: dict[str, int] = {}
         for generation in generations:
             saved = self._saved.setdefault(generation.reply_id, _Saved())
             delta, position, outcome = generation.since(saved.position)
             if outcome:
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
-            elif position > saved.position:
-                rows.append((generation.reply_id, saved.pieces + 1, delta))
-                positions[generation.reply_id] = position
+                continue
+            if position > saved.position:
+                saved.pieces, saved.position = saved.pieces + 1, position
+                saved.unsaved.append((generation.reply_id, saved.pieces, delta))
+            rows += saved.unsaved
         if not generations:
-            return []
+            return
         with self._storage.begin(wait_seconds=TICK_SECONDS, durable=bool(finals)) as tx:
-            messages.append(tx, rows)
+            running = messages.running(tx, self._worker_id)
+            messages.append(tx, [row for row in rows if row[0] in running])
             messages.finish(tx, finals)
             workers.beat(tx, self._worker_id)
-            stops = messages.stops_requested(tx, self._worker_id)
-        for reply_id, position in positions.items():
-            self._saved[reply_id].position = position
-            self._saved[reply_id].pieces += 1
+        for generation in generations:
+            self._saved[generation.reply_id].unsaved.clear()
+            if generation.reply_id not in running:  # buried by another worker while this one stood still
+                generation.stop("interrupted")
+            elif running[generation.reply_id]:
+                generation.stop()
         for final in finals:
             self._settle(final.reply_id)
             self.on_saved(final.reply_id)
-        return stops
 
     def _save_one_by_one(self, generations: Sequence[Generation]) -> None:
         """Keep a reply that no database takes from holding up the others."""
@@ -161,6 +167,8 @@ class Pulse:
 class Watch:
     """Buries dead workers: their running replies become interrupted, with the text that they saved.
 
+    So does a reply of its own worker that does not run: its send was stored without this worker hearing of it.
+
     A worker whose count stands still is suspected first. It dies only when it still has not counted after a
     time in which this worker could write: a database that nobody can write to kills nobody.
     """
@@ -168,23 +176,28 @@ class Watch:
     def __init__(
         self,
         storage: Storage,
+        hub: Hub,
         worker_id: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._storage = storage
+        self._hub = hub
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
         self._seen: dict[str, tuple[int, float]] = {}
         self._suspects: dict[str, float] = {}
+        self._orphans: dict[str, float] = {}
 
     def look(self) -> None:
         """Look at the counts of all workers with running replies. Never raises."""
         try:
             with self._storage.read() as tx:
                 beats = workers.beats(tx)
+                own = messages.running(tx, self._worker_id)
+            self._judge_own(own.keys() - self._hub.all().keys(), time.monotonic())
             beats.pop(self._worker_id, None)
             for worker_id, count in beats.items():
                 self._judge(worker_id, count, time.monotonic())
@@ -194,6 +207,14 @@ class Watch:
             self._suspects.clear()
         except Exception:
             log.exception("the watch could not look")
+
+    def _judge_own(self, orphans: Iterable[str], now: float) -> None:
+        self._orphans = {reply_id: self._orphans.get(reply_id, now) for reply_id in orphans}
+        lost = [reply_id for reply_id, since in self._orphans.items() if now - since >= self._lease_seconds]
+        if lost:
+            with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
+                messages.interrupt(tx, lost)
+            log.warning("%d replies were stored and never began: they are interrupted", len(lost))
 
     def _judge(self, worker_id: str, count: int, now: float) -> None:
         seen_count, since = self._seen.get(worker_id, (-1, now))
@@ -212,9 +233,10 @@ class Watch:
         with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
             if workers.beats(tx).get(worker_id) != count:
                 return
-            number = messages.interrupt(tx, worker_id)
+            replies = messages.running(tx, worker_id)
+            messages.interrupt(tx, replies)
             workers.discard(tx, worker_id)
-        log.warning("worker %s is gone: %d replies are interrupted", worker_id, number)
+        log.warning("worker %s is gone: %d replies are interrupted", worker_id, len(replies))
 
 
 def _final(generation: Generation, outcome: Outcome) -> Final:

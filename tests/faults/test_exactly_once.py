@@ -59,7 +59,10 @@ def test_a_send_that_is_repeated_at_the_limit_is_not_refused(start_server, open_
     database.wait_for(reply, "stopped")
 
 
-def test_a_stop_from_any_worker_closes_the_upstream_within_a_second(start_server, open_browser, upstream, database):
+@pytest.mark.parametrize("way", ["stop", "delete"])
+def test_a_stop_from_any_worker_closes_the_upstream_within_a_second(
+    start_server, open_browser, upstream, database, way
+):
     server = start_server(workers=2)
     alice = open_browser(server)
     upstream.always(*body(token("Half"), Wait()))
@@ -70,7 +73,8 @@ def test_a_stop_from_any_worker_closes_the_upstream_within_a_second(start_server
         reply = alice.new_chat(f"Question {number}")
         wait_until(lambda reply=reply: alice.raw(reply) == "Half", 15)
         cookies = alice.cookies.get_dict()
-        answer = requests.post(f"{server.url}/m/{reply}/stop", cookies=cookies, allow_redirects=False, timeout=10)
+        path = f"/m/{reply}/stop" if way == "stop" else f"/c/{alice.conversation_id}/delete"
+        answer = requests.post(server.url + path, cookies=cookies, allow_redirects=False, timeout=10)
         assert answer.status_code == 303
         seconds.append(time_until(upstream.client_left))
         assert database.wait_for(reply, "stopped").text == "Half"

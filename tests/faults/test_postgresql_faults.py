@@ -11,6 +11,7 @@ from tests.conftest import DATABASE_SERVER
 from tests.faults.vitals import Vitals, assert_given_back
 from tests.faults.watcher import Watcher
 from tests.relay import Relay
+from tests.visitor import text_of
 from tests.wait import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(not DATABASE_SERVER, reason="no PostgreSQL server is named")]
@@ -78,3 +79,18 @@ def test_a_server_that_says_nothing_refuses_sends_and_no_stream(alice, server, u
     database.wait_for(again.headers["Location"].partition("#m-")[2], "done")
     assert [row.text for row in database.all("user")] == ["Drip", "Typed <b>"]
     before.are_back(server, upstream)
+
+
+def test_a_worker_begins_while_there_is_no_database(alice, server, drip, wire):
+    reply = alice.new_chat("Drip")
+    wire.refuse = True
+    wire.cut_all()
+
+    server.replace_worker()
+
+    page = alice.get("/")
+    assert page.status_code == 503
+    assert "The database is busy." in text_of(page.text)
+    wire.refuse = False
+    wait_until(lambda: alice.get("/").status_code == 200, 20, "the database")
+    assert alice.end(reply)["why"] == "interrupted"

@@ -21,6 +21,7 @@ from tests.faults.vitals import Database
 from tests.upstream import Request, Wait, chunk, head, token
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
+from webapp.generation import Hub
 from webapp.pulse import Watch
 from webapp.storage import Storage
 
@@ -60,7 +61,7 @@ class World:
         """Kill everything at once; then bury the dead as the next worker would after some seconds."""
         self.server.kill()
         storage = Storage(self._database_url)
-        undertaker = Watch(storage, "undertaker", lease_seconds=0, grace_seconds=0)
+        undertaker = Watch(storage, Hub(), "undertaker", lease_seconds=0, grace_seconds=0)
         for _ in range(3):  # seen, suspected, dead
             undertaker.look()
         storage.close()

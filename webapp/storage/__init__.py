@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,10 +91,15 @@ class Storage:
         return _postgresql_engine(self.url, durable=durable)
 
 
+def insert_or_keep(tx: Connection, table: Table) -> Any:
+    """The statement that inserts rows, but for those whose key is there already."""
+    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
 def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
     """Insert a row unless one with its key is there; tell whether it was inserted."""
-    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
+    statement = insert_or_keep(tx, table).values(values)
     return tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
@@ -119,18 +124,32 @@ def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
 class _ImpatientConnection(psycopg.Connection[Any]):
     """Gives up a server that says nothing: one that is frozen, or behind a network that drops what is sent."""
 
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = ANSWER_SECONDS) -> Any:
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        return super().wait(self._impatient(gen), interval, timeout)
+
+    def _impatient(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        # psycopg's steps yield what they wait for, and are sent what is ready: nothing, after each interval.
+        heard_at, ready = time.monotonic(), None
         try:
-            return super().wait(gen, interval, timeout)
-        except psycopg.OperationalError as error:
-            if error.sqlstate is None:  # not the server's word, so the connection's state is unknown
-                self.pgconn.finish()
-            raise
+            wanted = next(steps)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > ANSWER_SECONDS:
+                    self.pgconn.finish()  # whether what was asked is done or not, nobody knows
+                    raise psycopg.OperationalError(f"the server has said nothing for {ANSWER_SECONDS:g} s")
+                wanted = steps.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
     # A send that finds its idle connection dead tries another one, and its error page once more: 8 s in all.
-    options = f"-c lock_timeout={int(LOCK_SECONDS * 1000)} -c synchronous_commit={'on' if durable else 'off'}"
+    options = (
+        f"-c lock_timeout={int(LOCK_SECONDS * 1000)} -c synchronous_commit={'on' if durable else 'off'}"
+        f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # of a worker that was cut off
+    )
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={"options": options, "connect_timeout": CONNECT_SECONDS},
@@ -154,12 +173,12 @@ def _translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except PoolTimeoutError:
-        raise StorageUnavailable(_("The database is busy. Nothing was changed; try again in a moment.")) from None
+        raise StorageUnavailable(_("The database is busy. Try again in a moment.")) from None
     except DBAPIError as error:
         log.warning("database: %s", error.orig)
         if _is_full(error):
             raise StorageFull(_("The server's disk is full. An administrator has to make room.")) from None
-        raise StorageUnavailable(_("The database is busy. Nothing was changed; try again in a moment.")) from None
+        raise StorageUnavailable(_("The database is busy. Try again in a moment.")) from None
 
 
 def _is_locked(error: DBAPIError) -> bool:

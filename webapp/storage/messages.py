@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
-from webapp.storage import insert_missing
+from webapp.storage import insert_missing, insert_or_keep
 from webapp.storage.schema import conversations, messages, pieces, sends
 
 IDS_PER_QUERY = 500  # below every database's limit of variables
@@ -100,10 +100,10 @@ def sent_with(tx: Connection, user_id: str, key: str) -> str | None:
 
 
 def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
-    """Add pieces (reply id, number, delta) to running replies."""
+    """Add pieces (reply id, number, delta) to running replies; one that is there already stays."""
     if rows:
         tx.execute(
-            insert(pieces),
+            insert_or_keep(tx, pieces),
             [
                 {"message_id": reply_id, "number": number, "text": delta.text, "thought": delta.reasoning}
                 for reply_id, number, delta in rows
@@ -157,18 +157,25 @@ def request_stop(tx: Connection, reply_id: str) -> None:
     )
 
 
-def stops_requested(tx: Connection, worker_id: str) -> list[str]:
-    """The ids of this worker's running replies that are to be stopped."""
-    query = select(messages.c.id).where(
-        messages.c.worker_id == worker_id, messages.c.status == "streaming", messages.c.stop_requested
+def request_stops(tx: Connection, conversation_id: str) -> None:
+    """Mark all running replies of a conversation to be stopped."""
+    tx.execute(
+        update(messages)
+        .where(messages.c.conversation_id == conversation_id, messages.c.status == "streaming")
+        .values(stop_requested=True)
     )
-    return list(tx.execute(query).scalars())
 
 
-def interrupt(tx: Connection, worker_id: str) -> int:
-    """End the running replies of a dead worker with the text that it saved; return how many there were."""
-    query = select(messages.c.id).where(messages.c.worker_id == worker_id, messages.c.status == "streaming")
-    reply_ids = list(tx.execute(query).scalars())
+def running(tx: Connection, worker_id: str) -> dict[str, bool]:
+    """The running replies of this worker by their ids, each with whether it is to be stopped."""
+    query = select(messages.c.id, messages.c.stop_requested).where(
+        messages.c.worker_id == worker_id, messages.c.status == "streaming"
+    )
+    return {row.id: row.stop_requested for row in tx.execute(query)}
+
+
+def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
+    """End replies that nobody runs any more, with the text that is saved."""
     for reply_id in reply_ids:
         saved = [piece for _number, piece in pieces_after(tx, reply_id, 0)]
         values = {
@@ -177,9 +184,8 @@ def interrupt(tx: Connection, worker_id: str) -> int:
             "thought": "".join(piece.reasoning for piece in saved),
             "stop_requested": False,
         }
-        tx.execute(update(messages).where(messages.c.id == reply_id).values(**values))
+        tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
         tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
-    return len(reply_ids)
 
 
 def _message(row: Row[Any]) -> Message:

@@ -22,15 +22,29 @@ from webapp.language import gettext as _
 from webapp.storage import Storage
 
 LOCK_SECONDS = 60.0
+CONNECT_SECONDS = 5
 ADVISORY_LOCK = 6_130_421  # any number, the same in every worker
 
 
 def migrate(storage: Storage) -> None:
-    """Create or upgrade the tables. Raises StorageUnavailable when another process holds the lock for too long."""
+    """Create or upgrade the tables; where there is nothing to do, no lock is waited for.
+
+    Raises StorageUnavailable when the database cannot be opened, or another process holds the lock for too long.
+    """
+    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    with _connection(storage) as connection:
+        if MigrationContext.configure(connection).get_current_revision() == newest:
+            if storage.is_sqlite:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
+            return
     with _lock(storage), _connection(storage) as connection:
-        script = ScriptDirectory.from_config(_alembic())
+        if storage.is_sqlite:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # The driver would begin no transaction before CREATE TABLE: a migration is done whole or not at all.
+            connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         current = MigrationContext.configure(connection).get_current_revision()
-        if current == script.get_current_head():
+        if current == newest:
             return
         if current and storage.is_sqlite:
             _copy(Path(storage.url.database or ""), current)
@@ -50,19 +64,15 @@ def _alembic() -> AlembicConfig:
 def _connection(storage: Storage) -> Iterator[Connection]:
     # An engine of its own: a migration may wait, and needs no read or write mode.
     url = storage.url if storage.is_sqlite else storage.url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, poolclass=pool.NullPool)
+    patience = {"timeout": LOCK_SECONDS} if storage.is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=patience)
     try:
-        opened = engine.connect()
+        with engine.connect() as connection:
+            yield connection
     except OperationalError as error:
         raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
-    with opened as connection:
-        if storage.is_sqlite:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            # The driver would begin no transaction before CREATE TABLE: a migration is done whole or not at all.
-            connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield connection
-    engine.dispose()
+    finally:
+        engine.dispose()
 
 
 @contextmanager
