@@ -391,9 +391,9 @@ async function stop() {
   if (!article || stopButton.disabled) return;
   if (document.activeElement === stopButton) focusBox();
   stopButton.disabled = true;
-  const response = await post(find(".message__stop", article));
-  complain(response?.ok ? "" : words.unstopped);
-  if (!response?.ok) stopButton.disabled = false;
+  const stopped = (await post(find(".message__stop", article)))?.ok;
+  complain(stopped ? "" : words.unstopped);
+  stopButton.disabled = stopped;
 }
 
 /** @param {any} event */
@@ -420,7 +420,7 @@ function toEnd() {
   stick();
 }
 
-/** Any way up lets go: wheel, finger, keys, scrollbar. The browser tells of it before the next frame is drawn. */
+/** Any way up lets go: wheel, finger, keys, scrollbar; told before the next frame. */
 function onScroll() {
   const top = page.scrollTop;
   if (top < lastTop && gap() > 1) pinned = false;
@@ -488,11 +488,11 @@ if (find(".log")) {
   composer.addEventListener("submit", onSubmit);
   box.addEventListener("input", onInput);
   for (const field of document.querySelectorAll("textarea[name=text]")) field.addEventListener("keydown", onBoxKey);
-  stopButton.addEventListener("click", stop);
+  stopButton.addEventListener("click", (event) => event.detail > 1 || stop()); // not Send's second click
   jumpButton.addEventListener("click", () => { toEnd(); focusBox(); });
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
-  document.addEventListener("scroll", onScroll, { passive: true });
+  document.addEventListener("scroll", onScroll);
   document.addEventListener("visibilitychange", onVisibility);
   addEventListener("online", wake);
   addEventListener("pagehide", () => { if (draftTimer || sending) keepDraft(); streams.forEach((stream) => stream.close()); });

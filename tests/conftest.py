@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 from werkzeug.serving import make_server
 
@@ -18,6 +19,10 @@ from tests.upstream import Upstream
 from tests.visitor import Visitor
 from webapp import create_app
 from webapp.config import Config
+
+if not os.environ.get("CI"):  # where there is no deadline, and the same examples each time
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
 
 DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
 

@@ -33,7 +33,7 @@ Shell loop over files with spaces|Ideas for the team's anniversary|Deadlock betw
 def empty_chat(alice):
     """The page of a new chat beside 30 conversations."""
     for title in TITLES:
-        alice.new_chat(title)
+        alice.end(alice.new_chat(title))
     return alice.get("/").text
 
 

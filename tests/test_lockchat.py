@@ -289,7 +289,10 @@ class TestAtOnce:
 
 class TestConnections:
     @pytest.mark.parametrize("framing", ["chunked", "length"])
-    def test_a_hundred_answers_need_one_connection(self, upstream: Upstream, client: Lockchat, framing: str) -> None:
+    def test_a_hundred_answers_need_one_connection(
+        self, upstream: Upstream, client: Lockchat, framing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("webapp.lockchat.TAIL_SECONDS", 5.0)
         upstream.always(*tokens("a", framing=framing))
 
         for _ in range(100):

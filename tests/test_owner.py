@@ -13,7 +13,9 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 def reply(alice, upstream):
     """A running reply of Alice's."""
     upstream.answer(*body(token("secret"), Wait()))
-    return alice.new_chat("My secret question")
+    reply = alice.new_chat("My secret question")
+    upstream.wait_for_requests(1)
+    return reply
 
 
 @pytest.mark.parametrize(

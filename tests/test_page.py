@@ -174,6 +174,7 @@ def test_without_script_each_of_two_running_replies_stands_under_its_own_questio
     upstream.answer(*body(token("answer A"), Wait(first), b"data: [DONE]\n\n"))
     upstream.answer(*body(token("answer B"), Wait(second), b"data: [DONE]\n\n"))
     reply = alice.new_chat("Question A")
+    upstream.wait_for_requests(1)
     alice.say("Question B")
 
     with alice.get(f"/c/{alice.conversation_id}?live=1", stream=True) as answer:

@@ -70,8 +70,8 @@ def locked(storage):
 
 
 def test_a_writer_waits_for_another_one(storage, locked):
-    threading.Timer(0.3, locked.execute, ["ROLLBACK"]).start()
     started = time.monotonic()
+    threading.Timer(0.3, locked.execute, ["ROLLBACK"]).start()
 
     with storage.begin(wait_seconds=10):
         waited = time.monotonic() - started

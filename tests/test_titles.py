@@ -134,7 +134,7 @@ def test_without_a_usable_title_the_first_words_stay(alice, upstream, script):
 
 
 def test_a_title_that_does_not_come_is_given_up(alice, upstream, make_site):
-    alice.base_url = make_site(titles="upstream", total_seconds=0.5).extensions["url"]
+    alice.base_url = make_site(titles="upstream", total_seconds=2.0).extensions["url"]
     upstream.answer(*tokens("Paris."))
     upstream.answer(*body(Wait()))
     alice.end(alice.new_chat("The capital?"))
@@ -142,7 +142,7 @@ def test_a_title_that_does_not_come_is_given_up(alice, upstream, make_site):
 
     finish_titles(alice, upstream)
 
-    assert upstream.client_left.is_set()
+    assert upstream.client_left.wait(5)
 
 
 def test_a_failed_answer_asks_for_no_title_but_its_retry_does(alice, upstream):

@@ -35,7 +35,8 @@ class Chat:
         return self
 
     def say(self, text: str) -> None:
-        """Type and press Enter."""
+        """Type and press Enter, once the script listens."""
+        self.page.locator("html.js").wait_for(state="attached")
         self.box.fill(text)
         self.box.press("Enter")
 

@@ -46,6 +46,7 @@ def test_a_new_chat_gets_its_address_and_its_place_in_the_list(chat):
 def test_a_new_chat_can_be_renamed_at_once(chat):
     chat.say("What is new?")
     expect(chat.answer).to_have_text("Hello world")
+    expect(chat.send_button).to_be_visible()
 
     chat.page.get_by_role("button", name="This conversation").click()
     chat.page.get_by_label("Title").fill("News")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
-from tests.upstream import tokens
+from tests.upstream import Wait, body, token, tokens
 
 pytestmark = pytest.mark.browser
 
@@ -76,6 +76,23 @@ def test_a_double_click_on_send_makes_one_message(chat, upstream):
     expect(chat.questions).to_have_text(["Once"])
     expect(chat.page.locator(".conversations a")).to_have_count(1)
     assert len(upstream.requests) == 1
+
+
+def test_the_second_click_on_send_does_not_stop_the_answer(chat, upstream):
+    upstream.answer(*body(token("Going"), Wait()))
+    chat.box.fill("Once")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Going")
+    chat.stop_button.hover()  # it stands where Send was
+
+    chat.page.mouse.down(click_count=2)
+    chat.page.mouse.up(click_count=2)
+    chat.page.reload()
+
+    expect(chat.answer).to_have_text("Going")
+    expect(chat.stop_button).to_be_visible()
+    chat.stop_button.click()
+    expect(chat.note).to_have_text("Stopped.")
 
 
 def test_what_could_not_be_sent_is_still_in_the_box(relayed, relay, network_may_fail):
@@ -190,6 +207,7 @@ def test_enter_in_a_setting_sends_nothing(chat, upstream):
 def test_an_idle_tab_takes_no_draft_away(chat):
     other = chat.second_tab()
     chat.box.fill("Half a thought")
+    chat.page.wait_for_function("() => localStorage.getItem('draft:/')")
     chat.page.close()
     other.page.close()
 
@@ -204,6 +222,8 @@ def test_an_edited_message_is_a_draft_until_it_is_sent_or_let_be(chat, upstream)
     edit = chat.page.locator("#edit")
 
     chat.page.get_by_role("link", name="Edit").click()
+    edit.wait_for()
+    chat.page.wait_for_load_state()
     edit.fill("In other words")
     chat.page.reload()
     expect(edit).to_have_value("In other words")
@@ -237,6 +257,7 @@ def test_a_new_chat_stands_below_the_pinned_ones(chat):
 def test_a_message_from_a_stale_tab_follows_what_it_shows(chat, upstream):
     chat.say("First")
     expect(chat.answer).to_have_text("Hello world")
+    expect(chat.send_button).to_be_visible()
     stale = chat.second_tab()
     chat.say("Second")
     expect(chat.answers).to_have_count(2)

@@ -24,9 +24,9 @@ window.harm = [];
 for (const name of ["alert", "confirm", "prompt", "msgbox", "open"]) window[name] = () => harm.push(name);
 addEventListener("securitypolicyviolation", (event) => harm.push(event.violatedDirective));
 const active = "script, style, link, meta, base, img, svg, iframe, object, embed, form, template, video, audio";
-window.states = 0;
+window.lengths = new Set();
 window.look = () => {
-  states += 1;
+  lengths.add(document.querySelector(".message--assistant .message__body")?.textContent.length);
   for (const element of document.querySelectorAll(".message__body *:not([data-copy], [data-copy] *)")) {
     if (element.matches(active)) harm.push(element.localName);
     for (const { name } of element.attributes) {
@@ -77,15 +77,16 @@ def test_the_watch_itself_notices_what_it_must(chat):
     chat.say("Hi")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
 
-    chat.answer.evaluate("""body => {
+    found = chat.answer.evaluate("""async body => {
       const image = document.createElement("img");
       image.id = "main";
       body.append(image);
       window.alert(1);
+      await null;
+      return harm.splice(0);
     }""")
 
-    assert set(chat.page.evaluate("harm")) == {"alert", "img", "id"}  # seen again at each later change
-    chat.page.evaluate("harm.length = 0")
+    assert found == ["alert", "img", "id"]
 
 
 def assert_same_after_reload(chat: Chat, upstream, text: str, seed: str) -> None:
@@ -94,7 +95,7 @@ def assert_same_after_reload(chat: Chat, upstream, text: str, seed: str) -> None
     chat.say("Go")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
     assert_harmless(chat)
-    assert chat.page.evaluate("states") > 10
+    assert chat.page.evaluate("lengths.size") > 4  # before it, empty, whole, and what lay between
     streamed = chat.answer.evaluate(DOM)
     chat.page.reload()
 
@@ -109,9 +110,9 @@ def assert_harmless(chat: Chat) -> None:
 
 
 def script(text: str, rng: Random) -> Iterator[bytes | Wait]:
-    """The text cut anywhere, with rests in which the page is drawn."""
+    """The text cut anywhere, with rests in which the page is drawn, the longer the shorter the text."""
     cuts = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(len(text) // 4))})
     for start, end in pairwise(cuts):
         yield token(text[start:end])
         if rng.random() < 0.2:
-            yield Wait(0.02)
+            yield Wait(max(0.02, 30 / len(text)))

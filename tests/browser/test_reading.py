@@ -193,8 +193,9 @@ def test_nothing_is_scrolled_sideways_at_320_pixels(server, new_browser, upstrea
     upstream.answer(*error(401))
     chat = Chat(new_browser(viewport={"width": 320, "height": height}).new_page(), server.url).open()
     over = {"/": chat.page.evaluate(OVERHANG)}
-    for text in ("Question" * 40, "Fail"):
+    for number, text in enumerate(("Question" * 40, "Fail"), 1):
         chat.say(text)
+        expect(chat.answers).to_have_count(number)
         expect(chat.retry_button).to_be_visible()
         over[text] = chat.page.evaluate(OVERHANG)
     chat.page.reload()

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.faults.vitals import Database
+from tests.faults.vitals import ENDED, Database
 from tests.upstream import Request, Wait, chunk, head, token
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
@@ -62,8 +62,7 @@ class World:
         self.server.kill()
         storage = Storage(self._database_url)
         undertaker = Watch(storage, Hub(), "undertaker", lease_seconds=0, grace_seconds=0)
-        for _ in range(3):  # seen, suspected, dead
-            undertaker.look()
+        wait_until(lambda: undertaker.look() or set(self.database.statuses().values()) <= ENDED, SECONDS)
         storage.close()
         self.start()
 
