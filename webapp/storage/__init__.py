@@ -23,8 +23,8 @@ from webapp.language import gettext as _
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
-ANSWER_SECONDS = 4.0  # of PostgreSQL, to one statement
-LOCK_SECONDS = 3.0
+ANSWER_SECONDS = 6.0  # of PostgreSQL, to one statement
+LOCK_SECONDS = 5.0
 CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
@@ -145,7 +145,7 @@ class _ImpatientConnection(psycopg.Connection[Any]):
 
 
 def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
-    # A send that finds its idle connection dead tries another one, and its error page once more: 8 s in all.
+    # A send that finds its idle connection dead tries another one: 8 s in all.
     options = (
         f"-c lock_timeout={int(LOCK_SECONDS * 1000)} -c synchronous_commit={'on' if durable else 'off'}"
         f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # of a worker that was cut off

@@ -249,7 +249,8 @@ def _compress(response: Response) -> None:
 
 def _show_error(error: AppError) -> ResponseReturnValue:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    return _answer(status_of(error), error.sentence, headers)
+    # Where the database has just been waited for in vain, it is not asked once more.
+    return _answer(status_of(error), error.sentence, headers, with_list=not isinstance(error, StorageUnavailable))
 
 
 def status_of(error: AppError) -> int:
@@ -282,7 +283,7 @@ def _http_sentence(status: int) -> str:
     return sentences.get(status, _("This request cannot be answered."))
 
 
-def _answer(status: int, sentence: str, headers: dict[str, str]) -> ResponseReturnValue:
+def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: bool = True) -> ResponseReturnValue:
     """The sentence: as plain text for the script, as a page with what was typed for a person."""
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
@@ -290,7 +291,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str]) -> ResponseRetu
         "error.html",
         status=status,
         sentence=sentence,
-        conversations=_conversations(),
+        conversations=_conversations() if with_list else [],
         models=(models := current_app.extensions["models"].names()),
         model=typed if (typed := _typed("model")) in models else models[0],
         draft=_typed("text"),
