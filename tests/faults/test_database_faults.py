@@ -79,16 +79,14 @@ def test_a_long_lock_refuses_sends_with_their_text_and_no_stream(alice, server, 
     before.are_back(server, upstream)
 
 
-def test_a_worker_begins_while_the_database_is_locked(alice, server, drip, database, path):
-    reply = alice.new_chat("Drip")
+def test_a_worker_begins_while_the_database_is_locked(alice, server, drip, path):
+    alice.new_chat("Drip")
     lock = Lock(path)
 
     server.replace_worker()
 
-    page = alice.get("/")
-    assert page.status_code == 200
+    assert "Drip" in alice.page()
     lock.release()
-    assert alice.end(reply)["why"] == "interrupted"
 
 
 @pytest.fixture
