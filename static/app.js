@@ -393,7 +393,7 @@ async function stop() {
   stopButton.disabled = true;
   const stopped = (await post(find(".message__stop", article)))?.ok;
   complain(stopped ? "" : words.unstopped);
-  stopButton.disabled = stopped;
+  if (!stopped) stopButton.disabled = false;
 }
 
 /** @param {any} event */

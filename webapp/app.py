@@ -105,7 +105,7 @@ def _join(app: Flask, config: Config) -> None:
     app.extensions["close"] = close
 
 
-def _bring_up_to_date(storage: Storage) -> None:
+def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
     """Migrate. While a database server is away the app runs all the same: its pages say so, and nobody's stream ends.
 
     gunicorn would end every worker because of one that cannot begin. A file that cannot be opened is a wrong setting.
@@ -116,9 +116,15 @@ def _bring_up_to_date(storage: Storage) -> None:
         if storage.is_sqlite:
             raise
         log.error("%s", error.sentence)
-        again = threading.Timer(RETRY_SECONDS, _bring_up_to_date, [storage])
-        again.daemon = True
-        again.start()
+    except Exception:
+        if not again:
+            raise
+        log.exception("the database could not be brought up to date")
+    else:
+        return
+    timer = threading.Timer(RETRY_SECONDS, _bring_up_to_date, [storage], {"again": True})
+    timer.daemon = True
+    timer.start()
 
 
 def _upstream(config: Config, url: str) -> Lockchat:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from webapp import markdown
 from webapp.chat import Delta, Outcome
@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Saved:
-    """How far a reply is cut into pieces, and which of them storage has not confirmed.
+    """How far a reply is cut into pieces, and the last of them while storage has not confirmed it.
 
-    A commit whose answer was lost may have stored them, so a piece never changes once it is cut.
+    A commit whose answer was lost may have stored it, so a piece never changes once it is cut.
     """
 
     position: int = 0
     pieces: int = 0
-    unsaved: list[tuple[str, int, Delta]] = field(default_factory=list)
+    unsaved: tuple[str, int, Delta] | None = None
     final: Final | None = None
     ended_at: float | None = None
 
@@ -107,10 +107,11 @@ class Pulse:
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
                 continue
-            if position > saved.position:
+            if position > saved.position and not saved.unsaved:
                 saved.pieces, saved.position = saved.pieces + 1, position
-                saved.unsaved.append((generation.reply_id, saved.pieces, delta))
-            rows += saved.unsaved
+                saved.unsaved = (generation.reply_id, saved.pieces, delta)
+            if saved.unsaved:
+                rows.append(saved.unsaved)
         if not generations:
             return
         with self._storage.begin(wait_seconds=TICK_SECONDS, durable=bool(finals)) as tx:
@@ -119,8 +120,8 @@ class Pulse:
             messages.finish(tx, finals)
             workers.beat(tx, self._worker_id)
         for generation in generations:
-            self._saved[generation.reply_id].unsaved.clear()
-            if generation.reply_id not in running:  # buried by another worker while this one stood still
+            self._saved[generation.reply_id].unsaved = None
+            if generation.reply_id not in running:  # buried by another worker while this one stood still, or purged
                 generation.stop("interrupted")
             elif running[generation.reply_id]:
                 generation.stop()
@@ -192,17 +193,18 @@ class Watch:
         self._orphans: dict[str, float] = {}
 
     def look(self) -> None:
-        """Look at the counts of all workers with running replies. Never raises."""
+        """Look at the counts of all workers with running replies, and for replies that nobody runs. Never raises."""
         try:
             with self._storage.read() as tx:
                 beats = workers.beats(tx)
                 own = messages.running(tx, self._worker_id)
-            self._judge_own(own.keys() - self._hub.all().keys(), time.monotonic())
+            orphans = own.keys() - self._hub.all().keys()
             beats.pop(self._worker_id, None)
             for worker_id, count in beats.items():
                 self._judge(worker_id, count, time.monotonic())
             self._seen = {worker_id: self._seen[worker_id] for worker_id in beats}
             self._suspects = {worker_id: at for worker_id, at in self._suspects.items() if worker_id in beats}
+            self._judge_own(orphans, time.monotonic())
         except StorageUnavailable:
             self._suspects.clear()
         except Exception:

@@ -23,7 +23,8 @@ from webapp.language import gettext as _
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
-ANSWER_SECONDS = 6.0  # of PostgreSQL, to one statement
+ANSWER_SECONDS = 6.0  # PostgreSQL's silence
+STATEMENT_SECONDS = 5.5  # it says that it gives up before it is given up
 LOCK_SECONDS = 5.0
 CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
@@ -147,7 +148,8 @@ class _ImpatientConnection(psycopg.Connection[Any]):
 def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
     # A send that finds its idle connection dead tries another one: 8 s in all.
     options = (
-        f"-c lock_timeout={int(LOCK_SECONDS * 1000)} -c synchronous_commit={'on' if durable else 'off'}"
+        f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)} -c lock_timeout={int(LOCK_SECONDS * 1000)}"
+        f" -c synchronous_commit={'on' if durable else 'off'}"
         f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # of a worker that was cut off
     )
     engine = create_engine(

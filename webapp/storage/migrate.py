@@ -32,11 +32,14 @@ def migrate(storage: Storage) -> None:
     Raises StorageUnavailable when the database cannot be opened, or another process holds the lock for too long.
     """
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
-    with _connection(storage) as connection:
-        if MigrationContext.configure(connection).get_current_revision() == newest:
-            if storage.is_sqlite:
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
-            return
+    try:
+        with _connection(storage) as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest:
+                if storage.is_sqlite:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
+                return
+    except OperationalError as error:
+        raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
     with _lock(storage), _connection(storage) as connection:
         if storage.is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -66,13 +69,9 @@ def _connection(storage: Storage) -> Iterator[Connection]:
     url = storage.url if storage.is_sqlite else storage.url.set(drivername="postgresql+psycopg")
     patience = {"timeout": LOCK_SECONDS} if storage.is_sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=patience)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except OperationalError as error:
-        raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
-    finally:
-        engine.dispose()
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
 
 
 @contextmanager

@@ -250,7 +250,7 @@ def _compress(response: Response) -> None:
 def _show_error(error: AppError) -> ResponseReturnValue:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     # Where the database has just been waited for in vain, it is not asked once more.
-    return _answer(status_of(error), error.sentence, headers, with_list=not isinstance(error, StorageUnavailable))
+    return _answer(status_of(error), error.sentence, headers, with_list=type(error) is not StorageUnavailable)
 
 
 def status_of(error: AppError) -> int:
