@@ -67,6 +67,10 @@ class Server:
         """Kill the only worker, and wait for the one after it."""
         old = self.worker()
         old.kill()
+        self.wait_for_worker_after(old)
+
+    def wait_for_worker_after(self, old: psutil.Process) -> None:
+        """Wait until another worker is there."""
         wait_until(lambda: [other for other in self.workers() if other.pid != old.pid], 20, "a new worker")
 
     def signal(self, number: signal.Signals) -> None:

@@ -244,9 +244,8 @@ class Conversations:
         now = datetime.now(UTC)
         with self._storage.begin() as tx:
             _known(conversations.get(tx, user_id, conversation_id))
-            replies = [node.id for node in messages.tree(tx, user_id, conversation_id)]
             conversations.change(tx, user_id, conversation_id, deleted_at=now)
-            messages.request_stops(tx, conversation_id)
+            replies = messages.request_stops(tx, conversation_id)
             conversations.purge(tx, user_id, now - UNDO_TIME)
         for reply_id in replies:
             self._hub.stop(reply_id)

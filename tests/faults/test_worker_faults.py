@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from tests.faults.drip import Drip
 from tests.faults.vitals import draft_of
 from tests.upstream import tokens
 from tests.visitor import text_of
@@ -16,14 +15,6 @@ from tests.wait import wait_until
 pytestmark = pytest.mark.faults
 
 GRACEFUL_SECONDS = 10  # gunicorn.conf.py
-
-
-@pytest.fixture
-def drip(upstream):
-    """The upstream's slow answer."""
-    drip = Drip()
-    upstream.always(drip)
-    return drip
 
 
 @pytest.fixture
@@ -125,7 +116,7 @@ def test_kill_9_loses_a_second_at_most_and_is_told_within_thirty(server, alice, 
     with pytest.raises(Exception, match=r"broken|reset|closed|aborted|ended prematurely"):
         list(events)
     sent = drip.text()
-    wait_until(lambda: [other for other in server.workers() if other.pid != worker.pid], 20, "a new worker")
+    server.wait_for_worker_after(worker)
     page = wait_until(lambda: alice.get(f"/c/{alice.conversation_id}"), 20)
     running_seconds = time.monotonic() - killed
     assert f'data-stream="/m/{reply}/stream"' in page.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import Row, create_engine, func, make_url, select
 
 from tests.server import Server
 from tests.upstream import Upstream
-from tests.visitor import text_of
+from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp.storage.schema import messages, pieces
 
@@ -64,11 +65,19 @@ def draft_of(page: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
-def assert_given_back(answer: requests.Response, typed: str) -> None:
-    """The database could not take a message: that is said, and the message is back in the composer."""
+def send_in_vain(visitor: Visitor, text: str, key: str) -> tuple[float, float]:
+    """Send what the database cannot take: that is said in time, and the message is back in the composer.
+
+    Returns when it was sent and when it was refused, on the monotonic clock.
+    """
+    sent = time.monotonic()
+    answer = visitor.post_form(f"/c/{visitor.conversation_id}/messages", text=text, key=key)
+    refused = time.monotonic()
+    assert refused - sent < 10
     assert answer.status_code == 503
     assert "The database is busy." in text_of(answer.text)
-    assert draft_of(answer.text) == typed
+    assert draft_of(answer.text) == text
+    return sent, refused
 
 
 class Database:

@@ -130,7 +130,7 @@ class _ImpatientConnection(psycopg.Connection[Any]):
 
     def _impatient(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         # psycopg's steps yield what they wait for, and are sent what is ready: nothing, after each interval.
-        heard_at, ready = time.monotonic(), None
+        heard_at = time.monotonic()
         try:
             wanted = next(steps)
             while True:

@@ -157,13 +157,15 @@ def request_stop(tx: Connection, reply_id: str) -> None:
     )
 
 
-def request_stops(tx: Connection, conversation_id: str) -> None:
-    """Mark all running replies of a conversation to be stopped."""
-    tx.execute(
+def request_stops(tx: Connection, conversation_id: str) -> list[str]:
+    """Mark all running replies of a conversation to be stopped; return their ids."""
+    statement = (
         update(messages)
         .where(messages.c.conversation_id == conversation_id, messages.c.status == "streaming")
         .values(stop_requested=True)
+        .returning(messages.c.id)
     )
+    return list(tx.execute(statement).scalars())
 
 
 def running(tx: Connection, worker_id: str) -> dict[str, bool]:
