@@ -76,6 +76,7 @@ def send_in_vain(visitor: Visitor, text: str, key: str) -> tuple[float, float]:
     assert refused - sent < 10
     assert answer.status_code == 503
     assert "The database is busy." in text_of(answer.text)
+    assert "Your conversations will stand here." not in text_of(answer.text)
     assert draft_of(answer.text) == text
     return sent, refused
 

@@ -291,7 +291,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         "error.html",
         status=status,
         sentence=sentence,
-        conversations=_conversations() if with_list else [],
+        conversations=_conversations() if with_list else None,
         models=(models := current_app.extensions["models"].names()),
         model=typed if (typed := _typed("model")) in models else models[0],
         draft=_typed("text"),
@@ -305,13 +305,13 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
     return page, status, headers
 
 
-def _conversations() -> list[Conversation]:
-    """The list beside an error page, which comes without it when the database is what failed."""
+def _conversations() -> list[Conversation] | None:
+    """The list beside an error page; None where the database is what failed, for nobody knows then what is in it."""
     try:
         of: Callable[[str], list[Conversation]] = current_app.extensions["conversations"].of
         return of(current_user_id()) if "user_id" in session else []
     except AppError:
-        return []
+        return None
 
 
 def _typed(field: str) -> str:
