@@ -25,7 +25,7 @@ LAYERS = [
     ["webapp.titles", "webapp.presets", "webapp.archive"],
     ["webapp.transfer"],
     ["webapp.conversations"],
-    ["webapp.pulse"],
+    ["webapp.pulse", "webapp.typesetter"],
     ["webapp.models", "webapp.limits", "webapp.generation", "webapp.lockchat", "webapp.demo", "webapp.storage.migrate"],
     [
         "webapp.answers",
@@ -41,8 +41,9 @@ LAYERS = [
     ["webapp.storage.schema"],
     ["webapp.patches"],
     ["webapp.unfinished"],
+    ["webapp.renderer"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config"],
-    ["webapp.errors"],
+    ["webapp.errors", "webapp.budget"],
     ["webapp.chat", "webapp.language"],
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

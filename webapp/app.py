@@ -15,7 +15,7 @@ from typing import Any, cast
 from flask import Flask, g, session
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import demo, language, lockchat
+from webapp import demo, language, lockchat, renderer
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations, new_id
@@ -29,6 +29,7 @@ from webapp.pulse import Pulse
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
 from webapp.titles import Titler, hurried
+from webapp.typesetter import Typesetter
 from webapp.views import chat, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +67,8 @@ def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
     storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
     _bring_up_to_date(storage)
-    hub = Hub()
+    rendering = renderer.shared()
+    hub = Hub(rendering.render)
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
@@ -79,16 +81,19 @@ def _join(app: Flask, config: Config) -> None:
         titler.start()
         pulse.on_saved = titler.offer
     pulse.start()
+    typesetter = Typesetter(storage, rendering)
+    typesetter.start()
     # Several tabs may follow one reply, and a reader who left is noticed a beat later.
     followers = Gate(4 * config.streams_per_user, 2 * config.streams_total)
     app.extensions.update(
         storage=storage,
         hub=hub,
         pulse=pulse,
+        typesetter=typesetter,
         models=models,
         conversations=conversations,
         presets=presets,
-        archive=Archive(storage, models),
+        archive=Archive(storage, models, typesetter),
         followers=followers,
     )
 
@@ -97,6 +102,7 @@ def _join(app: Flask, config: Config) -> None:
         for generation in hub.all().values():
             generation.stop("interrupted")
         pulse.close()
+        typesetter.close()
         if titler:
             titler.close()
         upstream.close()

@@ -21,13 +21,17 @@ from webapp.storage import Storage, conversations, messages, search
 from webapp.storage import transfer as stored
 from webapp.storage.search import Hit
 from webapp.transfer import Record
+from webapp.typesetter import Typesetter
+
+TYPESET_SECONDS = 2.0  # how long an import waits for the HTML of its replies
 
 
 class Archive:
     """The kept conversations of all users; every method is told whose."""
 
-    def __init__(self, storage: Storage, models: Models) -> None:
+    def __init__(self, storage: Storage, models: Models, typesetter: Typesetter) -> None:
         self._storage = storage
+        self._typesetter = typesetter
         self._models = models
 
     def find(self, user_id: str, query: str) -> list[Hit]:
@@ -67,6 +71,7 @@ class Archive:
                 conversations.add(tx, record.conversation)
                 stored.add(tx, record.messages)
                 time.sleep(0)
+        self._typesetter.catch_up(TYPESET_SECONDS)
         return [record.conversation for record in records]
 
 

@@ -265,18 +265,21 @@ class Conversations:
         Yields an empty delta each beat of silence. The caller has checked whose reply it is.
         """
         generation = self._hub.get(message.id)
+        if generation is None:
+            yield from self._follow_stored(message.id)
+            return
         texts: list[str] = []
         thoughts: list[str] = []
-        for step in generation.follow() if generation else self._follow_stored(message.id):
+        for step in generation.follow():
             if isinstance(step, Outcome):
-                text, thought = "".join(texts), "".join(thoughts)
-                yield replace(message, text=text, thought=thought, status=step.status, outcome=step)
+                text, thought, html = "".join(texts), "".join(thoughts), generation.html
+                yield replace(message, text=text, thought=thought, html=html, status=step.status, outcome=step)
             else:
                 texts.append(step.text)
                 thoughts.append(step.reasoning)
                 yield step
 
-    def _follow_stored(self, reply_id: str) -> Iterator[Delta | Outcome]:
+    def _follow_stored(self, reply_id: str) -> Iterator[Delta | Message]:
         """Follow a reply that another worker runs, by what that worker saves."""
         number, text_length, thought_length, silent_since = 0, 0, 0, -math.inf
         while True:
@@ -288,7 +291,7 @@ class Conversations:
                 message, new = None, []  # as silence: the text is safe with the other worker
             if message and message.outcome:
                 yield Delta(message.text[text_length:], message.thought[thought_length:])
-                yield message.outcome
+                yield message
                 return
             delta = merge([piece for _number, piece in new])
             if new or time.monotonic() - silent_since >= BEAT_SECONDS:

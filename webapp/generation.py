@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Event
 from typing import Protocol
 
 from webapp.chat import Delta, Failure, Outcome, Status
 from webapp.errors import UpstreamError
 
 BEAT_SECONDS = 15.0  # below the 30-60 s idle limits of common proxies
+
+Render = Callable[[str], str | None]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,14 @@ def merge(deltas: Sequence[Delta]) -> Delta:
 class Generation:
     """One reply: the deltas so far, and the outcome once there is one."""
 
-    def __init__(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event
+    ) -> None:
         self.reply_id = reply_id
+        self.html: str | None = None  # of the finished reply
+        self.is_rendered = False  # `html` stays as it is: made, or given up
+        self._render = render
+        self._hub_changed = changed
         self._source = source
         self._on_end = on_end
         self._changed = threading.Condition()
@@ -97,6 +106,14 @@ class Generation:
         return self._settled or len(self._deltas) > position
 
     def _pump(self) -> None:
+        try:
+            self._end(self._take_all())
+            self.html = self._render(self.since(0)[0].text)
+        finally:
+            self.is_rendered = True
+            self._hub_changed.set()
+
+    def _take_all(self) -> Outcome:
         last = Delta()
         try:
             for delta in self._source:
@@ -106,18 +123,17 @@ class Generation:
                     usage=delta.usage or last.usage,
                 )
                 if (delta.text or delta.reasoning) and not self._add(delta):
-                    return
-            outcome = Outcome("done", last.finish_reason, usage=last.usage)
+                    break
+            return Outcome("done", last.finish_reason, usage=last.usage)
         except UpstreamError as error:
             # What broke off after the answer began is interrupted: the text stands, and Retry is offered.
             status: Status = "interrupted" if error.reason == "cut_off" else "error"
-            outcome = Outcome(status, last.finish_reason, error.failure, last.usage)
+            return Outcome(status, last.finish_reason, error.failure, last.usage)
         except Exception:
             log.exception("reply %s failed", self.reply_id)
-            outcome = Outcome("error", failure=Failure("internal"))
+            return Outcome("error", failure=Failure("internal"))
         finally:
             self._source.close()
-        self._end(outcome)
 
     def _add(self, delta: Delta) -> bool:
         with self._changed:
@@ -140,24 +156,24 @@ class Generation:
                 seconds=time.monotonic() - self._started,
             )
         self._on_end()
+        self._hub_changed.set()
 
 
 class Hub:
-    """The generations of this worker, from their start until storage has taken them."""
+    """The generations of this worker, from their start until storage has taken them.
 
-    def __init__(self) -> None:
-        self.changed = threading.Event()  # set at each start and end; the pulse waits for it
+    `render` makes the HTML of a finished text in the reply's own thread; None where it cannot be made now.
+    """
+
+    def __init__(self, render: Render) -> None:
+        self.changed = threading.Event()  # set at each start and end, and by HTML; the pulse waits for it
+        self._render = render
         self.is_stopping: Callable[[], bool] = lambda: False  # told to stop, the worker starts nothing any more
         self._generations: dict[str, Generation] = {}
 
     def start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
         """Run a reply; call `on_end` once when it has ended."""
-
-        def end() -> None:
-            on_end()
-            self.changed.set()
-
-        generation = Generation(reply_id, source, end)
+        generation = Generation(reply_id, source, on_end, self._render, self.changed)
         self._generations[reply_id] = generation
         generation.start()
         self.changed.set()

@@ -33,15 +33,26 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 
+from webapp.budget import Budget, OverBudget
+
 RENDERER = 1
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
 
-MAX_TEXT_CHARS = 100_000  # beyond it hostile markup could hold a gevent worker for seconds
-MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments, which no other stream of a gevent worker can interrupt
-MAX_CODE_SECONDS = 0.25  # of processor time; several lexers take quadratic time, one makes 400 MB of 20 KB
+MAX_TEXT_CHARS = 100_000
+MAX_STEPS = 100_000  # of one text, about 1 s: as many as 100,000 marks that open nothing take
+MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments
+MAX_CODE_LINE_CHARS = 500  # several lexers take quadratic time on longer lines
+MAX_BLANK_LINES = 100  # and on longer runs of these
+MAX_CODE_SECONDS = 0.5  # of processor time for all code of one text; one lexer makes 400 MB of 20 KB
 MAX_FORMULA_CHARS = 4_000
 MAX_FORMULA_LINES = 100
 MAX_FORMULA_DEPTH = 600  # math-core recurses without a limit, 2 KB of stack a level: past it the process dies
+# For each opening bracket that nothing closes, math-core reads the rest twice: 2^n times for n of them.
+MAX_FORMULA_COST = 2**20  # characters that it reads for one formula, about 11 ms
+FORMULA_COST_PER_STEP = 1_000
+TOKENS_PER_STEP = 4  # a cell of a table is three
+PLAIN = '<p class="message__plain">'
+"""What the HTML begins with of a text that is shown as it is written."""
 
 Env = MutableMapping[str, Any]
 
@@ -49,28 +60,41 @@ Env = MutableMapping[str, Any]
 def render(text: str) -> Markup:
     """The whole text as HTML that may stand in a page as it is. Never raises.
 
-    A text longer than MAX_TEXT_CHARS stays as it is written.
+    A text of more than MAX_TEXT_CHARS, or one that costs more than MAX_STEPS, is shown as it is written (`plain`).
     """
+    return Markup("".join(render_blocks(text)))
+
+
+def render_blocks(text: str) -> list[str]:
+    """The HTML of each top-level block of a text; together they are `render(text)`."""
     if len(text) > MAX_TEXT_CHARS:
-        return Markup(plain(text))
+        return [plain(text)]
     env: Env = {}
-    return Markup("".join(render_block(block, env) for block in blocks(parse(text, env))))
+    try:
+        return [render_block(block, env) for block in blocks(parse(text, env))]
+    except OverBudget:
+        return [plain(text)]
 
 
 def plain(text: str) -> str:
     """The text as it is written, in one block."""
     shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\0", "\N{REPLACEMENT CHARACTER}")
     shown = shown.replace("\r\n", "\n").replace("\r", "\n")
-    return f'<p class="message__plain">{escape(shown, quote=False)}</p>\n'
+    return f"{PLAIN}{escape(shown, quote=False)}</p>\n"
 
 
 def parse(text: str, env: Env) -> list[Token]:
     """The tokens of a text. Link definitions are read from `env["references"]` and added to it.
 
-    Every change that is made to the text keeps its lines, so `Token.map` counts lines of the original.
+    So are `env["budget"]`, the steps of this text, and `env["code_seconds"]`, the processor time for its code,
+    unless they are given. Raises OverBudget when the steps are spent.
+
+    Every change made to the text keeps its lines, so `Token.map` counts lines of the original.
     A fence whose token is given `meta["open"] = True` before rendering is not highlighted. A text that still
     grows is finished by `env["before_inline"]`: a function that changes the block tokens in place.
     """
+    env.setdefault("budget", Budget(MAX_STEPS))
+    env.setdefault("code_seconds", MAX_CODE_SECONDS)
     return _markdown.parse(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text), env)
 
 
@@ -91,10 +115,24 @@ def render_block(tokens: Sequence[Token], env: Env) -> str:
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
+# The parser asks its rules at each line and at each mark; the first rule of both counts, and never matches.
+
+
+def _count_line(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    state.env["budget"].spend()
+    return False
+
+
+def _count_mark(state: StateInline, silent: bool) -> bool:
+    state.env["budget"].spend()
+    return False
+
+
 # What the parser makes is finished here: one walk over the block tokens, one over each line of text.
 
 
 def _before_inline(state: StateCore) -> None:
+    state.env["budget"].spend(len(state.tokens) // TOKENS_PER_STEP)
     if change := state.env.get("before_inline"):
         change(state.tokens)
 
@@ -228,7 +266,7 @@ _REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
-    match = FORMULA.match(state.src, state.pos, min(state.posMax, state.pos + MAX_FORMULA_CHARS))
+    match = formula_at(state.src, state.pos, state.posMax)
     if not match or (match.lastindex == 2 and state.src[state.pos - 1 : state.pos].isalnum()):
         return False
     if not silent:
@@ -239,8 +277,18 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def formula_at(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The formula that begins here, of at most MAX_FORMULA_CHARS. Its groups: `$$`, `$`, `\\(`, `\\[`."""
+    end = min(end, start + MAX_FORMULA_CHARS)
+    opening = text[start : start + 2]
+    # A search for the closing mark is a hundred times as fast as the pattern that finds none.
+    if opening in ("\\(", "\\[") and text.find("\\)" if opening == "\\(" else "\\]", start + 3, end) < 0:
+        return None
+    return _FORMULA.match(text, start, end)
+
+
 # As in pandoc: no space inside the dollars, no letter or digit around them. "$5 and $10" is money.
-FORMULA = re.compile(
+_FORMULA = re.compile(
     r"""\$\$ ((?: \\. | [^\\$] )++) \$\$
       | \$ (?![\s$]) ((?: \\. | [^\\$] )++) (?<!\s) \$ (?![\w$])
       | \\\( (.+?) \\\)
@@ -284,13 +332,18 @@ def _math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 _MATH_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline)\*?)\}")
 
 
-def _math(source: str, opening: str) -> str:
+def _math(source: str, opening: str, budget: Budget) -> str:
     """MathML, or the source as code where it cannot be read as a formula."""
     closing = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}.get(opening)
     whole = opening + source + (closing or opening.replace("begin", "end"))
+    budget.spend(2)
     try:
         if len(source) > MAX_FORMULA_CHARS or len(_DEEPER.findall(source)) > MAX_FORMULA_DEPTH:
             raise LatexError
+        unclosed = unclosed_brackets(source)
+        if unclosed >= 20 or (cost := len(source) << unclosed) > MAX_FORMULA_COST:
+            raise LatexError
+        budget.spend(cost // FORMULA_COST_PER_STEP)
         mathml = _formulas.convert_with_local_state(
             source if closing else whole, displaystyle=opening not in ("$", "\\(")
         )
@@ -301,6 +354,34 @@ def _math(source: str, opening: str) -> str:
     return _MATH_STYLE.sub(_align_math, mathml)
 
 
+def unclosed_brackets(source: str) -> int:
+    """How many opening brackets of a formula nothing closes within their braces, as math-core sees it.
+
+    Any closing bracket closes the last open one; those of `\\left` and `\\right` are not counted.
+    """
+    unclosed, groups = 0, [0]
+    for mark in _BRACKET.finditer(source):
+        if mark.lastgroup == "opens":
+            groups[-1] += 1
+        elif mark.lastgroup == "closes":
+            groups[-1] = max(groups[-1] - 1, 0)
+        elif mark[0] == "{":
+            groups.append(0)
+        elif mark[0] == "}" and len(groups) > 1:
+            unclosed += groups.pop()
+    return unclosed + sum(groups)
+
+
+_NAMES = "angle|floor|ceil|vert|Vert|group|moustache|brack|brace|paren|Brace|Angle|ang"
+_BRACKET = re.compile(
+    rf"""\\(?:left|right)(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
+      | (?P<opens> \\(?:l(?:{_NAMES}|langle|lbracket|lcorner|lparenthesis)|ulcorner)(?![a-zA-Z]) | \\\{{
+          | [(\[⌈⌊⌜⌞⎰❲⟅⟦⟨⟪⟬⟮⦃⦅⦇⦉⦋⦍⦏⦑⦓⦕⦗⧘⧚⧼] )
+      | (?P<closes> \\(?:r(?:{_NAMES}|rangle|rbracket|rparenthesis)|urcorner|lrcorner)(?![a-zA-Z]) | \\\}}
+          | [)\]⌉⌋⌝⌟⎱❳⟆⟧⟩⟫⟭⟯⦄⦆⦈⦊⦌⦎⦐⦒⦔⦖⦘⧙⧛⧽] )
+      | \\[a-zA-Z]++ | \\. | [{{}}]""",
+    re.VERBOSE | re.DOTALL,
+)
 _formulas = LatexToMathML(max_expansions=0)  # a macro could grow a formula beyond its limits
 _DEEPER = re.compile(r"[\\{\[]")
 _MATH_STYLE = re.compile(r' style="([^"]*)"')
@@ -314,11 +395,11 @@ def _align_math(style: re.Match[str]) -> str:
 # HTML that the parser's own renderer makes otherwise
 
 
-def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env) -> str:
+def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, env: Env) -> str:
     token = tokens[index]
     language = _LANGUAGE.match(token.info.strip())
     name = language[0] if language else ""
-    code = escape(token.content) if token.meta.get("open") else _highlighted(token.content, name)
+    code = escape(token.content) if token.meta.get("open") else _highlighted(token.content, name, env)
     return (
         f'<figure class="code"><figcaption>{escape(name)}</figcaption>'
         f'<pre tabindex="0"><code class="hl">{code}</code></pre></figure>\n'
@@ -328,23 +409,36 @@ def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}(?!\S)")
 
 
-@lru_cache(maxsize=32)
-def _highlighted(code: str, language: str) -> str:
+def _highlighted(code: str, language: str, env: Env) -> str:
     lexer = _lexer(language.lower())
-    if not lexer or len(code) > MAX_CODE_CHARS or _SLOW_CODE.search(code):
+    if not lexer or env["code_seconds"] <= 0 or not _is_quick(code):
         return escape(code)
+    begun = thread_time()
     try:
-        return pygments.format(_bounded(lexer.get_tokens(code), len(code)), _formatter)
+        return pygments.format(_bounded(lexer.get_tokens(code), len(code), begun + env["code_seconds"]), _formatter)
     except Exception:  # one of some 500 lexers has a bug, or gave up: colours are not worth the message
         return escape(code)
+    finally:
+        env["code_seconds"] -= thread_time() - begun
+
+
+def _is_quick(code: str) -> bool:
+    """Whether lexers take little time: a short text, no endless line, no long run of blank lines."""
+    if len(code) > MAX_CODE_CHARS:
+        return False
+    blank = 0
+    for line in code.split("\n"):
+        blank = 0 if line.strip() else blank + 1
+        if blank > MAX_BLANK_LINES or len(line) >= MAX_CODE_LINE_CHARS:
+            return False
+    return True
 
 
 class _NotHighlighted(Exception):
     """The lexer took too long, or its tokens are not the code."""
 
 
-def _bounded(tokens: Iterable[tuple[Any, str]], chars: int) -> Iterator[tuple[Any, str]]:
-    deadline = thread_time() + MAX_CODE_SECONDS
+def _bounded(tokens: Iterable[tuple[Any, str]], chars: int, deadline: float) -> Iterator[tuple[Any, str]]:
     for kind, value in tokens:
         chars -= len(value)
         if chars < 0 or thread_time() > deadline:
@@ -373,21 +467,19 @@ _LANGUAGES = frozenset(
     hlsl proto protobuf thrift regex gherkin jq cypher sparql turtle
     """.split()  # noqa: SIM905
 ) & frozenset(alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases)
-# Where lexers take quadratic time: lines without end, long runs of blank lines.
-_SLOW_CODE = re.compile(r"[^\n]{500}|(?:[ \t]*+\n){100}")
 _formatter = HtmlFormatter(nowrap=True)
 
 
 def _render_math_inline(
-    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env
+    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, env: Env
 ) -> str:
-    return _math(tokens[index].content, tokens[index].markup)
+    return _math(tokens[index].content, tokens[index].markup, env["budget"])
 
 
 def _render_math_block(
-    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Env
+    _self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, env: Env
 ) -> str:
-    return f'<div class="math" tabindex="0">{_math(tokens[index].content, tokens[index].markup)}</div>\n'
+    return f'<div class="math" tabindex="0">{_math(tokens[index].content, tokens[index].markup, env["budget"])}</div>\n'
 
 
 def _render_table_open(
@@ -410,7 +502,10 @@ def _make_markdown() -> MarkdownIt:
     markdown.core.ruler.before("inline", "before_inline", _before_inline)
     markdown.core.ruler.push("finish", _finish)
     interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    markdown.block.ruler.before("table", "count_line", _count_line, anywhere)  # type: ignore[arg-type]
     markdown.block.ruler.before("fence", "math_block", _math_block, interrupts)  # type: ignore[arg-type]
+    markdown.inline.ruler.after("text", "count_mark", _count_mark)
     markdown.inline.ruler.before("escape", "math_inline", _math_inline)
     markdown.inline.ruler.after("text", "bare_link", _bare_link)
     markdown.add_render_rule("fence", _render_code)

@@ -5,6 +5,9 @@ end and with what is open there closed. A caret, a character that no text is mad
 comes out, plain words are then appended without any parsing. The finished part of a long paragraph, list or
 table is replaced by a short stand-in. All of this may err without harm: `finish` renders the whole.
 
+All of it is done in the loop that serves everybody, so it has a budget: of each step, and of the message as a whole.
+A text that costs more goes on as it is written, until `finish` shows what the whole is rendered to.
+
 A patch changes the element number `i` of the message's body; `d` counts down the chain of last elements:
 
     ("a", i, d, text)   append text; d=1: to the block itself, d=2: to its last child element, and so on
@@ -25,15 +28,8 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from webapp.markdown import (
-    MAX_TEXT_CHARS,
-    Env,
-    blocks,
-    parse,
-    plain,
-    render,
-    render_block,
-)
+from webapp.budget import Budget, OverBudget
+from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render, render_block, render_blocks
 from webapp.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
 
 Patch = tuple[str, int, int, str] | tuple[str, int]
@@ -43,6 +39,13 @@ STEP_CHARS = 300  # each time an open block has grown by these, its finished par
 LARGE_CHARS = 2_000  # an open block above this, as rare nesting makes it, is parsed at each 32nd it grows by
 CELL_CHARS = 40  # a growing table cell comes in pieces of these
 MAX_DEPTH = 9  # so many elements, one in another, are searched for a difference
+LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
+HALF_FENCE_CHARS = 200  # a longer line of fence marks is a line of code
+STEP_STEPS = 5_000  # of parsing, for one piece of text: about 50 ms
+STEP_PARSED_CHARS = 50_000  # about 30 ms
+FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
+CHARS_PER_STEP = 20
+CODE_SECONDS = 0.02  # of processor time, to highlight one block while the text grows
 
 
 class LiveRenderer:
@@ -56,12 +59,13 @@ class LiveRenderer:
         self._finished = False
         self._open = _Open()
         self._chars = 0
-        self._is_too_long = False
+        self._steps = 0
+        self._as_written = False
 
     @property
     def html(self) -> str:
         """The whole HTML that the page has now."""
-        return plain("".join(self._source)) if self._is_too_long else "".join([*self._blocks, self._open.html])
+        return plain("".join(self._source)) if self._as_written else "".join([*self._blocks, self._open.html])
 
     def feed(self, text: str) -> list[Patch]:
         """Take more text; return what changes in the page."""
@@ -69,8 +73,14 @@ class LiveRenderer:
         self._chars += len(text)
         self._finished = False
         text = self._normal(text)
-        if self._chars > MAX_TEXT_CHARS:
+        if self._as_written or self._chars > MAX_TEXT_CHARS:
             return self._append_as_written(text)
+        try:
+            return self._feed(text)
+        except OverBudget:
+            return self._append_as_written(text)
+
+    def _feed(self, text: str) -> list[Patch]:
         block = self._open
         block.rest += text
         if not text:
@@ -84,25 +94,26 @@ class LiveRenderer:
             return []
         return self._look()
 
-    def finish(self) -> list[Patch]:
-        """The text is whole: return what makes the page equal to `markdown.render`. A second call returns nothing."""
-        if self._finished or self._is_too_long:
+    def finish(self, html: str | None = None) -> list[Patch]:
+        """The text is whole: return what makes the page equal to `markdown.render`. A second call returns nothing.
+
+        `html` is what the whole text is rendered to, where that is known already.
+        """
+        if self._finished:
             return []
-        shown = [*self._blocks, self._open.html] if self._open.html else self._blocks
-        env: Env = {}
-        self._blocks = [render_block(block, env) for block in blocks(parse("".join(self._source), env))]
-        self._open = _Open()
-        self._finished = True
+        shown = [self.html] if self._as_written else [*self._blocks, *filter(None, [self._open.html])]
+        self._blocks = render_blocks("".join(self._source)) if html is None else _top_level(html)
+        self._open, self._as_written, self._finished = _Open(), False, True
         patches: list[Patch] = [("x", len(self._blocks))] if len(shown) > len(self._blocks) else []
         for index, html in enumerate(self._blocks):
             patches += _difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
         return patches
 
     def _append_as_written(self, text: str) -> list[Patch]:
-        """Give up on markup, as `markdown.render` does with a text this long."""
-        if self._is_too_long:
+        """Give up on markup, as `markdown.render` does with a text that is too long or costs too much."""
+        if self._as_written:
             return [("a", 0, 1, text)] if text else []
-        self._is_too_long = True
+        self._as_written = True
         return [("x", 0), ("=", 0, 0, self.html)]
 
     def _normal(self, text: str) -> str:
@@ -125,7 +136,8 @@ class LiveRenderer:
         )
 
     def _append_plain(self, text: str) -> list[Patch]:
-        shown = _LOOSE_END.sub("", text)
+        loose = _LOOSE_END.search(text, max(0, len(text) - LOOSE_CHARS))
+        shown = text[: loose.start()] if loose else text
         self._open.unshown = text[len(shown) :]
         return self._append(shown)
 
@@ -201,13 +213,25 @@ class LiveRenderer:
         return patches
 
     def _parse(self, source: str, end: _End | None = None) -> list[_Block]:
-        env: Env = {"references": self._references}
+        budget = self._budget(len(source))
+        env: Env = {"references": self._references, "budget": budget, "code_seconds": CODE_SECONDS}
         if end:
             env["before_inline"] = end.close
-        found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
+        before = budget.left
+        try:
+            found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
+        finally:
+            self._steps += before - budget.left
         if end and end.caret and found:
             found[-1] = _Block(found[-1].tokens, end.without_caret(found[-1].html))
         return found
+
+    def _budget(self, chars: int) -> Budget:
+        """The steps for parsing so many characters. Raises OverBudget when the message has had its share."""
+        self._steps += chars // CHARS_PER_STEP
+        if chars > STEP_PARSED_CHARS or self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
+            raise OverBudget
+        return Budget(STEP_STEPS)
 
     def _show(self, found: Sequence[_Block], hidden: int) -> list[Patch]:
         block, index = self._open, len(self._blocks)
@@ -349,7 +373,7 @@ class _Code:
         return bool(line.strip(" ")) and not line.startswith(" " * self.indent)
 
     def is_half(self, line: str) -> bool:
-        return not line.strip(" \t").strip(self.mark[0])
+        return len(line) < HALF_FENCE_CHARS and not line.strip(" \t").strip(self.mark[0])
 
     def unindented(self, line: str) -> str:
         return line[min(self.indent, len(line) - len(line.lstrip(" "))) :]
@@ -493,6 +517,20 @@ def _last_element(html: str, end: int) -> tuple[int, int]:
         if depth == 0:
             return tag.start(), stop
     return 0, 0
+
+
+def _top_level(html: str) -> list[str]:
+    """The elements of which clean HTML consists, one by one, as `markdown.render_blocks` gives them."""
+    found: list[str] = []
+    start = depth = 0
+    for tag in _TAG.finditer(html):
+        if tag[2] not in _VOID:
+            depth += -1 if tag[1] else 1
+        if not depth:
+            end = tag.end() + html.startswith("\n", tag.end())
+            found.append(html[start:end])
+            start = end
+    return found
 
 
 _TAG = re.compile(r"<(/?)([a-z0-9]+)[^>]*>")

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from webapp import markdown
 from webapp.chat import Delta, Outcome
 from webapp.errors import StorageFull, StorageUnavailable
 from webapp.generation import Generation, Hub
+from webapp.markdown import RENDERER
 from webapp.storage import Storage, messages, workers
 from webapp.storage.messages import Final
 
@@ -25,6 +25,7 @@ WATCH_SECONDS = 2.0
 LEASE_SECONDS = 8.0  # how long a worker's count may stand still before it is suspected
 GRACE_SECONDS = 4.0  # how long a suspect has, with a database that can be written, to count again
 PATIENCE_SECONDS = 5.0  # how long a finished reply waits for storage before its followers are told
+RENDER_SECONDS = 3.0  # how long a finished reply waits for its HTML before it is saved without
 DRAIN_SECONDS = 3.0  # how long running replies may go on once the worker is told to stop
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class Pulse:
         for generation in generations:
             saved = self._saved.setdefault(generation.reply_id, _Saved())
             delta, position, outcome = generation.since(saved.position)
-            if outcome:
+            if outcome and self._is_complete(generation, saved):
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
                 continue
@@ -128,6 +129,12 @@ class Pulse:
         for final in finals:
             self._settle(final.reply_id)
             self.on_saved(final.reply_id)
+
+    def _is_complete(self, generation: Generation, saved: _Saved) -> bool:
+        """Whether a reply that has ended has its HTML, or is not to wait for it any longer."""
+        saved.ended_at = saved.ended_at or time.monotonic()
+        waited_seconds = time.monotonic() - saved.ended_at
+        return generation.is_rendered or waited_seconds > RENDER_SECONDS or self._closed or self._hub.is_stopping()
 
     def _save_one_by_one(self, generations: Sequence[Generation]) -> None:
         """Keep a reply that no database takes from holding up the others."""
@@ -243,5 +250,5 @@ class Watch:
 
 def _final(generation: Generation, outcome: Outcome) -> Final:
     whole = generation.since(0)[0]
-    html = str(markdown.render(whole.text))
-    return Final(generation.reply_id, whole.text, whole.reasoning, html, markdown.RENDERER, outcome)
+    renderer = RENDERER if generation.html is not None else None
+    return Final(generation.reply_id, whole.text, whole.reasoning, generation.html, renderer, outcome)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from webapp.markdown import FORMULA, MAX_FORMULA_CHARS
+from webapp.budget import OverBudget
+from webapp.markdown import MAX_FORMULA_CHARS, formula_at
 
 HELD_CHARS = 400  # the longest piece that waits for its closing mark
 MAX_OPEN = 9  # so many spans, one in another, are closed
 SPAN_CHARS = 600  # the longest emphasis or code that is shown before it is closed
+LOOKED_AT_CHARS = 2_400  # behind a mark: the longest link, or span of code, that is taken for a whole
+MAX_MARKS = 2_000  # of one line; each may cost a look at LOOKED_AT_CHARS
 
 
 # What the open block may show: whole lines, and the last one unless it is only half a mark
@@ -46,9 +49,12 @@ _HALF_LINE = re.compile(
 
 def _half_formula(rest: str, start: int) -> int:
     """Where a formula of several lines begins that has no end yet; else the end of `rest`."""
+    unclosed: set[str] = set()  # what closes no later formula either
     while opening := _FORMULA_LINE.search(rest, start):
         closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
-        end = re.compile(re.escape(closing) + r"[ \t]*\n").search(rest, opening.end())
+        end = None if closing in unclosed else _CLOSING_LINE[closing].search(rest, opening.end())
+        if not end:
+            unclosed.add(closing)
         line = rest.find("\n", opening.end())
         if not end and closing not in rest[opening.end() : max(line, opening.end())]:
             return opening.start()
@@ -57,6 +63,11 @@ def _half_formula(rest: str, start: int) -> int:
 
 
 _FORMULA_LINE = re.compile(rf"^{_PREFIX}(\$\$|\\\[|\\begin\{{((?:align|equation|gather|multline)\*?)\}})", re.MULTILINE)
+_ENVIRONMENTS = [f"{name}{star}" for name in ("align", "equation", "gather", "multline") for star in ("", "*")]
+_CLOSING_LINE = {
+    closing: re.compile(re.escape(closing) + r"[ \t]*+\n")
+    for closing in ("$$", "\\]", *(f"\\end{{{name}}}" for name in _ENVIRONMENTS))
+}
 
 
 def _half_table(rest: str, start: int) -> int:
@@ -72,8 +83,9 @@ def _half_table(rest: str, start: int) -> int:
     return bar.end(1) if len(rest) - bar.end() < 80 else len(rest)
 
 
-_TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*\|)[|:\- \t]*-[|:\- \t]*\n", re.MULTILINE)
-_BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*`?)*)\|")
+_TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*+\|)(?=[^\n-]*+-)[|:\- \t]++\n", re.MULTILINE)
+# Possessive: a line of many spans of code would be parted in 2^n ways.
+_BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*+`?+)*+)\|")
 
 
 # What a line of text may show: all but what waits for its other end
@@ -91,12 +103,17 @@ class _Run:
 
 
 def ripe(text: str) -> tuple[str, str, frozenset[str]]:
-    """What may be shown of a growing line of text, the marks that close it, and the characters its rest waits for."""
+    """What may be shown of a growing line of text, the marks that close it, and the characters its rest waits for.
+
+    Raises OverBudget for a line of more than MAX_MARKS marks.
+    """
     runs: list[_Run] = []
-    position = 0
+    position = marks = 0
     while mark := _MARK.search(text, position):
         start, position = mark.span()
-        whole = FORMULA.match(text, start, start + MAX_FORMULA_CHARS) or _WHOLE.match(text, start)
+        if (marks := marks + 1) > MAX_MARKS:
+            raise OverBudget
+        whole = formula_at(text, start, len(text)) or _WHOLE.match(text, start, start + LOOKED_AT_CHARS)
         if whole and (whole.end() < len(text) or mark[0] != "$"):
             position = whole.end()
             continue
@@ -119,6 +136,8 @@ def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
 
 def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
     """The characters one of which ends what begins here; None if nothing does, empty if any may."""
+    if len(text) - start > LOOKED_AT_CHARS:
+        return None
     rest = text[start:]
     if half := _HALF.fullmatch(rest):
         return frozenset(_ENDS.get(half.lastgroup or "", ""))
@@ -171,13 +190,13 @@ _SCHEME = r"(?<![^\W_])https?://"
 _URL = r"[^\s<>\"`\[\]{}|\\^*\x00-\x1f]"
 _MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![^\W_])h(?=t{0,2}\Z|ttps?(?::|\Z))")
 _LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^()\s]|\([^()\s]*\))*\))?)*+", re.DOTALL)
-_TARGET = r"\(\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
+_TARGET = r"\(\s*+(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
 _WHOLE = re.compile(
     rf"""\\[!-'*-/:-@\\\]-`{{-~] | &(?:\#\d{{1,7}}|\#[xX][\da-fA-F]{{1,6}}|\w{{1,31}});
       | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
       | <(?:[A-Za-z][\w+.-]{{1,31}}:[^\s<>]*|[\w.+-]+@[\w.-]+)>
       | {_SCHEME}{_URL}++(?!\Z)
-      | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)|\[[^\[\]]*\])""",
+      | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s++(?:"[^"]*+"|'[^']*+'|\([^()]*+\)))?\s*+\)|\[[^\[\]]*\])""",
     re.VERBOSE | re.DOTALL,
 )
 _HALF = re.compile(
@@ -185,10 +204,11 @@ _HALF = re.compile(
       | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
       | (?P<round>\\\([^)]{{0,{HELD_CHARS}}}) | (?P<square>\\\[[^\]]{{0,{HELD_CHARS}}})
       | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}
-          (?:\([^\s()]*|\s+(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
+          (?:\([^\s()]*|\s++(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
     re.VERBOSE | re.DOTALL,
 )
 _ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
 _MONEY = re.compile(
-    r"\d[\d.,]*[kKMB]?(?:[)\]–—-]*\s+(?:[^\W\d_]{2}|a\s)|[)\]–—-]*[.,;:!?]*\s+[^\W\d_]{2}|[)\]]*[.,;:!?]\s)"
+    r"\d[\d.,]{0,20}[kKMB]?"
+    r"(?:[)\]–—-]{0,9}\s{1,9}(?:[^\W\d_]{2}|a\s)|[)\]–—-]{0,9}[.,;:!?]{0,9}\s{1,9}[^\W\d_]{2}|[)\]]{0,9}[.,;:!?]\s)"
 )

@@ -61,7 +61,7 @@ class World:
         """Kill everything at once; then bury the dead as the next worker would after some seconds."""
         self.server.kill()
         storage = Storage(self._database_url)
-        undertaker = Watch(storage, Hub(), "undertaker", lease_seconds=0, grace_seconds=0)
+        undertaker = Watch(storage, Hub(lambda text: None), "undertaker", lease_seconds=0, grace_seconds=0)
         wait_until(lambda: undertaker.look() or set(self.database.statuses().values()) <= ENDED, SECONDS)
         storage.close()
         self.start()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
 from webapp.storage import insert_missing, insert_or_keep
@@ -148,6 +148,26 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
+
+
+def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
+    """The ids and texts of some finished replies that have no HTML of this renderer version."""
+    query = (
+        select(messages.c.id, messages.c.text)
+        .where(
+            or_(messages.c.renderer.is_(None), messages.c.renderer < renderer),
+            messages.c.role == "assistant",
+            messages.c.status != "streaming",
+        )
+        .limit(limit)
+    )
+    return [(row.id, row.text) for row in tx.execute(query)]
+
+
+def set_html(tx: Connection, rendered: Iterable[tuple[str, str]], renderer: int) -> None:
+    """Store the HTML of finished replies (id, html), made by this version of the renderer."""
+    for message_id, html in rendered:
+        tx.execute(update(messages).where(messages.c.id == message_id).values(html=html, renderer=renderer))
 
 
 def request_stop(tx: Connection, reply_id: str) -> None:

@@ -101,6 +101,12 @@ messages = Table(
     Column("created_at", Moment, nullable=False),
 )
 Index(
+    "ix_messages_unrendered",
+    messages.c.renderer,
+    sqlite_where=text("role = 'assistant' AND status <> 'streaming'"),
+    postgresql_where=text("role = 'assistant' AND status <> 'streaming'"),
+)
+Index(
     "ix_messages_streaming",
     messages.c.worker_id,
     sqlite_where=text("status = 'streaming'"),

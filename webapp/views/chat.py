@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from urllib.parse import quote
 
 from flask import (
@@ -19,7 +20,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import language, markdown
+from webapp import language, markdown, renderer
 from webapp.chat import Conversation, Delta, Message, Preset
 from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Send, Shown, Turn
 from webapp.errors import Invalid, UpstreamError
@@ -29,7 +30,8 @@ from webapp.presets import Presets
 from webapp.views.http import current_user_id, hold_open, wants_fragment
 
 SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
-CAPTION = re.compile(r"<figcaption.*?</figcaption>", re.DOTALL)
+CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
+TAG = re.compile(r"<[^<>]*+>")
 END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
@@ -129,10 +131,18 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.app_template_filter("body")
 def body(message: Message) -> Markup:
-    """The reply as safe HTML: as it was stored, or made now where it was not."""
-    if message.html is not None and message.renderer == markdown.RENDERER:
-        return Markup(message.html)
-    return markdown.render(message.text)
+    """The reply as safe HTML: as it is stored, and as it is written where none is stored yet.
+
+    The text so far of a running reply is rendered in the renderer's process. A view renders nothing itself.
+    """
+    html = renderer.shared().render(message.text) if message.status == "streaming" else message.html
+    return Markup(markdown.plain(message.text) if html is None else html)
+
+
+@blueprint.app_template_filter("is_unformatted")
+def is_unformatted(message: Message) -> bool:
+    """Whether a finished reply is shown as it is written, because its markup costs too much."""
+    return (message.html or "").startswith(markdown.PLAIN)
 
 
 @blueprint.app_template_filter("script_lang")
@@ -164,8 +174,8 @@ def sentence(message: Message) -> str:
 
 def said(message: Message) -> str:
     """What a screen reader is told when a reply has ended: how, and its text before that if the user asked for it."""
-    text = Markup(CAPTION.sub("", body(message))).striptags() if session.get("read_aloud") else ""
-    return f"{text} {sentence(message)}".strip()
+    text = unescape(TAG.sub("", CAPTION.sub("", body(message)))) if session.get("read_aloud") else ""
+    return f"{' '.join(text.split())} {sentence(message)}".strip()
 
 
 @blueprint.app_template_filter("figures")

@@ -6,6 +6,7 @@ gets the whole reply so far (`reset`), so a break can neither lose nor double a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import orjson
@@ -15,11 +16,12 @@ from flask.typing import ResponseReturnValue
 from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
-from webapp.patches import LiveRenderer
+from webapp.patches import LiveRenderer, Patch
 from webapp.views.chat import said, use_cases
 from webapp.views.http import current_user_id, hold_open
 
 RETRY_MILLISECONDS = 1000
+PIECE_CHARS = 4_000
 
 blueprint = Blueprint("stream", __name__)
 
@@ -38,12 +40,12 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     state, live, is_first = "queued", LiveRenderer(), True
     for step in steps:
         if isinstance(step, Message):
-            if patches := live.finish():
+            if step.html is not None and (patches := live.finish(step.html)):
                 yield _event("patch", patches)
             yield _end(step)
             return
         before, state = state, _state(state, step)
-        patches = live.feed(step.text)
+        patches = _fed(live, step.text)
         if is_first:
             snapshot = {"html": live.html, "state": state, "thought": step.reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
@@ -57,6 +59,15 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield _event("patch", patches)
         if not step.text and not step.reasoning:
             yield sse.encode("", event="beat")
+
+
+def _fed(live: LiveRenderer, text: str) -> list[Patch]:
+    """Feed a text piece by piece: a long one is rendered block by block, and others have their turn in between."""
+    patches = live.feed(text[:PIECE_CHARS])
+    for start in range(PIECE_CHARS, len(text), PIECE_CHARS):
+        time.sleep(0)
+        patches += live.feed(text[start : start + PIECE_CHARS])
+    return patches
 
 
 def _end(message: Message) -> bytes:

@@ -1,0 +1,71 @@
+"""Replies that were stored without HTML get it in the background; no page renders one."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from tests.upstream import tokens
+from tests.wait import wait_until
+from webapp import renderer
+from webapp.markdown import RENDERER
+from webapp.storage import messages
+from webapp.storage.schema import messages as table
+
+
+@pytest.fixture
+def storage(site):
+    return site.extensions["storage"]
+
+
+@pytest.fixture
+def reply(alice, upstream, storage):
+    """A reply that says `*so*`, and whose HTML is gone."""
+    upstream.answer(*tokens("*so*"))
+    reply_id = alice.new_chat("How?")
+    alice.end(reply_id)
+    with storage.begin() as tx:
+        tx.execute(update(table).where(table.c.id == reply_id).values(html=None, renderer=None))
+    return reply_id
+
+
+def stored(storage, reply_id):
+    with storage.read() as tx:
+        return messages.find(tx, reply_id)
+
+
+def test_a_reply_without_html_is_shown_as_it_is_written(alice, reply):
+    assert '<p class="message__plain">*so*</p>' in alice.page()
+
+
+def test_it_gets_its_html_in_the_background(site, alice, storage, reply):
+    site.extensions["typesetter"].catch_up(10)
+
+    assert wait_until(lambda: stored(storage, reply).html, 15) == '<p dir="auto"><em>so</em></p>\n'
+    assert stored(storage, reply).renderer == RENDERER
+    assert "<em>so</em>" in alice.page()
+
+
+def test_so_does_one_of_an_older_renderer(site, storage, reply):
+    with storage.begin() as tx:
+        messages.set_html(tx, [(reply, "<p>old</p>")], 0)
+
+    site.extensions["typesetter"].catch_up(10)
+
+    assert wait_until(lambda: stored(storage, reply).renderer == RENDERER, 15)
+
+
+def test_a_page_of_finished_replies_renders_nothing(alice, reply, monkeypatch):
+    monkeypatch.setattr(renderer.Renderer, "render", lambda self, text: pytest.fail("rendered at view time"))
+
+    alice.page()
+
+
+def test_an_answer_that_costs_too_much_says_why_it_looks_so(alice, upstream):
+    upstream.answer(*tokens("<[" * 50_001))
+    reply_id = alice.new_chat("Draw")
+
+    end = alice.end(reply_id)
+
+    assert "formatting it would take too long" in end["html"]
+    assert "formatting it would take too long" in alice.page()

@@ -1,0 +1,135 @@
+"""Render answers in a process of their own, so that no text holds the loop of a worker.
+
+The kernel ends that process when a text takes more than CPU_SECONDS of its processor: also in the middle of a
+regular expression or of a library's C code, which no thread and no greenlet could interrupt.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+
+from webapp.markdown import MAX_TEXT_CHARS, plain, render
+
+CPU_SECONDS = 2.0  # for one text
+WALL_SECONDS = 20.0  # on a machine with much else to do
+MEMORY_BYTES = 2**31
+NICE = 10  # the loop comes first
+START = "import sys; sys.path.insert(0, sys.argv[1]); from webapp.renderer import serve; serve(int(sys.argv[2]))"
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def shared() -> Renderer:
+    """The renderer of this process, for all who need one."""
+    renderer = Renderer()
+    atexit.register(renderer.close)
+    return renderer
+
+
+class Renderer:
+    """A process that renders one text at a time; it starts with the first text, and again after it was ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+
+    def render(self, text: str) -> str | None:
+        """What `markdown.render` makes of a text; as it is written where that takes too long.
+
+        Only the calling thread waits. Returns None where no process can be had: try again later.
+        """
+        if not text:
+            return ""
+        if len(text) > MAX_TEXT_CHARS:
+            return plain(text)
+        with self._lock:
+            try:
+                line = self._connected()
+            except OSError as error:
+                log.warning("no process to render in: %s", error)
+                return None
+            try:
+                _send(line, text.encode("utf-8", "surrogatepass"))
+                html = _receive(line)
+            except OSError:
+                html = b""
+            if html:
+                return html.decode()
+            self._end()
+        log.warning("a text of %d characters could not be rendered: it is shown as it is written", len(text))
+        return plain(text)
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._end()
+
+    def _connected(self) -> socket.socket:
+        if self._line and self._process and self._process.poll() is None:
+            return self._line
+        self._end()
+        self._line, there = socket.socketpair()
+        self._line.settimeout(WALL_SECONDS)
+        with there:
+            root = str(Path(__file__).parent.parent)
+            command = [sys.executable, "-c", START, root, str(there.fileno())]
+            # A session of its own: Ctrl+C is for the server, which ends this one when it has no more use for it.
+            self._process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)
+        return self._line
+
+    def _end(self) -> None:
+        if self._line:
+            self._line.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._line = self._process = None
+
+
+def serve(descriptor: int) -> None:
+    """Answer each text with its HTML, until the other side hangs up: what the process does."""
+    os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with socket.socket(fileno=descriptor) as line, contextlib.suppress(OSError):
+        while text := _receive(line):
+            signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)  # its signal ends the process
+            html = render(text.decode("utf-8", "surrogatepass")).encode()
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            _send(line, html or b"\n")
+
+
+_LENGTH = struct.Struct(">I")
+
+
+def _send(line: socket.socket, data: bytes) -> None:
+    line.sendall(_LENGTH.pack(len(data)) + data)
+
+
+def _receive(line: socket.socket) -> bytes:
+    """One message; empty when the other side has hung up."""
+    head = _read(line, _LENGTH.size)
+    return _read(line, _LENGTH.unpack(head)[0]) if head else b""
+
+
+def _read(line: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = line.recv(min(size - len(data), 2**20))
+        if not part:
+            return b""
+        data += part
+    return bytes(data)
