@@ -42,7 +42,7 @@ LAYERS = [
     ["webapp.patches"],
     ["webapp.unfinished"],
     ["webapp.renderer"],
-    ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config"],
+    ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.masking"],
     ["webapp.errors", "webapp.budget"],
     ["webapp.chat", "webapp.language"],
 ]

@@ -9,19 +9,18 @@ import time
 import unicodedata
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import orjson
 
 from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
+from webapp.masking import mask
 from webapp.transport import Passing
 
 MAX_DETAIL_CHARS = 200
 LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
 _MAX_RAW_DETAIL_CHARS = 1000
-_TELLING_CHARS = 8  # as many of a secret are half of it
 _MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
 
 # The one error for which the original asked again.
@@ -159,20 +158,12 @@ def clean(said: str, secrets: tuple[str, ...] = ()) -> str:
     """A sentence that users may read: without keys, addresses, markup, code names and invisible characters."""
     text = said if len(said) <= _MAX_RAW_DETAIL_CHARS else said[:_MAX_RAW_DETAIL_CHARS].rpartition(" ")[0]
     text = "".join(map(_visible, html.unescape(text)))
-    text = _without((*secrets, *map(quote, secrets), *map(quote_plus, secrets)), text)
+    text = mask(text, secrets)
     for pattern, replacement in _UNWANTED:
         text = pattern.sub(replacement, text)
-    text = _without(secrets, text)  # again: markup may have stood inside
+    text = mask(text, secrets)  # again: there may have been markup inside
     text = " ".join(text.split())
     return text if len(text) <= MAX_DETAIL_CHARS else text[:MAX_DETAIL_CHARS].rpartition(" ")[0] + " …"
-
-
-def _without(secrets: tuple[str, ...], text: str) -> str:
-    """The text without the secrets, in capitals or not, and without what begins like one."""
-    for secret in secrets:
-        for part in (re.escape(secret), re.escape(secret[:_TELLING_CHARS]) + r"\S*"):
-            text = re.sub(part, "…", text, flags=re.IGNORECASE)
-    return text
 
 
 _UNWANTED = (
