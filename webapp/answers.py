@@ -18,9 +18,13 @@ from webapp.masking import mask
 from webapp.transport import Passing
 
 MAX_DETAIL_CHARS = 200
+MAX_JSON_VALUES = 200_000  # about; they take 50 ms, during which nothing else runs, and a long answer has a tenth
 LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
 _MAX_RAW_DETAIL_CHARS = 1000
+_MAX_ODD_JSON_VALUES = 20_000  # of JSON that orjson refuses; the other way takes ten times as long
+_MAX_READ_CHARS = 4000  # of an error's sentence: what it says is at its beginning or at its end
+_MAX_CODE_CHARS = 200
 _MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
 
 # The one error for which the original asked again.
@@ -52,7 +56,7 @@ _CONTEXT = re.compile(
     re.I,
 )
 _MODEL = re.compile(
-    r"model_not_found|(?:unknown|invalid|no such) model|model\b.{0,200}(?:not found|not exist|not available)",
+    r"model_not_found|(?:unknown|invalid|no such) model|model\b(?:(?!model\b).){0,200}?not (?:found|exist|available)",
     re.I | re.S,
 )
 _FILTER = re.compile(r"content_filter|content_policy|content management policy", re.I)
@@ -90,16 +94,27 @@ def delta_of(said: Any) -> Delta:
 
 
 def load(data: str | bytes) -> Any:
-    """The value that the JSON text stands for; None if it stands for none."""
+    """The value that the JSON text stands for; None if it stands for none, or for more than MAX_JSON_VALUES."""
+    values = _values_in(data) if len(data) > _MAX_ODD_JSON_VALUES else 0
+    if values > MAX_JSON_VALUES:
+        return None
     try:
         return orjson.loads(data)
     except ValueError:
-        pass
+        if values > _MAX_ODD_JSON_VALUES:
+            return None
     # orjson refuses what others send: half a surrogate pair, NaN.
     try:
         return json.loads(_whole(json.dumps(json.loads(data), ensure_ascii=False)))
     except (ValueError, RecursionError):
         return None
+
+
+def _values_in(data: str | bytes) -> int:
+    """At least as many as the JSON has: what stands for a new value may be part of a string too."""
+    if isinstance(data, str):
+        return sum(map(data.count, (",", "[", "{")))
+    return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def dump(value: Any) -> bytes:
@@ -116,6 +131,7 @@ def failure_of(
     """The error for what the upstream said: with an HTTP status, or in band (`status` is None).
 
     `said` is a JSON value or raw text; `unknown` is the reason where neither gives one. `detail` is raw still.
+    Of a long text only the beginning and the end are read.
     """
     message, code = _message(said)
     words = f"{code} {message}"
@@ -230,13 +246,23 @@ def _message(said: Any) -> tuple[str, str]:
     codes: list[str] = []
     for _ in range(_MAX_NESTED):
         if isinstance(said, dict):
-            codes += [str(said[name]) for name in ("code", "type", "status") if isinstance(said.get(name), str | int)]
+            codes += [_code(said[name]) for name in ("code", "type", "status") if isinstance(said.get(name), str | int)]
             parts = (said.get(name) for name in ("error", "errors", "message", "msg", "detail"))
             said = next((part for part in parts if part and isinstance(part, str | list | dict)), "")
         elif isinstance(said, list):
             said = said[0] if said else ""
     is_sentence = isinstance(said, str) and not said.lstrip().startswith("<")
-    return (said if is_sentence else ""), " ".join(codes)
+    return (_ends_of(said) if is_sentence else ""), " ".join(codes)
+
+
+def _code(said: str | int) -> str:
+    return str(said)[:_MAX_CODE_CHARS]
+
+
+def _ends_of(text: str) -> str:
+    """The text, or where it is too long its beginning and its end."""
+    half = _MAX_READ_CHARS // 2
+    return text if len(text) <= _MAX_READ_CHARS else f"{text[:half]} … {text[-half:]}"
 
 
 def _reason(status: int | None, words: str, unknown: str) -> str:
