@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webapp import snippets
+from webapp import patches, snippets
 
 WEBAPP = Path(__file__).parent.parent / "webapp"
 METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer")
@@ -20,14 +20,19 @@ EXAMPLES: dict[str, Callable[[], Iterable[str | re.Pattern[str]]]] = {
     "webapp.snippets.pattern": lambda: [
         snippets.pattern(snippets.terms_of(query)) for query in ("q=x.x.x.x.x", "a b", "aaa.aaa aa")
     ],
-    "webapp.unfinished._half_formula": lambda: [
-        re.escape(closing) + r"[ \t]*\n" for closing in ("$$", "\\]", "\\end{align*}")
-    ],
 }
 
 # The most characters that the code ever gives to a pattern, and why, where that is less than a long answer has. The key
 # is the name of the site.
-BOUNDS: dict[str, tuple[int, str]] = {}
+BOUNDS: dict[str, tuple[int, str]] = {
+    "webapp.patches._LOOSE_END": (patches.LOOSE_CHARS, "searched in the last characters only"),
+}
+
+# Matched at many places of a text, each time in a window of so many characters: all of it is linear if one match is.
+WINDOWED = {
+    "webapp.markdown._DOLLARS": "MAX_FORMULA_CHARS",
+    "webapp.unfinished._WHOLE": "LOOKED_AT_CHARS",
+}
 
 
 @dataclass(frozen=True)

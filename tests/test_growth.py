@@ -15,7 +15,7 @@ import pytest
 import webapp
 from tests import patterns
 from tests.growth import MOST_EXPONENT
-from tests.patterns import BOUNDS, EXAMPLES, Site
+from tests.patterns import BOUNDS, EXAMPLES, WINDOWED, Site
 
 SITES = patterns.find_sites()
 SECONDS = 300  # the measuring itself takes some 20 s on an idle machine, and ends by itself
@@ -55,7 +55,7 @@ def test_every_compiled_pattern_is_one_of_the_sites() -> None:
                 assert (pattern.pattern, pattern.flags) in known, f"{module.__name__}.{name}: call re.compile there"
 
 
-@pytest.mark.parametrize("table", [EXAMPLES, BOUNDS])
+@pytest.mark.parametrize("table", [EXAMPLES, BOUNDS, WINDOWED])
 def test_what_is_said_about_a_pattern_is_about_one_that_is_there(table: dict[str, Any]) -> None:
     assert set(table) <= {site.name for site in SITES}
 

@@ -533,7 +533,7 @@ def _top_level(html: str) -> list[str]:
     return found
 
 
-_TAG = re.compile(r"<(/?)([a-z0-9]+)[^>]*>")
+_TAG = re.compile(r"<(/?)([a-z0-9]++)[^<>]*+>")
 _VOID = frozenset({"br", "hr", "input"})
 _CLOSERS = re.compile(r"(?:</[a-z0-9]+>\s*)*")
 

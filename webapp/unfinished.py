@@ -52,7 +52,8 @@ def _half_formula(rest: str, start: int) -> int:
     unclosed: set[str] = set()  # what closes no later formula either
     while opening := _FORMULA_LINE.search(rest, start):
         closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
-        end = None if closing in unclosed else _CLOSING_LINE[closing].search(rest, opening.end())
+        lines = () if closing in unclosed else _CLOSING_LINE.finditer(rest, opening.end())
+        end = next((line for line in lines if line[1] == closing), None)
         if not end:
             unclosed.add(closing)
         line = rest.find("\n", opening.end())
@@ -63,11 +64,7 @@ def _half_formula(rest: str, start: int) -> int:
 
 
 _FORMULA_LINE = re.compile(rf"^{_PREFIX}(\$\$|\\\[|\\begin\{{((?:align|equation|gather|multline)\*?)\}})", re.MULTILINE)
-_ENVIRONMENTS = [f"{name}{star}" for name in ("align", "equation", "gather", "multline") for star in ("", "*")]
-_CLOSING_LINE = {
-    closing: re.compile(re.escape(closing) + r"[ \t]*+\n")
-    for closing in ("$$", "\\]", *(f"\\end{{{name}}}" for name in _ENVIRONMENTS))
-}
+_CLOSING_LINE = re.compile(r"(\$\$|\\\]|\\end\{(?:align|equation|gather|multline)\*?\})[ \t]*+\n")
 
 
 def _half_table(rest: str, start: int) -> int:
@@ -75,12 +72,12 @@ def _half_table(rest: str, start: int) -> int:
     if _TABLE_RULE.search(rest, start):
         return len(rest)
     start = max(start, rest.rfind("\n", 0, len(rest) - 1) + 1)
-    bar = _BAR.match(rest, start)
+    bar = _BAR.match(rest[start:])
     if not bar:
         return len(rest)
     if not bar[1].strip():
         return start
-    return bar.end(1) if len(rest) - bar.end() < 80 else len(rest)
+    return start + bar.end(1) if len(rest) - start - bar.end() < 80 else len(rest)
 
 
 _TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*+\|)(?=[^\n-]*+-)[|:\- \t]++\n", re.MULTILINE)
@@ -113,9 +110,9 @@ def ripe(text: str) -> tuple[str, str, frozenset[str]]:
         start, position = mark.span()
         if (marks := marks + 1) > MAX_MARKS:
             raise OverBudget
-        whole = formula_at(text, start, len(text)) or _WHOLE.match(text, start, start + LOOKED_AT_CHARS)
-        if whole and (whole.end() < len(text) or mark[0] != "$"):
-            position = whole.end()
+        end = _end_of_whole(text, start)
+        if end and (end < len(text) or mark[0] != "$"):
+            position = end
             continue
         waits = _waits_for(text, start, mark[0])
         if waits is not None:
@@ -126,6 +123,14 @@ def ripe(text: str) -> tuple[str, str, frozenset[str]]:
         if mark[0][0] in "*_~" and not _pair(runs, text, start, position):
             return *_closed(text[:start], runs), frozenset()
     return *_closed(text, runs), frozenset()
+
+
+def _end_of_whole(text: str, start: int) -> int:
+    """Where the formula, link, span of code, escape or address ends that begins here; 0 if none does."""
+    if formula := formula_at(text, start, len(text)):
+        return formula.end
+    whole = _WHOLE.match(text, start, start + LOOKED_AT_CHARS)
+    return whole.end() if whole else 0
 
 
 def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
@@ -193,7 +198,7 @@ _LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^
 _TARGET = r"\(\s*+(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
 _WHOLE = re.compile(
     rf"""\\[!-'*-/:-@\\\]-`{{-~] | &(?:\#\d{{1,7}}|\#[xX][\da-fA-F]{{1,6}}|\w{{1,31}});
-      | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
+      | (?P<ticks>`++) .+? (?<!`)(?P=ticks)(?!`)
       | <(?:[A-Za-z][\w+.-]{{1,31}}:[^\s<>]*|[\w.+-]+@[\w.-]+)>
       | {_SCHEME}{_URL}++(?!\Z)
       | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s++(?:"[^"]*+"|'[^']*+'|\([^()]*+\)))?\s*+\)|\[[^\[\]]*\])""",
