@@ -18,8 +18,11 @@ def test_an_empty_environment_gives_the_defaults():
 
 
 def test_values_are_read_with_their_types():
-    config = config_of(URL="https://llm.example.org/v1/", MODELS="a, b,,c", IDLE_SECONDS="2.5", RETRIES="0")
+    config = config_of(
+        URL="https://llm.example.org/v1/", MODELS="a, b,,c", IDLE_SECONDS="2.5", RETRIES="0", PROXIES="unix, 10.0.0.0/8"
+    )
 
+    assert config.proxies == ("unix", "10.0.0.0/8")
     assert config.url == "https://llm.example.org/v1"
     assert config.models == ("a", "b", "c")
     assert config.idle_seconds == 2.5
@@ -35,6 +38,8 @@ def test_values_are_read_with_their_types():
         ("URL", "http://host:port"),
         ("RETRIES", "many"),
         ("RETRIES", "-1"),
+        ("STREAMS_PER_ADDRESS", "0"),
+        ("PROXIES", "my-proxy"),
         ("IDLE_SECONDS", "0"),
         ("IDLE_SECONDS", "nan"),
         ("CONNECT_SECONDS", "inf"),

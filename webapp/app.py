@@ -21,7 +21,7 @@ from webapp.config import Config
 from webapp.conversations import Conversations, new_id
 from webapp.errors import ConfigError, StorageUnavailable
 from webapp.generation import Hub
-from webapp.limits import Gate
+from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Budget, Gate
 from webapp.lockchat import Lockchat
 from webapp.models import Models
 from webapp.presets import Presets
@@ -30,6 +30,7 @@ from webapp.storage import Storage
 from webapp.storage.migrate import migrate
 from webapp.titles import Titler, hurried
 from webapp.typesetter import Typesetter
+from webapp.turns import Turns
 from webapp.views import chat, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,8 @@ def _join(app: Flask, config: Config) -> None:
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
-    conversations = Conversations(config, storage, hub, upstream, models, worker_id)
+    stored = Budget(STORED, config.stored_chars_per_day, DAY_SECONDS)
+    turns = Turns(config, storage, hub, upstream, models, worker_id, stored)
     presets = Presets(config, storage, models)
     pulse = Pulse(storage, hub, worker_id)
     titler = None
@@ -84,17 +86,24 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     typesetter.start()
     # Several tabs may follow one reply, and a reader who left is noticed a beat later.
-    followers = Gate(4 * config.streams_per_user, 2 * config.streams_total)
+    followers = Gate(
+        ANSWERS,
+        per_user=4 * config.streams_per_user,
+        per_address=2 * config.streams_per_address,
+        total=2 * config.streams_total,
+    )
     app.extensions.update(
         storage=storage,
         hub=hub,
         pulse=pulse,
         typesetter=typesetter,
         models=models,
-        conversations=conversations,
+        conversations=Conversations(storage, hub),
+        turns=turns,
         presets=presets,
         archive=Archive(storage, models, typesetter),
         followers=followers,
+        proxies=config.proxies,
     )
 
     def close() -> None:

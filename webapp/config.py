@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from webapp.addresses import is_proxy
 from webapp.errors import ConfigError
 
 PREFIX = "LOCKCHAT_"
@@ -49,7 +50,11 @@ class Config:
     max_question_chars: int = 100_000
     titles: str = "words"
     streams_per_user: int = 20
+    streams_per_address: int = 250
     streams_total: int = 500
+    stored_chars_per_day: int = 100_000_000
+    conversations_per_user: int = 10_000
+    proxies: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
@@ -77,7 +82,13 @@ class Config:
             max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
             titles=read.choice("TITLES", TITLES),
             streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
+            streams_per_address=read.whole("STREAMS_PER_ADDRESS", cls.streams_per_address, least=1, most=100_000),
             streams_total=read.whole("STREAMS_TOTAL", cls.streams_total, least=1, most=100_000),
+            stored_chars_per_day=read.whole("STORED_CHARS_PER_DAY", cls.stored_chars_per_day, least=1, most=10**15),
+            conversations_per_user=read.whole(
+                "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10_000_000
+            ),
+            proxies=read.proxies("PROXIES"),
         )
         if config.ca_bundle and config.url and config.url.startswith("http://"):
             raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
@@ -137,6 +148,13 @@ class _Reader:
         if value and not value.lower().startswith(("http://", "https://")):
             raise _refused(name, None, "an http:// or https:// address")
         return value
+
+    def proxies(self, name: str) -> tuple[str, ...]:
+        values = self.words(name)
+        for value in values:
+            if not is_proxy(value):
+                raise _refused(name, value, 'addresses or networks of proxies, such as 127.0.0.1, or "unix"')
+        return values
 
     def database_url(self, name: str) -> str | None:
         value = self.secret(name)

@@ -1,45 +1,153 @@
-"""Who may do how much at a time."""
+"""Who may do how much: at a time (Gate) and in a period (Budget), of one user and from one address.
+
+With open login a browser that drops its cookie is a new user, so that only its address bounds it.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from webapp.errors import Busy
 from webapp.language import gettext as _
+from webapp.language import mark, ngettext, number
 
 RETRY_SECONDS = 5
+KEPT_SHARE = 5  # the last fifth of the places is kept for those who hold few
+DAY_SECONDS = 24 * 3600
+MAX_BALANCES = 10_000  # past so many, those that are full again are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who takes a place or spends: a user, and the address of the browser."""
+
+    user_id: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The sentences of a gate, for the user's own limit, that of the address, and that of all."""
+
+    user: str
+    address: str
+    total: str
+
+
+ANSWERS = Words(
+    user=mark("Too many of your answers are running. Wait for one, or stop it."),
+    address=mark("Too many answers are running at your address. Try again in a moment."),
+    total=mark("This server is answering as many as it can. Try again in a moment."),
+)
+STORED = Words(
+    user=mark("You have stored as much as is allowed in a day."),
+    address=mark("Your address has stored as much as is allowed in a day."),
+    total="",
+)
 
 
 class Gate:
-    """Lets so many in at a time, of one user and in all; whoever came in must `leave`."""
+    """Limits how many places are held at a time: by one user, from one address, and in total.
 
-    def __init__(self, per_user: int, total: int) -> None:
+    The last fifth is for addresses that hold fewer than the average: whoever holds none gets in while others
+    hold many. Whoever entered must `leave`.
+    """
+
+    def __init__(self, words: Words, *, per_user: int, per_address: int, total: int) -> None:
+        self._words = words
         self._per_user = per_user
+        self._per_address = per_address
         self._total = total
-        self._inside: Counter[str] = Counter()
+        self._users: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+        self._inside = 0
         self._lock = threading.Lock()
 
-    def enter(self, user_id: str) -> None:
-        """Come in. Raises Busy at once where there is no room."""
+    def enter(self, holder: Holder, amount: int = 1) -> None:
+        """Take `amount` places. Raises Busy at once where there is no room."""
         with self._lock:
-            if self._inside[user_id] >= self._per_user:
-                raise Busy(
-                    _("Too many of your answers are running. Wait for one, or stop it."), retry_after=RETRY_SECONDS
-                )
-            if self._inside.total() >= self._total:
-                raise Busy(
-                    _("This server is answering as many as it can. Try again in a moment."), retry_after=RETRY_SECONDS
-                )
-            self._inside[user_id] += 1
+            if self._users[holder.user_id] + amount > self._per_user:
+                raise Busy(_(self._words.user), retry_after=RETRY_SECONDS)
+            if self._addresses[holder.address] + amount > self._per_address:
+                raise Busy(_(self._words.address), retry_after=RETRY_SECONDS)
+            if not self._has_room(holder, amount):
+                raise Busy(_(self._words.total), retry_after=RETRY_SECONDS)
+            self._users[holder.user_id] += amount
+            self._addresses[holder.address] += amount
+            self._inside += amount
 
-    def leave(self, user_id: str) -> None:
-        """Make room."""
+    def leave(self, holder: Holder, amount: int = 1) -> None:
+        """Give `amount` places back."""
         with self._lock:
-            self._inside[user_id] -= 1
-            if not self._inside[user_id]:
-                del self._inside[user_id]
+            for held, key in ((self._users, holder.user_id), (self._addresses, holder.address)):
+                held[key] -= amount
+                if not held[key]:
+                    del held[key]
+            self._inside -= amount
 
     def count(self) -> int:
-        """How many are inside."""
-        return self._inside.total()
+        """How many places are held."""
+        return self._inside
+
+    def _has_room(self, holder: Holder, amount: int) -> bool:
+        inside = self._inside + amount
+        if inside <= self._total - self._total // KEPT_SHARE:
+            return True
+        holders = sum(1 for held in self._addresses.values() if held)
+        return inside <= self._total and self._addresses[holder.address] * holders < self._inside
+
+
+class Budget:
+    """Limits how much one user, and one address, may spend in a period; what is spent comes back evenly.
+
+    It is kept in memory: each worker process counts by itself, from its start on.
+    """
+
+    def __init__(
+        self, words: Words, amount: int, period_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._words = words
+        self._amount = amount
+        self._rate = amount / period_seconds
+        self._clock = clock
+        self._balances: dict[tuple[str, str], tuple[float, float]] = {}  # what was left, and when
+        self._lock = threading.Lock()
+
+    def spend(self, holder: Holder, amount: int) -> None:
+        """Spend `amount`. Raises Busy where the user or the address has less left; then nothing is spent."""
+        with self._lock:
+            for key, sentence in zip(_keys(holder), (self._words.user, self._words.address), strict=True):
+                if (missing := min(amount, self._amount) - self._left(key)) > 0:
+                    raise Busy(
+                        f"{_(sentence)} {_wait(missing / self._rate)}", retry_after=int(missing / self._rate) + 1
+                    )
+            self._take(holder, amount)
+
+    def charge(self, holder: Holder, amount: int) -> None:
+        """Spend `amount` that is stored already, even where less is left."""
+        with self._lock:
+            self._take(holder, amount)
+
+    def _take(self, holder: Holder, amount: int) -> None:
+        for key in _keys(holder):
+            self._balances[key] = (self._left(key) - amount, self._clock())
+        if len(self._balances) > MAX_BALANCES:
+            self._balances = {key: kept for key, kept in self._balances.items() if self._left(key) < self._amount}
+
+    def _left(self, key: tuple[str, str]) -> float:
+        left, since = self._balances.get(key, (self._amount, 0.0))
+        return min(left + (self._clock() - since) * self._rate, self._amount)
+
+
+def _keys(holder: Holder) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("user", holder.user_id), ("address", holder.address)
+
+
+def _wait(seconds: float) -> str:
+    minutes = int(seconds / 60) + 1
+    sentence = ngettext("Try again in %(num)s minute.", "Try again in %(num)s minutes.", minutes)
+    return sentence % {"num": number(minutes)}

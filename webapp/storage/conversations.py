@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
@@ -34,8 +34,14 @@ def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = Fals
     return _conversation(row) if row else None
 
 
-def add(tx: Connection, conversation: Conversation) -> None:
-    """Store a new conversation, and its user when this is the first one."""
+def count(tx: Connection, user_id: str) -> int:
+    """How many conversations this user has. Deleted ones are left out."""
+    query = select(func.count()).where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+    return int(tx.execute(query).scalar_one())
+
+
+def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
+    """Store a new conversation, and its user when this is the first one; one with `deleted_at` is not shown yet."""
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     tx.execute(
         insert(conversations).values(
@@ -49,8 +55,15 @@ def add(tx: Connection, conversation: Conversation) -> None:
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
             pinned=conversation.pinned,
+            deleted_at=deleted_at,
         )
     )
+
+
+def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
+    """Show the conversations of this user that were stored with this `deleted_at`."""
+    these = (conversations.c.user_id == user_id) & (conversations.c.deleted_at == deleted_at)
+    tx.execute(update(conversations).where(these).values(deleted_at=None))
 
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:

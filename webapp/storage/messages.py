@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, null, or_, select, update
 
 from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
 from webapp.storage import insert_missing, insert_or_keep
@@ -31,28 +31,33 @@ def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
     """The places of all messages of one conversation of this user, siblings in the order of their making."""
     query = (
         select(messages.c.id, messages.c.parent_id)
-        .join(conversations)
-        .where(conversations.c.user_id == user_id, messages.c.conversation_id == conversation_id)
+        .where(messages.c.conversation_id == conversation_id, is_of(user_id, conversation_id))
         .order_by(messages.c.created_at, messages.c.id)
     )
-    return [Node(row.id, row.parent_id) for row in tx.execute(query)]
+    return [Node(*row) for row in tx.execute(query)]
 
 
-def some(tx: Connection, user_id: str, conversation_id: str, message_ids: Sequence[str]) -> list[Message]:
+def some(
+    tx: Connection, user_id: str, conversation_id: str, message_ids: Sequence[str], *, with_html: bool = True
+) -> list[Message]:
     """These messages of one conversation of this user, in this order; those that are not there are left out."""
     found: dict[str, Message] = {}
+    columns = [column if with_html or column.name != "html" else null().label("html") for column in messages.c]
     for start in range(0, len(message_ids), IDS_PER_QUERY):
-        query = (
-            select(messages)
-            .join(conversations)
-            .where(
-                conversations.c.user_id == user_id,
-                messages.c.conversation_id == conversation_id,
-                messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]),
-            )
+        query = select(*columns).where(
+            messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]),
+            # Not by the index of conversations, which would read all messages of this one.
+            func.coalesce(messages.c.conversation_id, "") == conversation_id,
+            is_of(user_id, conversation_id),
         )
         found |= {row.id: _message(row) for row in tx.execute(query)}
     return [found[message_id] for message_id in message_ids if message_id in found]
+
+
+def is_of(user_id: str, conversation_id: str) -> ColumnElement[bool]:
+    """The condition that a conversation is this user's."""
+    query = select(conversations.c.id).where(conversations.c.id == conversation_id, conversations.c.user_id == user_id)
+    return exists(query)
 
 
 def get(tx: Connection, user_id: str, message_id: str) -> Message | None:

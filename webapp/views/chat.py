@@ -22,12 +22,13 @@ from markupsafe import Markup, escape
 
 from webapp import language, markdown, renderer
 from webapp.chat import Conversation, Delta, Message, Preset
-from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Send, Shown, Turn
-from webapp.errors import Invalid, UpstreamError
+from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Shown
+from webapp.errors import Busy, Invalid, UpstreamError
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.presets import Presets
-from webapp.views.http import current_user_id, hold_open, wants_fragment
+from webapp.turns import Send, Turn, Turns
+from webapp.views.http import client_address, current_user_id, hold_open, wants_fragment
 
 SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
 CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
@@ -44,6 +45,12 @@ def use_cases() -> Conversations:
     return conversations
 
 
+def turns() -> Turns:
+    """The app's turns."""
+    turns: Turns = current_app.extensions["turns"]
+    return turns
+
+
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
     return _page(None)
@@ -52,7 +59,8 @@ def index() -> ResponseReturnValue:
 @blueprint.get("/c/<id:conversation_id>")
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
     last = max(request.args.get("last", LAST_MESSAGES, type=int), 1)
-    return _page(use_cases().show(current_user_id(), conversation_id, at=request.args.get("at"), last=last))
+    at, before = request.args.get("at"), request.args.get("before")
+    return _page(use_cases().show(current_user_id(), conversation_id, at=at, before=before, last=last))
 
 
 @blueprint.post("/c/<id:conversation_id>/rename")
@@ -81,12 +89,12 @@ def restore_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/conversations")
 def create_conversation() -> ResponseReturnValue:
-    return _sent(use_cases().send(current_user_id(), None, _form()), is_new=True)
+    return _sent(turns().send(current_user_id(), None, _form()), is_new=True)
 
 
 @blueprint.post("/c/<id:conversation_id>/messages")
 def create_message(conversation_id: str) -> ResponseReturnValue:
-    return _sent(use_cases().send(current_user_id(), conversation_id, _form()))
+    return _sent(turns().send(current_user_id(), conversation_id, _form()))
 
 
 @blueprint.get("/m/<id:message_id>")
@@ -116,7 +124,7 @@ def stop_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
-    return _sent(use_cases().retry(current_user_id(), message_id, _form()))
+    return _sent(turns().retry(current_user_id(), message_id, _form()))
 
 
 @blueprint.post("/m/<id:message_id>/select")
@@ -126,7 +134,7 @@ def select_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
-    return _sent(use_cases().edit(current_user_id(), message_id, _form()))
+    return _sent(turns().edit(current_user_id(), message_id, _form()))
 
 
 @blueprint.app_template_filter("body")
@@ -208,7 +216,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "conversation": conversation,
         "conversations": conversations.of(user_id),
         "messages": messages,
-        "earlier": shown.earlier if shown else 0,
+        "shown": shown,
         "deleted": request.args.get("deleted", ""),
         "models": models,
         "presets": presets.of(user_id),
@@ -217,19 +225,22 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "system": start.system if start else "",
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
         "draft": "",
-        "parent": messages[-1].id if messages else "",
+        "parent": shown.leaf_id if shown else "",
         "live": None,
     }
     running = next((message for message in messages if message.status == "streaming"), None)
     if running is None or "live" not in request.args:
         return render_template("chat.html", **context)
     ended: list[Message] = []
-    context |= {
+    live: dict[str, object] = {
         "live_id": running.id,
         "live": _live_text(conversations.follow(running), ended),
         "finished": lambda: ended[0],
     }
-    return hold_open(_in_parts(stream_template("chat.html", **context)), "text/html; charset=utf-8")
+    try:
+        return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
+    except Busy as error:  # the text so far, and a page that asks again
+        return render_template("chat.html", **context), {"Refresh": str(error.retry_after)}
 
 
 def _live_text(steps: Iterator[Delta | Message], ended: list[Message]) -> Iterator[Markup]:
@@ -257,6 +268,7 @@ def _form() -> Send:
         text=request.form.get("text", ""),
         key=request.form.get("key", ""),
         parent_id=request.form.get("parent"),
+        address=client_address(),
         model=request.form.get("model"),
         temperature=_temperature(request.form.get("temperature")),
         system=request.form.get("system"),

@@ -20,7 +20,7 @@ from itsdangerous import BadSignature
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 from werkzeug.routing import BaseConverter
 
-from webapp import language
+from webapp import addresses, language
 from webapp.chat import Conversation
 from webapp.errors import (
     AppError,
@@ -35,7 +35,7 @@ from webapp.errors import (
     UpstreamError,
 )
 from webapp.language import gettext as _
-from webapp.limits import Gate
+from webapp.limits import Gate, Holder
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -55,6 +55,7 @@ RENEWING = frozenset({"chat.index", "chat.show_conversation"})
 SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COMPRESSED_BYTES = 1000  # less fits one packet as it is
+MOST_COMPRESSED_BYTES = 4 * 2**20  # more would hold up the other streams
 COMPRESSION_LEVEL = 6
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -128,12 +129,12 @@ def init_app(app: Flask) -> None:
 def hold_open(parts: Iterator[bytes] | Iterator[str], content_type: str) -> Response:
     """Answer with parts that come while they come. Raises Busy where too many are held open already."""
     gate: Gate = current_app.extensions["followers"]
-    user_id = current_user_id()
-    gate.enter(user_id)
+    holder = current_holder()
+    gate.enter(holder)
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)
     response = Response(stream_with_context(parts), content_type=content_type)
-    response.call_on_close(partial(gate.leave, user_id))
+    response.call_on_close(partial(gate.leave, holder))
     # For nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
@@ -143,6 +144,17 @@ def hold_open(parts: Iterator[bytes] | Iterator[str], content_type: str) -> Resp
 def current_user_id() -> str:
     """The id of whoever asks: with open login each browser is a user of its own."""
     return str(session["user_id"])
+
+
+def client_address() -> str:
+    """The address of whoever asks; behind one of `LOCKCHAT_PROXIES` the one that it names."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return addresses.client(request.remote_addr or "", forwarded, current_app.extensions["proxies"])
+
+
+def current_holder() -> Holder:
+    """Whoever asks, as the limits count."""
+    return Holder(current_user_id(), client_address())
 
 
 def wants_fragment() -> bool:
@@ -234,7 +246,7 @@ def _compress(response: Response) -> None:
     if not is_whole or not is_text:
         return
     response.vary.add("Accept-Encoding")
-    if response.status_code == 304:
+    if response.status_code == 304 or (response.content_length or 0) > MOST_COMPRESSED_BYTES:
         return
     response.direct_passthrough = False
     content = response.get_data()

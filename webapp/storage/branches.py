@@ -1,0 +1,109 @@
+"""Walks along the branches of a conversation, from message to message: none reads the whole tree.
+
+A walk gives the other streams of the worker their turn after every STEPS messages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, String, cast, func, literal, select
+
+from webapp.chat import Role, Status
+from webapp.storage.messages import IDS_PER_QUERY, is_of
+from webapp.storage.schema import messages
+
+STEPS = 1000  # some 5 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the upstream reads of a message, and where it stands."""
+
+    id: str
+    parent_id: str | None
+    role: Role
+    text: str
+    status: Status
+
+
+def path(tx: Connection, user_id: str, conversation_id: str, leaf_id: str | None) -> list[str]:
+    """The ids of the messages from the first one to the leaf, in one conversation of this user."""
+    found: list[str] = []
+    while leaf_id:
+        first = select(messages.c.id, messages.c.parent_id, literal(1).label("height"))
+        up = first.where(_is_here(user_id, conversation_id, leaf_id)).cte("up", recursive=True)
+        parent = select(messages.c.id, messages.c.parent_id, up.c.height + 1).join(up, messages.c.id == up.c.parent_id)
+        up = up.union_all(parent.where(messages.c.conversation_id == conversation_id, up.c.height < STEPS))
+        rows = sorted(tx.execute(select(up.c.height, up.c.id, up.c.parent_id)).all(), key=lambda row: int(row.height))
+        found += [row.id for row in rows]
+        leaf_id = rows[-1].parent_id if rows else None
+        time.sleep(0)
+    return found[::-1]
+
+
+def said(tx: Connection, user_id: str, conversation_id: str, leaf_id: str, max_chars: int) -> list[Said]:
+    """The leaf and up to STEPS messages in all that came before it, the last one first.
+
+    The message that goes beyond `max_chars` in all is the last one that is read.
+    """
+    columns = [messages.c.id, messages.c.parent_id, messages.c.role, messages.c.text, messages.c.status]
+    chars = func.length(messages.c.text)
+    first = select(*columns, literal(1).label("height"), chars.label("chars"))
+    up = first.where(_is_here(user_id, conversation_id, leaf_id)).cte("up", recursive=True)
+    parent = select(*columns, up.c.height + 1, up.c.chars + chars).join(up, messages.c.id == up.c.parent_id)
+    is_wanted = (up.c.height < STEPS) & (up.c.chars <= max_chars)
+    up = up.union_all(parent.where(messages.c.conversation_id == conversation_id, is_wanted))
+    rows = tx.execute(select(up)).all()
+    return [Said(*row[:5]) for row in sorted(rows, key=lambda row: int(row.height))]
+
+
+def newest_below(tx: Connection, user_id: str, conversation_id: str, message_id: str) -> str | None:
+    """The end of the newest branch through this message; None if it is not in this conversation of this user."""
+    end_id: str | None = None
+    while True:
+        first = select(messages.c.id, literal(0).label("depth")).where(_is_here(user_id, conversation_id, message_id))
+        down = first.cte("down", recursive=True)
+        child = (
+            select(messages.c.id)
+            .where(messages.c.parent_id == down.c.id)
+            .order_by(messages.c.created_at.desc(), messages.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        is_wanted = down.c.id.is_not(None) & (down.c.depth < STEPS)
+        down = down.union_all(select(cast(child, String(36)), down.c.depth + 1).where(is_wanted))
+        lowest = select(down.c.id).where(down.c.id.is_not(None)).order_by(down.c.depth.desc()).limit(1)
+        found: str | None = tx.execute(lowest).scalar_one_or_none()
+        if found in (None, end_id):
+            return end_id
+        end_id = message_id = found
+        time.sleep(0)
+
+
+def siblings(
+    tx: Connection, conversation_id: str, parent_ids: Iterable[str | None]
+) -> dict[str | None, tuple[str, ...]]:
+    """The messages with each of these parents in one conversation, oldest first. The caller has checked the owner."""
+    found: dict[str | None, list[str]] = {parent_id: [] for parent_id in parent_ids}
+    known = [parent_id for parent_id in found if parent_id]
+    wanted: list[ColumnElement[bool]] = [
+        messages.c.parent_id.in_(known[at : at + IDS_PER_QUERY]) for at in range(0, len(known), IDS_PER_QUERY)
+    ]
+    if None in found:
+        # Not by the index of parents, which has the first messages of all conversations together.
+        is_first = func.coalesce(messages.c.parent_id, "") == ""
+        wanted.append((messages.c.conversation_id == conversation_id) & is_first)
+    for these in wanted:
+        query = select(messages.c.parent_id, messages.c.id).where(these)
+        for parent_id, message_id in tx.execute(query.order_by(messages.c.created_at, messages.c.id)):
+            found[parent_id].append(message_id)
+    return {parent_id: tuple(ids) for parent_id, ids in found.items()}
+
+
+def _is_here(user_id: str, conversation_id: str, message_id: str) -> ColumnElement[bool]:
+    """The condition for one message of one conversation of this user."""
+    is_it = (messages.c.id == message_id) & (messages.c.conversation_id == conversation_id)
+    return is_it & is_of(user_id, conversation_id)
