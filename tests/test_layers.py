@@ -23,6 +23,7 @@ LAYERS = [
     ["webapp.views.chat"],
     ["webapp.views.http", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns"],
+    ["webapp.imports"],
     ["webapp.transfer"],
     ["webapp.conversations"],
     ["webapp.pulse", "webapp.typesetter"],
@@ -45,7 +46,7 @@ LAYERS = [
     ["webapp.renderer"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.masking"],
     ["webapp.errors", "webapp.budget", "webapp.addresses"],
-    ["webapp.chat", "webapp.language"],
+    ["webapp.chat", "webapp.language", "webapp.tree"],
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 

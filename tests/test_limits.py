@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from requests.adapters import HTTPAdapter
 
+from tests.test_transfer import ours, zip_of
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
@@ -190,12 +191,35 @@ def test_conversations_of_one_user_are_bounded(browser):
     alice.end(alice.new_chat("One"))
 
     refused = send(alice)
+    imported = alice.post("/import", files={"file": ("x.json", ours({"id": "a"}))})
     alice.post_form(f"/c/{alice.conversation_id}/delete")
 
-    assert refused.status_code == 413
+    assert refused.status_code == imported.status_code == 413
     assert "You may have 1 conversations" in text_of(refused.text)
     assert "&lt;Typed&gt; words</textarea>" in refused.text
     assert send(alice).status_code == 303
+
+
+def test_imports_count_what_they_unpack_to(browser):
+    file = zip_of(a__json=ours({"id": "a", "text": "x" * 2_000_000}))
+    alice = browser(stored_chars_per_day=1_000_000)()
+    send(alice)
+
+    answer = alice.post("/import", files={"file": ("x.zip", file)})
+
+    assert len(file) < 10_000
+    assert answer.status_code == 503
+    assert "You have stored as much as is allowed in a day." in text_of(answer.text)
+
+
+def test_imports_of_an_hour_are_bounded_without_cookies_too(browser):
+    open_browser = browser(imports_per_hour=2)
+    statuses = [
+        open_browser(address).post("/import", files={"file": ("x.json", ours({"id": "a"}))}).status_code
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2")
+    ]
+
+    assert statuses == [200, 200, 503, 200]
 
 
 def test_what_was_spent_comes_back_evenly():

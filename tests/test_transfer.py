@@ -6,15 +6,18 @@ import io
 import json
 import zipfile
 from datetime import UTC, datetime
-from itertools import count
 
 import pytest
+from sqlalchemy import event
 
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
-from webapp import transfer
-from webapp.chat import Conversation
+from webapp import imports, transfer
+from webapp.archive import READ_MESSAGES
+from webapp.chat import Conversation, Message
+from webapp.errors import StorageUnavailable
+from webapp.limits import Holder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = "This file holds no conversations of Lockchat or ChatGPT."
@@ -88,15 +91,19 @@ def ours(*messages: dict, **values: object) -> str:
 def chatgpt(*nodes: tuple, **values: object) -> dict:
     """A conversation of ChatGPT's export: nodes are (id, parent, role, content) and what else the message holds."""
     mapping = {
-        node_id: {"id": node_id, "parent": parent, "children": [], "message": said and message(said, content, **rest)}
-        for node_id, parent, said, content, rest in nodes
+        node_id: {"id": node_id, "parent": parent, "children": [], "message": role and said(role, content, **rest)}
+        for node_id, parent, role, content, rest in nodes
     }
     return {"title": "Trip", "create_time": 1700000000.5, "mapping": mapping, "current_node": nodes[-1][0]} | values
 
 
-def message(role: str, content: object, **rest: object) -> dict:
+def said(role: str, content: object, **rest: object) -> dict:
     content = {"content_type": "text", "parts": [content]} if isinstance(content, str) else content
     return {"author": {"role": role}, "content": content, "create_time": 1700000001, "metadata": {}} | rest
+
+
+def message(message_id: str, text: str, conversation_id: str = "") -> Message:
+    return Message(message_id, conversation_id, None, "user", text, "done", NOW)
 
 
 def texts(value: dict) -> list[tuple[str, str, str]]:
@@ -500,10 +507,10 @@ def test_a_file_beyond_the_limit_is_refused_with_the_limit(import_file):
 @pytest.mark.parametrize(
     "data",
     [
-        zip_of(a__json=" " * (transfer.MAX_JSON_BYTES + 1)),
-        zip_of(a__json=" " * (transfer.MAX_JSON_BYTES // 2), b__json=" " * (transfer.MAX_JSON_BYTES // 2 + 1)),
-        zip_of(a__json="[" + "[]," * transfer.MAX_JSON_VALUES + "[]]"),
-        zip_of(**{f"{n}__json": "" for n in range(transfer.MAX_MEMBERS + 1)}),
+        zip_of(a__json=" " * (imports.MAX_JSON_BYTES + 1)),
+        zip_of(a__json=" " * (imports.MAX_JSON_BYTES // 2), b__json=" " * (imports.MAX_JSON_BYTES // 2 + 1)),
+        zip_of(a__json="[" + "[]," * imports.MAX_JSON_VALUES + "[]]"),
+        zip_of(**{f"{n}__json": "" for n in range(imports.MAX_MEMBERS + 1)}),
     ],
     ids=["one member", "all members", "many values", "many members"],
 )
@@ -514,15 +521,153 @@ def test_a_zip_that_would_grow_too_large_is_refused(import_file, data):
     assert "What this file holds is too large: 64 MB are allowed." in text_of(answer.text)
 
 
-def test_more_conversations_than_allowed_are_refused(alice, import_file, monkeypatch):
-    monkeypatch.setattr(transfer, "MAX_CONVERSATIONS", 1)
-    number = count()
-
-    answer = import_file(zip_of(**{f"{next(number)}__json": ours({"id": "a"}) for _ in range(2)}))
+@pytest.mark.parametrize(
+    "values",
+    [
+        [chatgpt(("q", None, "user", "x", {}))] * (imports.MAX_CONVERSATIONS + 1),
+        [chatgpt(*((str(n), n and str(n - 1), "user", "x", {}) for n in range(imports.MAX_MESSAGES + 1)))],
+    ],
+    ids=["conversations", "messages"],
+)
+def test_more_than_a_file_may_hold_is_refused(alice, import_file, values):
+    answer = import_file(json.dumps(values))
 
     assert answer.status_code == 413
-    assert "One file may hold 1 conversations and 20000 messages" in text_of(answer.text)
+    assert "One file may hold 2,000 conversations and 20,000 messages" in text_of(answer.text)
     assert "Your conversations will stand here." in text_of(alice.get("/").text)
+
+
+@pytest.mark.parametrize("field", ["text", "thought"])
+def test_a_reply_that_no_upstream_could_have_sent_is_refused(make_site, field):
+    visitor = Visitor(make_site(max_answer_bytes=1000).extensions["url"])
+
+    answer = visitor.post("/import", files={"file": ("x.json", ours({"id": "a", field: "x" * 1001}))})
+
+    assert answer.status_code == 413
+    assert "A message in this file is too long: 1,000 characters are allowed." in text_of(answer.text)
+    visitor.close()
+
+
+def test_a_system_prompt_that_is_too_long_is_refused(import_file):
+    answer = import_file(ours({"id": "a"}, system="x" * 100_001))
+
+    assert answer.status_code == 413
+
+
+def test_names_of_models_and_reasons_are_cut(alice, import_file):
+    long = "x" * 100_000
+    file = ours({"id": "a", "role": "assistant", "model": long, "failure": long, "failure_detail": long}, model=long)
+
+    assert len(json.dumps(exported(alice, place_of(import_file(file))))) < 2000
+
+
+def test_an_import_is_stored_in_short_transactions():
+    values = [message(f"{n}", "x" * (60_000 if n < 10 else 10)) for n in range(300)]
+
+    parts = list(imports.batches([imports.Record(None, values[:200]), imports.Record(None, values[200:])]))
+
+    assert [one for part in parts for one in part.messages] == values
+    assert [len(part.messages) for part in parts] == [1] * 9 + [50, 50, 50, 50, 50, 41]
+    assert sum(len(part.conversations) for part in parts) == 2
+
+
+def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
+    alice.conversation_id = place_of(import_file(ours({"id": "a"})))
+    archive = site.extensions["archive"]
+    with site.extensions["storage"].read() as tx:
+        user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
+    conversation = Conversation("c" * 36, "", "Half", "gpt-4", 1.0, "", None, NOW, NOW)
+
+    def break_off():
+        yield imports.Batch([conversation], [message("a", "Hi", conversation.id)])
+        raise StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable):
+        archive._add(user_id, break_off())
+
+    assert "Half" not in alice.get("/").text
+    assert alice.get(f"/c/{conversation.id}").status_code == 404
+    assert alice.get("/search?q=Hi").text.count("/c/") == alice.get("/search?q=Hi").text.count(alice.conversation_id)
+
+
+def test_others_write_while_a_large_file_is_imported(alice, bob, site):
+    """Counted, not timed: no transaction of an import has more than a batch in it."""
+    rows: list[int] = []
+    storage = site.extensions["storage"]
+    event.listen(storage._cheap, "begin", lambda connection: rows.append(0))
+
+    def see(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("INSERT INTO messages"):
+            rows[-1] += len(parameters) if executemany else 1
+
+    event.listen(storage._cheap, "before_cursor_execute", see)
+    file = ours(*({"id": str(n), "parent": str(n - 1) if n else None} for n in range(2000)))
+
+    answer = alice.post("/import", files={"file": ("x.json", file)}, allow_redirects=False)
+
+    assert answer.status_code == 303
+    assert sum(rows) == 2000
+    assert max(rows) <= imports.BATCH_MESSAGES
+
+
+def test_a_file_is_read_in_another_process(alice, import_file, monkeypatch):
+    monkeypatch.setattr("json.loads", None)
+
+    assert import_file(ours({"id": "a"})).status_code == 303
+
+
+def test_a_file_that_takes_too_long_is_given_up(import_file, monkeypatch):
+    monkeypatch.setattr("webapp.archive.READ_SECONDS", 0.001)
+
+    answer = import_file(ours({"id": "a"}))
+
+    assert answer.status_code == 413
+    assert "This file takes too long to read." in text_of(answer.text)
+
+
+def test_one_user_makes_and_reads_few_files_at_a_time(alice, site, import_file):
+    archive = site.extensions["archive"]
+    alice.conversation_id = place_of(import_file(ours({"id": "a"})))
+    with site.extensions["storage"].read() as tx:
+        user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
+    for _ in range(2):
+        archive.gate.enter(Holder(user_id, "elsewhere"))
+
+    answers = [alice.get("/export"), alice.get(f"/c/{alice.conversation_id}/export"), import_file(ours({"id": "a"}))]
+
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert "Another of your files is being made or read." in text_of(answers[0].text)
+    for _ in range(2):
+        archive.gate.leave(Holder(user_id, "elsewhere"))
+    assert alice.get("/export").status_code == 200
+
+
+def test_an_export_reads_a_few_messages_at_a_time(alice, site, import_file):
+    file = ours(*({"id": str(n), "parent": str(n - 1) if n else None, "text": str(n)} for n in range(100)))
+    alice.conversation_id = place_of(import_file(file))
+    read: list[int] = []
+    storage = site.extensions["storage"]
+    event.listen(storage._cheap, "before_cursor_execute", lambda *seen: read.append(len(seen[3])))
+
+    value = exported(alice)
+
+    assert [one["text"] for one in value["messages"]] == [str(n) for n in range(100)]
+    assert max(read) <= READ_MESSAGES + 4
+
+
+def test_a_large_part_of_an_export_is_written_in_pieces():
+    sizes: list[int] = []
+
+    class Sink(io.BytesIO):
+        def write(self, data):
+            sizes.append(len(data))
+            return super().write(data)
+
+    sink = Sink()
+    transfer.write(["я" * 500_000, "x"], sink)
+
+    assert sink.getvalue().decode() == "я" * 500_000 + "x"
+    assert max(sizes) <= transfer.PART_BYTES
 
 
 def test_another_site_may_not_import(alice):

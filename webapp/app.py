@@ -29,8 +29,8 @@ from webapp.pulse import Pulse
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
 from webapp.titles import Titler, hurried
-from webapp.typesetter import Typesetter
 from webapp.turns import Turns
+from webapp.typesetter import Typesetter
 from webapp.views import chat, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +101,7 @@ def _join(app: Flask, config: Config) -> None:
         conversations=Conversations(storage, hub),
         turns=turns,
         presets=presets,
-        archive=Archive(storage, models, typesetter),
+        archive=Archive(config, storage, models, stored, typesetter),
         followers=followers,
         proxies=config.proxies,
     )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Delta, Message, Node, Outcome
+from webapp.chat import Conversation, Delta, Message, Outcome
 from webapp.errors import Invalid, NotFound, StorageUnavailable, TooLarge
 from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
 from webapp.language import gettext as _
@@ -51,37 +51,6 @@ class Shown:
     later: int = 0
     later_id: str = ""
     leaf_id: str = ""
-
-
-class Tree:
-    """The messages of a conversation as a tree: a retry or an edit makes a sibling."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._parents = {node.id: node.parent_id for node in nodes}
-        self._children: dict[str | None, list[str]] = {}
-        for node in nodes:
-            self._children.setdefault(node.parent_id, []).append(node.id)
-
-    def __contains__(self, message_id: str) -> bool:
-        return message_id in self._parents
-
-    def siblings(self, message_id: str) -> tuple[str, ...]:
-        """All messages with the parent of this one, oldest first."""
-        return tuple(self._children[self._parents[message_id]])
-
-    def path(self, leaf_id: str | None) -> list[str]:
-        """The messages from the first one to the leaf."""
-        path: list[str] = []
-        while leaf_id in self._parents:
-            path.append(leaf_id)
-            leaf_id = self._parents[leaf_id]
-        return path[::-1]
-
-    def newest_below(self, message_id: str) -> str:
-        """The end of the newest branch through this message."""
-        while message_id in self._children:
-            message_id = self._children[message_id][-1]
-        return message_id
 
 
 class Conversations:

@@ -17,7 +17,8 @@ from webapp.language import mark, ngettext, number
 
 RETRY_SECONDS = 5
 KEPT_SHARE = 5  # the last fifth of the places is kept for those who hold few
-DAY_SECONDS = 24 * 3600
+HOUR_SECONDS = 3600
+DAY_SECONDS = 24 * HOUR_SECONDS
 MAX_BALANCES = 10_000  # past so many, those that are full again are forgotten
 
 
@@ -43,9 +44,19 @@ ANSWERS = Words(
     address=mark("Too many answers are running at your address. Try again in a moment."),
     total=mark("This server is answering as many as it can. Try again in a moment."),
 )
+FILES = Words(
+    user=mark("Another of your files is being made or read. Try again in a moment."),
+    address=mark("Too many files are being made or read at your address. Try again in a moment."),
+    total=mark("This server is making or reading as many files as it can. Try again in a moment."),
+)
 STORED = Words(
     user=mark("You have stored as much as is allowed in a day."),
     address=mark("Your address has stored as much as is allowed in a day."),
+    total="",
+)
+IMPORTS = Words(
+    user=mark("You have imported as many files as are allowed in an hour."),
+    address=mark("Your address has imported as many files as are allowed in an hour."),
     total="",
 )
 

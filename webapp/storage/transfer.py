@@ -9,8 +9,6 @@ from sqlalchemy import Connection, insert, select
 from webapp.chat import Failure, Message, Outcome
 from webapp.storage.schema import conversations, messages
 
-ROWS_PER_STATEMENT = 50  # each of which the search has to read: the database answers after every so many
-
 
 def ids(tx: Connection, user_id: str) -> list[str]:
     """The ids of all conversations of this user, the last used first. Deleted ones are left out."""
@@ -24,8 +22,8 @@ def ids(tx: Connection, user_id: str) -> list[str]:
 
 def add(tx: Connection, finished: Sequence[Message]) -> None:
     """Store finished messages, parents before their children; they are rendered when they are shown."""
-    for start in range(0, len(finished), ROWS_PER_STATEMENT):
-        tx.execute(insert(messages), [_values(message) for message in finished[start : start + ROWS_PER_STATEMENT]])
+    if finished:
+        tx.execute(insert(messages), [_values(message) for message in finished])
 
 
 def _values(message: Message) -> dict[str, object]:

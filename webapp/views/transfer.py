@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -17,9 +18,9 @@ from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.views.chat import sentence
-from webapp.views.http import current_user_id
+from webapp.views.http import current_holder, current_user_id
 
-MEMORY_BYTES = 4 * 2**20  # a larger zip is built on disk
+MEMORY_BYTES = 4 * 2**20  # a larger file is built on disk
 
 blueprint = Blueprint("transfer", __name__)
 
@@ -35,17 +36,19 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
     ending = request.args.get("format", "md")
     if ending not in ("md", "json"):
         raise Invalid(_("A conversation is exported as md or json."))
-    record = archive().get(current_user_id(), conversation_id)
-    text = transfer.to_json(record) if ending == "json" else transfer.to_markdown(record, sentence)
+    with _place():
+        record = archive().get(current_user_id(), conversation_id)
+        file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
+        transfer.write(transfer.to_json(record) if ending == "json" else transfer.to_markdown(record, sentence), file)
     name = f"{transfer.file_name(record.conversation)}.{ending}"
-    return _download(BytesIO(text.encode()), name, "application/json" if ending == "json" else "text/markdown")
+    return _download(file, name, "application/json" if ending == "json" else "text/markdown")
 
 
 @blueprint.get("/export")
 def export_all() -> ResponseReturnValue:
-    file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
-    transfer.write_zip(archive().all(current_user_id()), file, sentence)
-    file.seek(0)
+    with _place():
+        file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
+        transfer.write_zip(archive().all(current_user_id()), file, sentence)
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
 
 
@@ -57,7 +60,8 @@ def show_import() -> ResponseReturnValue:
 
 @blueprint.post("/import")
 def import_file() -> ResponseReturnValue:
-    conversations = archive().add(current_user_id(), _file())
+    with _place():
+        conversations = archive().add(current_holder(), _file())
     if (number := len(conversations)) > 1:
         flash(
             ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number)
@@ -68,8 +72,22 @@ def import_file() -> ResponseReturnValue:
     return redirect(url_for("chat.show_conversation", conversation_id=conversations[0].id), 303)
 
 
+@contextmanager
+def _place() -> Iterator[None]:
+    """One of the places for files that are made or read. Raises Busy where there is none."""
+    gate, holder = archive().gate, current_holder()
+    gate.enter(holder)
+    try:
+        yield
+    finally:
+        gate.leave(holder)
+
+
 def _download(file: IO[bytes], name: str, mimetype: str) -> Response:
+    size = file.tell()
+    file.seek(0)
     answer = send_file(file, mimetype, as_attachment=True, download_name=name)
+    answer.content_length = size
     answer.headers["Cache-Control"] = "private, no-store"
     return answer
 
