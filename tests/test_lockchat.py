@@ -425,3 +425,13 @@ def run(threads: list[threading.Thread]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_the_body_of_a_request_is_let_go_of_once_the_answer_begins(upstream):
+    stream = Lockchat(upstream.url).stream([{"role": "user", "content": "word " * 1000}], "m")
+    assert len(stream._body) > 5000
+
+    next(stream)
+
+    assert stream._body == b""
+    stream.close()

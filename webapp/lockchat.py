@@ -257,6 +257,7 @@ class Stream(Iterator[Delta]):
         response = self._upstream._send(self._line, "POST", "/chat/completions", self._body)
         try:
             _check(response)
+            response.request.body = None  # a whole conversation, which nobody reads any more
             blocks = self._blocks(response)
             opening = _opening(blocks)
             if opening.startswith((b"{", b"[")):
@@ -342,6 +343,7 @@ class Stream(Iterator[Delta]):
             raise answers.failure_of(None, delta.text)
         if not progress.began:
             progress.began = True
+            self._body = b""  # there is no next try
             self._line.watch("idle_timeout", self._upstream.idle_seconds)
         room = self._upstream.max_answer_bytes - progress.answer_bytes
         reasoning = _first_bytes(delta.reasoning, room)
