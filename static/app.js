@@ -272,6 +272,7 @@ function follow(article) {
     close();
     try {
       const { status } = await (await fetch(article.dataset.status)).json();
+      failures %= RETRIES;
       if (status === "streaming") return document.hidden ? doze() : open();
       const page = await fetch(article.dataset.url, { headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));

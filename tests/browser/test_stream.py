@@ -186,6 +186,28 @@ def test_each_attempt_waits_longer_than_the_one_before(relayed, relay, go_on, ne
     expect(relayed.answer).to_have_text("one")
 
 
+def test_a_stream_without_room_is_tried_for_as_long_as_the_server_answers(relayed, go_on, network_may_fail):
+    refused = []
+
+    def refuse(route):
+        refused.append(route)
+        route.fulfill(status=503)
+
+    relayed.page.route("**/stream", refuse)
+    relayed.say("Count")
+    while len(refused) < 15:  # more often than a server that does not answer is asked
+        relayed.page.clock.fast_forward(30_000)
+        relayed.page.wait_for_timeout(20)
+        assert relayed.state.text_content() != GONE
+
+    relayed.page.unroute("**/stream")
+    relayed.page.clock.fast_forward(30_000)
+
+    expect(relayed.answer).to_have_text("one")
+    go_on.set()
+    expect(relayed.answer).to_have_text("one two")
+
+
 def test_a_server_that_stays_away_is_told_and_found_again(relayed, relay, go_on, network_may_fail):
     relayed.say("Count")
     expect(relayed.answer).to_have_text("one")
