@@ -136,7 +136,7 @@ def test_a_weak_secret_is_refused_and_not_repeated(secret):
 
 def test_secrets_are_absent_from_the_representation():
     config = config_of(
-        API_KEY="hidden-1", AUTH="hidden-2", SECRET_KEY="hidden-3-hidden-3", DATABASE_URL="postgresql:hidden-4"
+        API_KEY="hidden-1", AUTH="hidden-2", SECRET_KEY="hidden-3-4f9a0c7be2d81635", DATABASE_URL="postgresql:hidden-4"
     )
 
     assert "hidden" not in repr(config)

@@ -45,6 +45,7 @@ LAYERS = [
     ["webapp.unfinished"],
     ["webapp.renderer"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.masking"],
+    ["webapp.secret_key"],
     ["webapp.errors", "webapp.budget", "webapp.addresses"],
     ["webapp.chat", "webapp.language", "webapp.tree"],
 ]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import threading
 import uuid
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +12,7 @@ from typing import Any, cast
 from flask import Flask, g, session
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import demo, language, lockchat, renderer
+from webapp import demo, language, lockchat, renderer, secret_key
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations, new_id
@@ -49,7 +46,7 @@ def build(config: Config) -> Flask:
         raise ConfigError(f"LOCKCHAT_DATA_DIR={str(config.data_dir)!r} cannot be used: {error.strerror}.") from None
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
-        SECRET_KEY=config.secret_key or _kept_secret(config.data_dir / "secret_key"),
+        SECRET_KEY=config.secret_key or secret_key.kept(config.data_dir / "secret_key"),
         SESSION_COOKIE_NAME="lockchat",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=YEAR,
@@ -180,16 +177,3 @@ def _dress(app: Flask, config: Config) -> None:
             "read_aloud": bool(session.get("read_aloud")),
             "new_key": new_id,
         }
-
-
-def _kept_secret(path: Path) -> str:
-    """The secret that signs cookies: made once, readable by this user only."""
-    if not path.exists():
-        # Written whole under another name first: a second worker that starts now must not read half of it.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text(encoding="ascii")

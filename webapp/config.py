@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,9 @@ from urllib.parse import urlsplit
 
 from webapp.addresses import is_proxy
 from webapp.errors import ConfigError
+from webapp.secret_key import MIN_CHARS, is_weak
 
 PREFIX = "LOCKCHAT_"
-WEAK_SECRETS = ("secret", "changeme", "change-me", "password", "lockchat", "12345678")
-MIN_SECRET_CHARS = 16
 DATABASES = ("sqlite:", "postgresql:")
 LOGINS = ("open",)
 TITLES = ("words", "upstream")
@@ -179,10 +177,9 @@ class _Reader:
 
     def secret_key(self, name: str) -> str | None:
         value = self.secret(name)
-        rest = re.sub("|".join(WEAK_SECRETS), "", value or "", flags=re.IGNORECASE)
-        if value and (len(value) < MIN_SECRET_CHARS or len(set(rest)) < MIN_SECRET_CHARS // 4):
+        if value and is_weak(value):
             # The value itself stays out of the message: it may be used elsewhere too.
-            raise ConfigError(f"{PREFIX}{name} is too easy to guess: use {MIN_SECRET_CHARS} random characters or more.")
+            raise ConfigError(f"{PREFIX}{name} is too easy to guess: use {MIN_CHARS} random characters or more.")
         return value
 
     def upstream_url(self, name: str) -> str | None:
