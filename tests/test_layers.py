@@ -39,6 +39,7 @@ LAYERS = [
         "webapp.storage.conversations",
     ],
     ["webapp.storage.messages"],
+    ["webapp.storage.index"],
     ["webapp.transport", "webapp.storage"],
     ["webapp.storage.schema"],
     ["webapp.patches"],

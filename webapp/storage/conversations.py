@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
+
+MESSAGES_AT_ONCE = 50  # that are removed for good before other streams go on
 
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
@@ -77,16 +80,25 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
 
 
 def purge(tx: Connection, user_id: str, before: datetime) -> None:
-    """Remove what this user deleted before that time, for good."""
-    query = select(conversations.c.id).where(conversations.c.user_id == user_id, conversations.c.deleted_at < before)
-    for conversation_id in tx.execute(query).scalars().all():
-        if tx.dialect.name == "sqlite":
-            found = "SELECT id FROM messages WHERE conversation_id = :id"
-            tx.execute(text(f"DELETE FROM search WHERE message_id IN ({found})"), {"id": conversation_id})
-        # A long chain of parents would be more cascades than SQLite follows.
-        of_it = messages.c.conversation_id == conversation_id
-        tx.execute(update(messages).where(of_it).values(parent_id=None))
+    """Remove what this user deleted before that time, for good. Other streams go on meanwhile."""
+    while purge_some(tx, before, conversations.c.user_id == user_id):
+        time.sleep(0)
+
+
+def purge_some(tx: Connection, before: datetime, *which: ColumnElement[bool]) -> bool:
+    """Remove a few messages that were deleted before that time, of all users unless told which; False: none is left."""
+    query = select(conversations.c.id).where(conversations.c.deleted_at < before, *which).limit(1)
+    conversation_id = tx.execute(query).scalar()
+    if conversation_id is None:
+        return False
+    some = select(messages.c.id).where(messages.c.conversation_id == conversation_id).limit(MESSAGES_AT_ONCE)
+    ids = tx.execute(some).scalars().all()
+    # A long chain of parents would be more cascades than SQLite follows.
+    tx.execute(update(messages).where(messages.c.parent_id.in_(ids)).values(parent_id=None))
+    tx.execute(delete(messages).where(messages.c.id.in_(ids)))
+    if len(ids) < MESSAGES_AT_ONCE:
         tx.execute(delete(conversations).where(conversations.c.id == conversation_id))
+    return True
 
 
 def _conversation(row: Row[Any]) -> Conversation:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, null, or_, select, update
 
 from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
-from webapp.storage import insert_missing, insert_or_keep
+from webapp.storage import index, insert_missing, insert_or_keep
 from webapp.storage.schema import conversations, messages, pieces, sends
 
 IDS_PER_QUERY = 500  # below every database's limit of variables
@@ -91,6 +91,7 @@ def add(tx: Connection, message: Message, *, worker_id: str | None = None) -> No
             worker_id=worker_id,
         )
     )
+    index.add(tx, [message.id] if message.status != "streaming" else [])
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
@@ -153,6 +154,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
+        index.add(tx, [final.reply_id])
 
 
 def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
@@ -213,6 +215,7 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         }
         tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
         tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
+        index.add(tx, [reply_id])
 
 
 def _message(row: Row[Any]) -> Message:

@@ -21,12 +21,7 @@ from sqlalchemy import (
     false,
     text,
 )
-
-SEARCHED_CHARS = 100_000  # a tsvector holds 1 MB at most, so the text beyond this is not searched
-
-# What PostgreSQL searches. Its parser would take a path or an address for one word: their parts are words here.
-_MARKS = '!"#$&()*+,-./;<=>?@[]^_`{|}~'
-TSVECTOR = f"to_tsvector('simple', translate(left(text, {SEARCHED_CHARS}), '{_MARKS}', '{' ' * len(_MARKS)}'))"
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -111,6 +106,17 @@ Index(
     messages.c.worker_id,
     sqlite_where=text("status = 'streaming'"),
     postgresql_where=text("status = 'streaming'"),
+)
+
+# What search looks through: the words of each finished message, see `webapp.storage.index`.
+# Each database has an index of its own over them, which migration 0003 makes.
+message_words = Table(
+    "message_words",
+    metadata,
+    Column("number", Integer, primary_key=True),  # in the order of storing
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("owner", String(8), nullable=False),  # what each of its words begins with in the index
+    Column("words", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
 )
 
 # Settings of one's own to begin a conversation with.

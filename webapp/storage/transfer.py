@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert, select
 
 from webapp.chat import Failure, Message, Outcome
+from webapp.storage import index
 from webapp.storage.schema import conversations, messages
 
 
@@ -24,6 +25,7 @@ def add(tx: Connection, finished: Sequence[Message]) -> None:
     """Store finished messages, parents before their children; they are rendered when they are shown."""
     if finished:
         tx.execute(insert(messages), [_values(message) for message in finished])
+        index.add(tx, [message.id for message in finished])
 
 
 def _values(message: Message) -> dict[str, object]:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.storage.schema import TSVECTOR, Moment
+from webapp.storage.schema import Moment
 
 revision = "0002"
 down_revision = "0001"
@@ -23,6 +23,9 @@ SQLITE_SEARCH = (
     END""",
 )
 
+# PostgreSQL's parser would take a path or an address for one word: their parts are words here.
+MARKS = '!"#$&()*+,-./;<=>?@[]^_`{|}~'
+TSVECTOR = f"to_tsvector('simple', translate(left(text, 100000), '{MARKS}', '{' ' * len(MARKS)}'))"
 POSTGRESQL_SEARCH = f"CREATE INDEX ix_messages_search ON messages USING gin ({TSVECTOR}) WHERE status <> 'streaming'"
 
 

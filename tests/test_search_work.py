@@ -1,0 +1,147 @@
+"""What a search costs: linear in foreign text, bounded for any query, and the same whatever others wrote."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.scaling import MOST, bounded, is_linear, seconds
+from webapp import snippets
+from webapp.chat import Conversation, Message
+from webapp.conversations import new_id
+from webapp.storage import Storage, conversations, search, transfer
+from webapp.storage.migrate import migrate
+
+QUERIES = [
+    "x." * 99 + "x",
+    "._" * 100,
+    "x_" * 100,
+    "x " * 100,
+    "e\u0301" * 100,
+    "é.e\u0301." * 40,
+    "е" * 200,
+    " ".join("abcdefghijklmnopqrstuvwxyz"),
+    "xx x.x.y x_y",
+    "x." * 40 + "y",
+]
+PIECES = ["x\u0301", "x.", "x\u0301.", "._", "\u0301", "x\u0301\u0301.", "é ", "e\u0301", "ё", "*", "`", "#", "# ", " "]
+
+
+@pytest.mark.parametrize("query", QUERIES[::4])
+@pytest.mark.parametrize("piece", PIECES)
+def test_marking_is_linear_in_the_text(query, piece):
+    terms = snippets.terms_of(query) or ["x"]
+    wanted = snippets.pattern(terms)
+
+    assert is_linear(lambda text: snippets.marked(text, wanted), lambda size: piece * size)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_snippets_and_words_are_linear_in_the_text(piece):
+    terms = snippets.terms_of(QUERIES[0])
+    wanted = snippets.pattern(terms)
+
+    def work(text):
+        snippets.snippet(text, terms, wanted)
+        snippets.words_of(text)
+
+    assert is_linear(work, lambda size: piece * size)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_no_query_looks_for_more_than_a_few_words(query):
+    terms = snippets.terms_of(query)
+
+    assert sum(len(term.split()) for term in terms) <= snippets.QUERY_WORDS
+
+
+def test_a_match_far_behind_is_seen():
+    text = "word " * 10_000 + "The Needle here " + "more " * 5000
+
+    parts = snippets.snippet(text, ["needle"], snippets.pattern(["needle"]))
+
+    assert ("Needle", True) in parts
+
+
+@pytest.fixture
+def storage(database_url):
+    storage = Storage(database_url)
+    migrate(storage)
+    yield storage
+    storage.close()
+
+
+def write(storage, user_id, texts, title="Title"):
+    """Store a conversation of these questions."""
+    now = datetime.now(UTC)
+    conversation = Conversation(new_id(), user_id, title, "gpt-4", 0.7, "", None, now, now)
+    with storage.begin() as tx:
+        conversations.add(tx, conversation)
+        transfer.add(tx, [Message(new_id(), conversation.id, None, "user", text, "done", now) for text in texts])
+
+
+def steps(storage, user_id, query):
+    """How much the database does for a search: steps of SQLite's machine, or blocks that PostgreSQL looks at."""
+    terms, counted = snippets.terms_of(query), []
+    fetched = (
+        "SELECT sum(pg_stat_get_xact_blocks_fetched(oid)) FROM pg_class WHERE relkind IN ('r', 'i') AND oid > 16383"
+    )
+    with storage.read() as tx:
+        if storage.is_sqlite:
+            tx.connection.dbapi_connection.set_progress_handler(lambda: counted.append(1), 1)
+        hits = search.find(tx, user_id, terms)
+        if storage.is_sqlite:
+            tx.connection.dbapi_connection.set_progress_handler(None, 1)
+            return len(counted), hits
+        return int(tx.exec_driver_sql(fetched).scalar()), hits
+
+
+@pytest.mark.parametrize("query", ["common", "commo", "co", "common words", "com.mon"])
+def test_a_search_costs_the_same_whatever_others_wrote(storage, query):
+    alice = new_id()
+    write(storage, alice, [f"mine {number}" for number in range(50)])
+    for _ in range(20):
+        write(storage, new_id(), [f"common com.mon words commonly {number}" for number in range(100)])
+
+    theirs, hits = steps(storage, alice, query)
+    nobodys, _hits = steps(storage, alice, query.replace("o", "q"))
+
+    assert hits == []
+    assert theirs < 1.5 * nobodys
+
+
+def test_a_search_in_titles_is_linear_in_their_number(storage):
+    alice, bob = new_id(), new_id()
+    for number in range(900):
+        write(storage, alice if number < 100 else bob, [], title="x\u0301\u0301" * 66)
+
+    def find(user_id):
+        with storage.read() as tx:
+            search.find(tx, user_id, snippets.terms_of("x." * 40 + "y"))
+
+    with bounded():
+        assert any(seconds(find, bob) < MOST * seconds(find, alice) for _ in range(3))
+
+
+def test_words_are_found_in_any_spelling(storage):
+    alice = new_id()
+    write(storage, alice, ["Cafe\u0301 ΟΔΟΣ зелёный еще Й и\u0306од"])
+
+    def found(query):
+        return len(steps(storage, alice, query)[1])
+
+    assert [found(query) for query in ("café", "cafe", "CAFÉ", "οδο", "зеленый", "ещё", "йод")] == [1] * 7
+    assert [found(query) for query in ("иод", "afe", "зел.еще")] == [0] * 3
+
+
+@pytest.mark.parametrize("word_chars", [1, 2, 7, 70, 100_000])
+def test_texts_of_many_different_words_are_stored_and_found(storage, word_chars):
+    alice, letters = new_id(), [chr(code) for code in range(0x20000, 0x2A6D0)]  # four bytes each
+    words = [
+        "".join(letters[(place + n) % len(letters)] for n in range(word_chars))
+        for place in range(0, 60_000, word_chars)
+    ]
+    write(storage, alice, [" ".join(words)])
+
+    assert len(steps(storage, alice, words[0][:50])[1]) == 1
