@@ -23,11 +23,12 @@ from webapp.lockchat import Lockchat
 from webapp.models import Models
 from webapp.presets import Presets
 from webapp.pulse import Pulse
-from webapp.storage import Storage
+from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
+from webapp.upkeep import Upkeep
 from webapp.views import chat, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
@@ -64,9 +65,12 @@ def build(config: Config) -> Flask:
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
     storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
+    if storage.is_sqlite:
+        files.remove_old_copies(storage.url.database)
     _bring_up_to_date(storage)
     rendering = renderer.shared()
     hub = Hub(rendering.render)
+    upkeep = Upkeep(storage)
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
@@ -82,6 +86,7 @@ def _join(app: Flask, config: Config) -> None:
     pulse.start()
     typesetter = Typesetter(storage, rendering)
     typesetter.start()
+    upkeep.start()
     # Several tabs may follow one reply, and a reader who left is noticed a beat later.
     followers = Gate(
         ANSWERS,
@@ -91,6 +96,7 @@ def _join(app: Flask, config: Config) -> None:
     )
     app.extensions.update(
         storage=storage,
+        upkeep=upkeep,
         hub=hub,
         pulse=pulse,
         typesetter=typesetter,
@@ -109,6 +115,7 @@ def _join(app: Flask, config: Config) -> None:
             generation.stop("interrupted")
         pulse.close()
         typesetter.close()
+        upkeep.close()
         if titler:
             titler.close()
         upstream.close()

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from webapp.errors import StorageFull, StorageUnavailable
 from webapp.language import gettext as _
+from webapp.storage import files
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
@@ -39,6 +40,8 @@ class Storage:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            files.make_private(self.url.database)
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
 
@@ -112,6 +115,7 @@ def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
     def configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # deleted text is overwritten
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
 
     @event.listens_for(engine, "begin")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +19,13 @@ from sqlalchemy.exc import OperationalError
 
 from webapp.errors import StorageUnavailable
 from webapp.language import gettext as _
-from webapp.storage import Storage
+from webapp.storage import Storage, files
 
 LOCK_SECONDS = 60.0
 CONNECT_SECONDS = 5
 ADVISORY_LOCK = 6_130_421  # any number, the same in every worker
+
+log = logging.getLogger(__name__)
 
 
 def migrate(storage: Storage) -> None:
@@ -50,11 +52,21 @@ def migrate(storage: Storage) -> None:
         if current == newest:
             return
         if current and storage.is_sqlite:
-            _copy(Path(storage.url.database or ""), current)
+            files.copy(Path(storage.url.database or ""), current)
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+        if current and storage.is_sqlite:
+            _overwrite_deleted(connection)
+
+
+def _overwrite_deleted(connection: Connection) -> None:
+    """Write the file anew, without what versions before 0003 deleted and left there."""
+    try:
+        connection.exec_driver_sql("VACUUM")
+    except OperationalError as error:
+        log.warning("the database cannot be written anew, deleted text may still be in its file: %s", error.orig)
 
 
 def _alembic() -> AlembicConfig:
@@ -70,6 +82,8 @@ def _connection(storage: Storage) -> Iterator[Connection]:
     patience = {"timeout": LOCK_SECONDS} if storage.is_sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=patience)
     with engine.connect() as connection:
+        if storage.is_sqlite:
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
         yield connection
     engine.dispose()
 
@@ -100,11 +114,3 @@ def _wait_for(descriptor: int) -> None:
             if time.monotonic() > deadline:
                 raise StorageUnavailable(_("Another process is upgrading the database. Try again later.")) from None
         time.sleep(0.05)
-
-
-def _copy(database: Path, revision: str) -> None:
-    target = database.with_name(f"{database.name}.before-{revision}")
-    with sqlite3.connect(database) as source, sqlite3.connect(target) as copy:
-        source.backup(copy)
-    source.close()
-    copy.close()

@@ -1,0 +1,57 @@
+"""Upkeep: once an hour what was deleted goes for good, and so do old copies of the database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+
+from webapp.conversations import UNDO_TIME
+from webapp.errors import StorageUnavailable
+from webapp.storage import Storage, conversations, files, forgetting
+
+FIRST_SECONDS = 60.0  # after the start
+EVERY_SECONDS = 3600.0
+WAIT_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Keeps one database; several workers may do it at once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Work in a thread of its own, until `close`."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def tick(self) -> None:
+        """Do what is due. Never raises."""
+        try:
+            if self._storage.is_sqlite:
+                files.remove_old_copies(self._storage.url.database)
+            before = datetime.now(UTC) - UNDO_TIME
+            while not self._closed.is_set():
+                with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+                    if not conversations.purge_some(tx, before):
+                        break
+            forgetting.forget(self._storage, self._closed.is_set)
+        except StorageUnavailable:
+            pass  # the next tick tries again
+        except Exception:
+            log.exception("the upkeep failed")
+
+    def _run(self) -> None:
+        seconds = FIRST_SECONDS
+        while not self._closed.wait(seconds):
+            self.tick()
+            seconds = EVERY_SECONDS
