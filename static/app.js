@@ -6,7 +6,8 @@
 
 /** @typedef {["a" | "+" | "=", number, number, string] | ["x", number]} Patch */
 
-const words = JSON.parse(document.body.dataset.words ?? "{}");
+const { user = "", words: json = "" } = document.body.dataset;
+const words = JSON.parse(json);
 const composer = find(".composer");
 const box = find("#text");
 const sendButton = find("[data-send]");
@@ -75,7 +76,7 @@ function focusBox() {
 
 /* ---- written: the box grows, Enter sends, a draft is kept ---- */
 
-let sending = ""; // on its way, not yet acknowledged: still a draft
+let sending = ""; // on its way: still a draft
 let draftTimer = 0;
 const draftKey = () => `draft:${location.pathname}`;
 
@@ -84,17 +85,20 @@ function keepDraft() {
   writeDraft(draftKey(), [sending, box.value].filter(Boolean).join("\n\n"));
 }
 
-/** @param {string} key @param {string} draft "" takes it away */
+/** @param {string} key @param {string} draft "" deletes it */
 function writeDraft(key, draft) {
   try {
-    localStorage.setItem(key, draft);
-    if (!draft) localStorage.removeItem(key);
+    if (localStorage.user !== user) return;
+    if (draft) localStorage[key] = draft;
+    else delete localStorage[key];
   } catch { /* no storage, no drafts */ }
 }
 
 function restoreDraft() {
   try {
-    box.value ||= localStorage.getItem(draftKey()) ?? "";
+    if (localStorage.user !== user) localStorage.clear();
+    localStorage.user = user;
+    box.value ||= localStorage[draftKey()] ?? "";
   } catch { /* no storage, no drafts */ }
   grow();
 }
@@ -111,7 +115,7 @@ function onInput() {
   draftTimer = window.setTimeout(keepDraft, 300);
 }
 
-/** @param {any} event in the box, or in a message that is being edited */
+/** @param {any} event in the box or of an edited message */
 function onBoxKey(event) {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   if (coarse.matches && !event.ctrlKey && !event.metaKey) return;
@@ -214,7 +218,7 @@ function follow(article) {
   let /** @type {Patch[]} */ patches = [];
   let frame = 0;
   let failures = -1; // the first look is at once: a short reply may end before its stream is open
-  let timer = 0; // one at a time: a silence noticed, a retry, a look
+  let timer = 0; // one at a time: a silence, a retry, a look
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
   const think = (/** @type {string} */ text) => {
@@ -254,7 +258,7 @@ function follow(article) {
     try {
       patches.splice(0).forEach((patch) => apply(body, patch));
     } catch {
-      open(); // out of step with the server: its next snapshot puts that right
+      open(); // out of step with the server: the next snapshot puts that right
     }
     stick();
   };
@@ -438,9 +442,9 @@ function addCopyButtons(within) {
   for (const caption of captions) caption.append(copyOf("#copy"));
 }
 
-/** @param {MouseEvent} event */
+/** @param {any} event */
 async function onClick(event) {
-  const button = /** @type {any} */ (event.target).closest("[data-copy]");
+  const button = event.target.closest("[data-copy]");
   if (!button) return;
   const { copy, raw } = button.dataset;
   const label = find("span", button);

@@ -5,10 +5,10 @@ const box = /** @type {HTMLTextAreaElement} */ (document.querySelector("#edit"))
 const form = /** @type {HTMLFormElement} */ (box.form);
 const key = `draft:${form.action}`;
 
-/** @param {(drafts: Storage) => void} action without storage there are no drafts */
+/** @param {(drafts: Storage) => void} action with this user's drafts; without storage there are none */
 function withDrafts(action) {
   try {
-    action(localStorage);
+    if (localStorage.user === document.body.dataset.user) action(localStorage);
   } catch { /* then the box is as it came */ }
 }
 

@@ -54,6 +54,23 @@ def test_static_files_are_cached_for_ever_under_their_version(alice):
     assert alice.get("/static/app.css").headers["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.parametrize("path", ["/", "/settings", "/search?q=x", "/nowhere", "/c/{0}", "/m/{1}/raw", "/m/{1}/status"])
+def test_what_is_private_is_stored_nowhere(alice, path):
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+
+    answer = alice.get(path.format(alice.conversation_id, reply))
+
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_a_page_names_its_user_by_a_sign_that_tells_nothing(alice, bob):
+    signs = [re.search('data-user="([^"]*)"', visitor.get("/").text)[1] for visitor in (alice, bob, alice)]
+
+    assert re.fullmatch("[0-9a-f]{16}", signs[0])
+    assert signs[0] == signs[2] != signs[1]
+
+
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/static/app.css"])
 def test_what_is_whole_is_compressed_for_who_can_read_it(alice, path):
     packed = alice.get(path)

@@ -183,4 +183,5 @@ def _dress(app: Flask, config: Config) -> None:
             "languages": language.names(),
             "read_aloud": bool(session.get("read_aloud")),
             "new_key": new_id,
+            "user_tag": http.user_tag(),
         }

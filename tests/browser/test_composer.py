@@ -216,6 +216,31 @@ def test_an_idle_tab_takes_no_draft_away(chat):
     expect(chat.box).to_have_value("Half a thought")
 
 
+def test_another_user_of_the_browser_sees_no_draft(chat):
+    chat.box.fill("For my eyes only")
+    chat.page.wait_for_function("() => localStorage.getItem('draft:/')")
+    chat.page.context.clear_cookies()
+
+    other = Chat(chat.page.context.new_page(), chat.url).open()
+
+    expect(other.box).to_have_value("")
+    assert "eyes" not in other.page.evaluate("() => JSON.stringify(localStorage)")
+
+
+def test_a_tab_of_another_user_leaves_no_draft_behind(chat):
+    chat.page.locator("html.js").wait_for(state="attached")
+    chat.page.context.clear_cookies()
+    other = Chat(chat.page.context.new_page(), chat.url).open()
+    other.box.fill("Mine")
+    other.page.wait_for_function("() => localStorage.getItem('draft:/')")
+
+    chat.box.fill("For my eyes only")
+    chat.page.close()
+    other.page.reload()
+
+    expect(other.box).to_have_value("Mine")
+
+
 def test_an_edited_message_is_a_draft_until_it_is_sent_or_let_be(chat, upstream):
     chat.say("First")
     expect(chat.answer).to_have_text("Hello world")
