@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 
 from webapp.config import Config, check_bind
@@ -9,13 +10,20 @@ from webapp.errors import ConfigError
 
 bind = os.environ.get("LOCKCHAT_BIND", "127.0.0.1:8000")
 # One gevent process holds a thousand streams; threads stop at a handful of slow readers.
-worker_class = "gevent"
+worker_class = "webapp.worker.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 2000
 timeout = 60  # of the worker's own sign of life, not of a request
 graceful_timeout = 10  # running replies are saved as interrupted well before
 keepalive = 5
 control_socket_disable = True
+limit_request_fields = 64  # twice what a browser behind a proxy sends
+
+# Each connection is an open file, and often one more to the upstream; many systems allow only 1024 at first.
+files, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+if 0 <= files < 4 * worker_connections:
+    wanted_files = 4 * worker_connections if most_files < 0 else min(4 * worker_connections, most_files)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_files, most_files))
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -99,6 +99,20 @@ def visit(site: Flask) -> Iterator[Callable[[], Visitor]]:
 
 
 @pytest.fixture
+def make_visitor(make_site: Callable[..., Flask]) -> Iterator[Callable[..., Visitor]]:
+    """Open a browser on a site of its own; arguments are settings."""
+    visitors: list[Visitor] = []
+
+    def make(**settings: object) -> Visitor:
+        visitors.append(Visitor(make_site(**settings).extensions["url"]))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture
 def alice(visit: Callable[[], Visitor]) -> Visitor:
     """A member."""
     return visit()

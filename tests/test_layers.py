@@ -13,6 +13,7 @@ WEBAPP = Path(__file__).parent.parent / "webapp"
 LAYERS = [
     ["webapp"],
     ["webapp.app"],
+    ["webapp.worker"],
     [
         "webapp.views.stream",
         "webapp.views.settings",
@@ -21,7 +22,8 @@ LAYERS = [
         "webapp.views.health",
     ],
     ["webapp.views.chat"],
-    ["webapp.views.http", "webapp.views"],
+    ["webapp.views.http"],
+    ["webapp.views.forms", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.imports"],
     ["webapp.transfer"],

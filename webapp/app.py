@@ -29,10 +29,9 @@ from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
-from webapp.views import chat, health, http, search, settings, stream, transfer
+from webapp.views import chat, forms, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
-BODY_BYTES = 16 * 2**20  # above any message that is allowed, so that a longer one can still be given back
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
 
@@ -53,8 +52,8 @@ def build(config: Config) -> Flask:
         PERMANENT_SESSION_LIFETIME=YEAR,
         SESSION_REFRESH_EACH_REQUEST=False,  # a slow answer must not bring an old cookie back
         SEND_FILE_MAX_AGE_DEFAULT=YEAR,
-        MAX_CONTENT_LENGTH=BODY_BYTES,
-        MAX_FORM_MEMORY_SIZE=BODY_BYTES,
+        MAX_CONTENT_LENGTH=forms.FILE_BYTES,
+        FORM_BYTES=forms.form_bytes(config.max_question_chars),
     )
     cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)

@@ -18,7 +18,7 @@ from flask import Flask, Request, Response, current_app, g, render_template, req
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from webapp import addresses, language
@@ -37,6 +37,7 @@ from webapp.errors import (
 )
 from webapp.language import gettext as _
 from webapp.limits import Gate, Holder
+from webapp.views import forms
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -50,14 +51,16 @@ STATUSES: dict[type[AppError], int] = {
     StorageFull: 507,
 }
 
-RECEIVE_SECONDS = 20.0  # a browser that sends nothing for so long is gone
 WITHOUT_USER = frozenset({"static", "health.show_health", "health.show_readiness", "health.show_metrics"})
 RENEWING = frozenset({"chat.index", "chat.show_conversation"})
-SEND_SECONDS = 60.0  # a browser that takes nothing for so long is gone
+SEND_SECONDS = 60.0  # a browser that takes no event for so long is gone
+ANSWER_SECONDS = 300.0  # for a whole page, on the slowest line
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COMPRESSED_BYTES = 1000  # less fits one packet as it is
 MOST_COMPRESSED_BYTES = 4 * 2**20  # more would hold up the other streams
 COMPRESSION_LEVEL = 6
+LARGE_BYTES = 256 * 2**10  # the best level takes 150 ms for a page that gives a long message back
+LARGE_COMPRESSION_LEVEL = 1
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -119,6 +122,8 @@ def init_app(app: Flask) -> None:
     """Put the checks, headers and error pages around every request of the app."""
     app.url_map.converters["id"] = IdConverter
     app.session_interface = Sessions()
+    app.request_class = forms.FormRequest
+    app.extensions["slow_bodies"] = forms.Places()
     app.before_request(_open_request)
     app.after_request(_close_request)
     app.url_defaults(_add_version)
@@ -201,6 +206,9 @@ def _open_request() -> None:
     g.request_id = uuid.uuid4().hex[:12]
     # No file here is worth a part: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     request.environ.pop("HTTP_RANGE", None)
+    if "gunicorn.socket" in request.environ:
+        request.environ["gunicorn.socket"].settimeout(ANSWER_SECONDS)
+    forms.hold_back()
     is_without_user = request.endpoint in WITHOUT_USER
     chosen = "" if is_without_user else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]
@@ -209,29 +217,13 @@ def _open_request() -> None:
         return
     if request.method not in SAFE_METHODS and not is_same_origin():
         raise Forbidden(_("This request comes from another site, so it was refused."))
-    _receive_form()
+    if request.method == "POST" and request.routing_exception is None:
+        forms.receive()
     if "user_id" not in session:
         session["user_id"] = str(uuid.uuid4())
         session.permanent = True
     if request.endpoint in RENEWING and session.get("renewed") != (today := date.today().isoformat()):
         session["renewed"] = today  # sets the cookie anew: an old one must not expire while it is used
-
-
-def _receive_form() -> None:
-    """Read the whole form. gunicorn would wait for ever for its rest, and take the half of one that broke off."""
-    if request.method in SAFE_METHODS or "gunicorn.socket" not in request.environ:
-        return
-    if request.content_length is not None:
-        request.environ.pop("wsgi.input_terminated", None)  # Werkzeug then misses what does not come
-    browser = request.environ["gunicorn.socket"]
-    browser.settimeout(RECEIVE_SECONDS)
-    try:
-        request.form  # noqa: B018
-    except ClientDisconnected:  # also for one that only fell silent
-        g.is_form_lost = True
-        raise RequestTimeout from None
-    finally:
-        browser.settimeout(None)
 
 
 def _close_request(response: Response) -> Response:
@@ -242,6 +234,7 @@ def _close_request(response: Response) -> Response:
     elif "v" not in request.args:  # without its version a file may change under its address
         response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Request-Id"] = g.get("request_id", "")
+    forms.let_go(response)
     _compress(response)
     return response
 
@@ -260,7 +253,8 @@ def _compress(response: Response) -> None:
     content = response.get_data()
     if len(content) < COMPRESSED_BYTES or not request.accept_encodings["gzip"]:
         return
-    response.set_data(gzip.compress(content, COMPRESSION_LEVEL, mtime=0))
+    level = COMPRESSION_LEVEL if len(content) < LARGE_BYTES else LARGE_COMPRESSION_LEVEL
+    response.set_data(gzip.compress(content, level, mtime=0))
     response.content_encoding = "gzip"
     etag, _is_weak = response.get_etag()
     if etag:
@@ -297,6 +291,7 @@ def _http_sentence(status: int) -> str:
         404: _("This page does not exist."),
         408: _("The form did not arrive in time. Send it again."),
         405: _("This address cannot be used this way."),
+        411: _("The form does not say how long it is, so it was refused."),
         413: _("That is more than this server accepts in one message."),
         500: _("Something went wrong in this server. The administrator finds it in the log."),
     }
@@ -336,7 +331,7 @@ def _conversations() -> list[Conversation] | None:
 
 def _typed(field: str) -> str:
     try:
-        return "" if "is_form_lost" in g else request.form.get(field, "")
+        return request.form.get(field, "")
     except HTTPException:  # the body itself is what went wrong
         return ""
 

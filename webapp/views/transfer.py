@@ -10,11 +10,10 @@ from typing import IO
 
 from flask import Blueprint, Response, current_app, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import language, transfer
 from webapp.archive import Archive
-from webapp.errors import Invalid, TooLarge
+from webapp.errors import Invalid
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.views.chat import sentence
@@ -93,11 +92,7 @@ def _download(file: IO[bytes], name: str, mimetype: str) -> Response:
 
 
 def _file() -> IO[bytes]:
-    try:
-        file = request.files.get("file")
-    except RequestEntityTooLarge:
-        limit = (request.max_content_length or 0) // 2**20
-        raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit}) from None
+    file = request.files.get("file")
     if not file:
         raise Invalid(_("Choose a file first."))
     return file.stream

@@ -1,0 +1,266 @@
+"""The body of a request: read only where a form is taken, and bounded in size, time, fields and number.
+
+One loop serves everybody, so nobody else may notice a form: neither a huge one, nor one that comes byte by byte.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import gevent  # type: ignore[import-untyped]
+import gevent.socket  # type: ignore[import-untyped]
+from flask import Request, Response, current_app, request
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import (
+    BadRequest,
+    LengthRequired,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+from werkzeug.formparser import FormDataParser
+
+from webapp.errors import Busy, TooLarge
+from webapp.language import gettext as _
+
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+FILE_ENDPOINTS = frozenset({"transfer.import_file"})  # the forms that bring a file
+FILE_BYTES = 16 * 2**20
+BYTES_PER_CHAR = 12  # an emoji, percent-encoded: twice a Cyrillic letter, so most messages that are too long fit too
+OTHER_BYTES = 64 * 2**10  # for the other fields of a form
+MAX_FIELDS = 100
+MAX_BROKEN_ESCAPES = 1000  # a stray % is a typo of a hand-made form; so many are an attack
+PIECE_BYTES = 64 * 2**10
+MEMORY_BYTES = 2 * 2**20  # forms stay in memory: a busy disk would stop the loop; a larger file waits on disk
+
+QUICK_SECONDS = 1.0  # a body that takes longer needs one of the places for slow ones
+RECEIVE_SECONDS = 20.0  # for a whole body, and a second more for each of the
+LEAST_BYTES_PER_SECOND = 64 * 2**10  # as a poor mobile connection brings
+SLOW_BODIES = 200
+SLOW_BODIES_PER_ADDRESS = 50  # a proxy has one address for all, but usually sends whole bodies
+BUSY_SECONDS = 5
+LINGER_SECONDS = 1.0
+
+BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+BODY = "lockchat.body"
+
+
+@dataclass(slots=True)
+class _Body:
+    """What the browser still sends; None stands for a length that it does not say."""
+
+    source: Any
+    left: int | None
+
+
+class Places:
+    """Room for slow bodies, per address and in total."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, address: str) -> Iterator[None]:
+        """Take a place for as long as the block runs. Raises Busy where there is none."""
+        with self._lock:
+            if self._taken[address] >= SLOW_BODIES_PER_ADDRESS or self._taken.total() >= SLOW_BODIES:
+                raise Busy(
+                    _("This server is receiving as many slow forms as it can. Send it again in a moment."),
+                    retry_after=BUSY_SECONDS,
+                )
+            self._taken[address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[address] -= 1
+                self._taken += Counter()  # forgets the addresses that hold none
+
+
+class Parser(FormDataParser):
+    """Werkzeug's, with a cheap and bounded way through urlencoded forms."""
+
+    def parse(
+        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
+    ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]:
+        if mimetype == URLENCODED:
+            return stream, MultiDict(parse(stream.read())), MultiDict()
+        opened: list[IO[bytes]] = []
+        self.stream_factory = _noting(opened, self.stream_factory)
+        files = None
+        try:
+            stream, form, files = super().parse(stream, mimetype, content_length, options)
+            return stream, form, files
+        finally:
+            if not files:  # Werkzeug leaves those of a broken form open
+                for file in opened:
+                    file.close()
+
+
+def _noting(opened: list[IO[bytes]], make: Callable[..., IO[bytes]]) -> Callable[..., IO[bytes]]:
+    def note(**kinds: object) -> IO[bytes]:
+        opened.append(make(**kinds))
+        return opened[-1]
+
+    return note
+
+
+class FormRequest(Request):
+    """A request whose form is empty until `receive` has read it."""
+
+    form_data_parser_class = Parser
+    max_form_parts = MAX_FIELDS
+
+
+def form_bytes(max_question_chars: int) -> int:
+    """The largest form without a file: one that brings a message somewhat longer than allowed is still given back."""
+    return BYTES_PER_CHAR * max_question_chars + OTHER_BYTES
+
+
+def parse(body: bytes) -> list[tuple[str, str]]:
+    """The fields of an urlencoded form, as https://url.spec.whatwg.org/#urlencoded-parsing says.
+
+    Raises RequestEntityTooLarge for more fields than any form has, BadRequest for text full of broken escapes.
+    """
+    if body.count(b"&") >= MAX_FIELDS:
+        raise RequestEntityTooLarge
+    pairs = [part.partition(b"=") for part in body.split(b"&") if part]
+    return [(_decode(name), _decode(value)) for name, _equals, value in pairs]
+
+
+def _decode(text: bytes) -> str:
+    """The text without its percent signs. The codec of e-mail does that thirty times as fast as urllib."""
+    text, broken = BROKEN_ESCAPE.subn(b"%25", text, count=MAX_BROKEN_ESCAPES)
+    if broken == MAX_BROKEN_ESCAPES:
+        raise BadRequest
+    quoted = text.replace(b"=", b"=3D").replace(b"%", b"=").replace(b"+", b" ")
+    return binascii.a2b_qp(quoted).decode("utf-8", "replace")
+
+
+def hold_back() -> None:
+    """Put the body aside, unread: from here on the form is empty."""
+    environ = request.environ
+    is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    length = environ.pop("CONTENT_LENGTH", "") or "0"
+    environ[BODY] = _Body(environ["wsgi.input"], None if is_chunked else int(length) if length.isdecimal() else 0)
+    environ["wsgi.input"] = BytesIO()
+
+
+def receive() -> None:
+    """Read the whole form, or none of it.
+
+    Raises RequestTimeout for one that breaks off or takes too long, RequestEntityTooLarge or TooLarge, BadRequest,
+    LengthRequired, UnsupportedMediaType, and Busy where too many slow ones are on their way.
+    """
+    body: _Body = request.environ[BODY]
+    if body.left == 0:
+        return
+    _check(body)
+    if request.mimetype not in (URLENCODED, MULTIPART):
+        return
+    with SpooledTemporaryFile(MEMORY_BYTES) as file:
+        size = body.left or 0
+        _copy(body, file)
+        file.seek(0)
+        request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(size)}
+        try:
+            request.form  # noqa: B018 (parses it)
+        finally:
+            # Nothing reads the closed file: neither a second attempt nor an error page.
+            request.environ |= {"wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"}
+            request.__dict__.pop("stream", None)
+
+
+def _check(body: _Body) -> None:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType  # no browser packs a form: that would be a bomb
+    if body.left is None:
+        raise LengthRequired
+    if request.mimetype == MULTIPART and request.endpoint in FILE_ENDPOINTS:
+        if body.left > FILE_BYTES:
+            raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": FILE_BYTES // 2**20})
+    elif body.left > current_app.config["FORM_BYTES"]:
+        raise RequestEntityTooLarge
+
+
+def _copy(body: _Body, file: IO[bytes]) -> None:
+    """Copy the body into the file. Past QUICK_SECONDS it takes a place; an interrupted read loses nothing."""
+    if not isinstance(request.environ.get("gunicorn.socket"), gevent.socket.socket):
+        _copy_rest(body, file)
+        return
+    with gevent.Timeout(QUICK_SECONDS, False):
+        _copy_rest(body, file)
+    if not body.left:
+        return
+    places: Places = current_app.extensions["slow_bodies"]
+    seconds = RECEIVE_SECONDS + (body.left or 0) / LEAST_BYTES_PER_SECOND
+    with places.take(request.remote_addr or ""), gevent.Timeout(seconds, RequestTimeout):
+        _copy_rest(body, file)
+
+
+def _copy_rest(body: _Body, file: IO[bytes]) -> None:
+    while body.left:
+        try:
+            piece = body.source.read(min(body.left, PIECE_BYTES))
+        except OSError:
+            piece = b""
+        if not piece:
+            raise RequestTimeout  # the browser left
+        file.write(piece)
+        body.left -= len(piece)
+        time.sleep(0)  # a fast sender must not hold the loop
+
+
+class _Piecewise:
+    """A file whose reader lets others run between two pieces."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        time.sleep(0)
+        return self._file.read(size)
+
+
+def let_go(response: Response) -> None:
+    """Close the connection after an answer to a request whose body was not read to its end.
+
+    What still comes is thrown away for a moment, or the browser would see a broken connection instead of the answer:
+    https://www.rfc-editor.org/rfc/rfc9112#section-9.6. One that sends too much gets the time of a slow form.
+    """
+    body: _Body = request.environ[BODY]
+    close = getattr(body.source, "close_connection", None)
+    if body.left == 0 or close is None:
+        return
+    close()
+    places = current_app.extensions["slow_bodies"] if response.status_code == RequestEntityTooLarge.code else None
+    address = request.remote_addr or ""
+    response.call_on_close(lambda: _discard(body, places, address))
+
+
+def _discard(body: _Body, places: Places | None, address: str) -> None:
+    rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), FILE_BYTES // PIECE_BYTES)
+    with suppress(Exception):  # whatever is wrong with it
+        with gevent.Timeout(LINGER_SECONDS, False):
+            _exhaust(rest)
+        if places:
+            with places.take(address), gevent.Timeout(RECEIVE_SECONDS, False):
+                _exhaust(rest)
+
+
+def _exhaust(pieces: Iterator[bytes]) -> None:
+    for _piece in pieces:
+        time.sleep(0)
