@@ -17,6 +17,8 @@ timeout = 60  # of the worker's own sign of life, not of a request
 graceful_timeout = 10  # running replies are saved as interrupted well before
 keepalive = 5
 control_socket_disable = True
+# Else a local client, or one behind a proxy that passes such headers on, could name the path and the prefix.
+forwarder_headers = ""
 limit_request_fields = 64  # twice what a browser behind a proxy sends
 
 # Each connection is an open file, and often one more to the upstream; many systems allow only 1024 at first.
@@ -33,10 +35,18 @@ def on_starting(server):
     """Refuse settings that cannot be used before any worker starts, in one readable line."""
     if server.cfg.preload_app:
         sys.exit("Lockchat cannot start: with --preload its threads would stay behind in the first process.")
+    _check([address[0] if isinstance(address, tuple) else address for address in server.cfg.address])
+
+
+def when_ready(server):
+    """Look at the sockets themselves: those of systemd need not be what the settings say."""
+    names = [listener.getsockname() for listener in server.LISTENERS]
+    _check([name[0] for name in names if isinstance(name, tuple)])
+
+
+def _check(addresses):
     try:
-        check_bind(
-            Config.from_env(), [address[0] if isinstance(address, tuple) else address for address in server.cfg.address]
-        )
+        check_bind(Config.from_env(), addresses)
     except ConfigError as error:
         sys.exit(f"Lockchat cannot start: {error.sentence}")
 

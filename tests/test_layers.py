@@ -23,7 +23,7 @@ LAYERS = [
     ],
     ["webapp.views.chat"],
     ["webapp.views.http"],
-    ["webapp.views.forms", "webapp.views"],
+    ["webapp.views.hosts", "webapp.views.forms", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.imports"],
     ["webapp.transfer"],

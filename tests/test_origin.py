@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.visitor import Visitor
+
 OURS, FOREIGN = "same", "https://evil.example"
 
 
@@ -45,6 +47,36 @@ def test_another_site_may_not_write(alice, upstream, origin, fetch_site):
     assert answer.status_code == 403
     assert "comes from another site" in answer.text
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://{host}"}, 403),
+        ({"Origin": "https://{host}", "Sec-Fetch-Site": "same-origin"}, 303),  # a browser compares schemes itself
+        ({"Origin": "https://{host}", "X-Forwarded-For": "::1"}, 303),  # a proxy may speak TLS and not say so
+        ({"Origin": "https://{host}", "X-Forwarded-Proto": "http"}, 403),
+        ({"Origin": "ftp://{host}", "X-Forwarded-For": "::1"}, 403),
+    ],
+)
+def test_the_scheme_is_ours_too_where_it_is_known(make_visitor, headers, status):
+    visitor = make_visitor(allow_open=frozenset({"proxy"}))
+    headers = {name: value.format(host=visitor.base_url.removeprefix("http://")) for name, value in headers.items()}
+
+    answer = visitor.post("/conversations", data={"text": "Hi"}, headers=headers, allow_redirects=False)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 303), ("http", 403)])
+def test_behind_a_proxy_that_speaks_tls_the_page_is_https(start_server, scheme, status):
+    with Visitor(start_server(ALLOW_OPEN="proxy").url) as visitor:
+        origin = visitor.base_url.replace("http", scheme, 1)
+        headers = {"Origin": origin, "X-Forwarded-Proto": "https"}
+
+        answer = visitor.post("/conversations", data={"text": "Hi"}, headers=headers, allow_redirects=False)
+
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("path", ["/preferences", "/m/x/stop", "/c/x/messages"])

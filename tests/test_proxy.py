@@ -40,21 +40,34 @@ http {{
 
 
 @pytest.fixture
-def alice(start_server, tmp_path):
-    """Alice, whose browser sees nginx only."""
+def start_nginx(tmp_path):
+    """Put nginx with the README's lines before a server, and return its address."""
     need(NGINX, "nginx")
-    server, port = start_server(), free_port()
-    location = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    location = location.replace("http://127.0.0.1:8000", server.url)
-    settings = tmp_path / "nginx.conf"
-    settings.write_text(SETTINGS.format(directory=tmp_path, port=port, location=location))
-    command = [NGINX, "-c", str(settings), "-p", str(tmp_path)]
-    nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    with Visitor(f"http://127.0.0.1:{port}") as visitor:
-        wait_until(lambda: _answers(visitor), 20, "nginx to answer")
+    processes = []
+
+    def start(server):
+        port = free_port()
+        location = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+        location = location.replace("http://127.0.0.1:8000", server.url)
+        settings = tmp_path / "nginx.conf"
+        settings.write_text(SETTINGS.format(directory=tmp_path, port=port, location=location))
+        command = [NGINX, "-c", str(settings), "-p", str(tmp_path)]
+        processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        with Visitor(f"http://127.0.0.1:{port}") as visitor:
+            wait_until(lambda: _answers(visitor), 20, "nginx to answer")
+        return visitor.base_url
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def alice(start_nginx, start_server):
+    """Alice, whose browser sees nginx only."""
+    with Visitor(start_nginx(start_server(ALLOW_OPEN="proxy"))) as visitor:
         yield visitor
-    nginx.terminate()
-    nginx.wait(10)
 
 
 def _answers(visitor: Visitor) -> bool:
@@ -84,3 +97,13 @@ def test_our_own_forms_pass_nginx_and_foreign_ones_do_not(alice):
 
     assert alice.post("/conversations", data={"text": "Hi"}, headers=ours).status_code == 200
     assert alice.post("/conversations", data={"text": "Hi"}, headers=foreign).status_code == 403
+    secure = {"Origin": alice.base_url.replace("http:", "https:")}
+    assert alice.post("/conversations", data={"text": "Hi"}, headers=secure).status_code == 403
+
+
+def test_open_login_behind_nginx_must_be_allowed_by_name(start_nginx, start_server):
+    with Visitor(start_nginx(start_server())) as visitor:
+        answer = visitor.get("/")
+
+    assert answer.status_code == 403
+    assert "LOCKCHAT_ALLOW_OPEN=proxy" in answer.text

@@ -31,6 +31,10 @@ class Visitor(requests.Session):
         """Post a form as a browser without script does, and stay at the answer, not at where it leads."""
         return self.post(path, data=fields, allow_redirects=False)
 
+    def cookie(self) -> str:
+        """The header that the browser sends."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies)
+
     def new_chat(self, text: str, **fields: object) -> str:
         return self.reply_of(self.post_form("/conversations", text=text, **fields))
 

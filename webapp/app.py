@@ -164,6 +164,7 @@ def _upstream(config: Config, url: str) -> Lockchat:
 
 def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what every template knows."""
+    app.extensions["config"] = config
     http.init_app(app)
     for module in (chat, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)

@@ -20,6 +20,8 @@ from webapp.secret_key import MIN_CHARS, is_weak
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
 LOGINS = ("open",)
+PROXY = "proxy"  # in LOCKCHAT_ALLOW_OPEN, beside addresses
+HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 TITLES = ("words", "upstream")
 
 
@@ -38,6 +40,7 @@ class Config:
     secret_key: str | None = field(default=None, repr=False)
     login: str = "open"
     allow_open: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
     connect_seconds: float = 5
     first_token_seconds: float = 120
     idle_seconds: float = 60
@@ -71,6 +74,7 @@ class Config:
             secret_key=read.secret_key("SECRET_KEY"),
             login=read.choice("LOGIN", LOGINS),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
+            hosts=read.hosts("HOSTS") | read.bound_hosts("BIND"),
             connect_seconds=read.seconds("CONNECT_SECONDS", cls.connect_seconds),
             first_token_seconds=read.seconds("FIRST_TOKEN_SECONDS", cls.first_token_seconds),
             idle_seconds=read.seconds("IDLE_SECONDS", cls.idle_seconds),
@@ -106,6 +110,17 @@ class _Reader:
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(word for part in (self.text(name) or "").split(",") if (word := part.strip()))
+
+    def hosts(self, name: str) -> frozenset[str]:
+        words = [word.lower().strip("[]") for word in self.words(name)]
+        if not all(HOST_NAME.fullmatch(word) or is_address(word) for word in words):
+            raise _refused(name, self.text(name), "host names without scheme and port, with commas between")
+        return frozenset(words)
+
+    def bound_hosts(self, name: str) -> frozenset[str]:
+        """The hosts of addresses to listen on; a socket's path or number has none."""
+        words = [word for word in self.words(name) if not word.startswith(("unix:", "fd:"))]
+        return frozenset(word.rpartition(":")[0].lower().strip("[]") for word in words) - {""}
 
     def choice(self, name: str, accepted: tuple[str, ...]) -> str:
         value = self.text(name) or accepted[0]
@@ -224,20 +239,31 @@ def check_bind(config: Config, hosts: list[str]) -> None:
     `hosts` are the addresses the server listens on; a path (a unix socket) is local. Raises ConfigError.
     """
     for host in hosts:
-        if config.login == "open" and not _is_loopback(host) and host not in config.allow_open:
+        if config.login == "open" and not is_loopback(host) and host not in config.allow_open:
             raise ConfigError(
                 f"{PREFIX}LOGIN=open lets everyone who reaches {host} in, without a password."
                 f" Listen on 127.0.0.1, or allow this address by name: {PREFIX}ALLOW_OPEN={host}"
             )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own; a path (a unix socket) is."""
     if host == "localhost" or host.startswith("/"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(name: str, value: str | None, accepted: str) -> ConfigError:

@@ -49,6 +49,12 @@ class Forbidden(AppError):
     code = "forbidden"
 
 
+class Misdirected(AppError):
+    """The request asks for a host that this server is not."""
+
+    code = "misdirected"
+
+
 class Conflict(AppError):
     """The request contradicts what is already there."""
 

@@ -12,7 +12,6 @@ from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, Request, Response, current_app, g, render_template, request, session, stream_with_context
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
@@ -29,6 +28,7 @@ from webapp.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    Misdirected,
     NotFound,
     StorageFull,
     StorageUnavailable,
@@ -37,7 +37,7 @@ from webapp.errors import (
 )
 from webapp.language import gettext as _
 from webapp.limits import Gate, Holder
-from webapp.views import forms
+from webapp.views import forms, hosts
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -45,13 +45,15 @@ STATUSES: dict[type[AppError], int] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    Misdirected: 421,
     UpstreamError: 502,
     Busy: 503,
     StorageUnavailable: 503,
     StorageFull: 507,
 }
 
-WITHOUT_USER = frozenset({"static", "health.show_health", "health.show_readiness", "health.show_metrics"})
+PUBLIC = frozenset({"static", "health.show_health", "health.show_readiness"})  # to whoever reaches the server
+WITHOUT_USER = PUBLIC | {"health.show_metrics"}
 RENEWING = frozenset({"chat.index", "chat.show_conversation"})
 SEND_SECONDS = 60.0  # a browser that takes no event for so long is gone
 ANSWER_SECONDS = 300.0  # for a whole page, on the slowest line
@@ -123,6 +125,7 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["id"] = IdConverter
     app.session_interface = Sessions()
     app.request_class = forms.FormRequest
+    app.wsgi_app = hosts.guard(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["slow_bodies"] = forms.Places()
     app.before_request(_open_request)
     app.after_request(_close_request)
@@ -168,31 +171,12 @@ def wants_fragment() -> bool:
     return request.headers.get("X-Fragment") == "1"
 
 
-def is_same_origin() -> bool:
-    """Whether a browser says that the request comes from our own page, or no browser sent it.
-
-    See https://www.w3.org/TR/fetch-metadata/ and https://fetch.spec.whatwg.org/#origin-header.
-    """
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or split_address(origin).netloc.lower() == request.host.lower()
-
-
 def came_from() -> str:
     """The path and query of our own page that the request came from, wherever the header says that was; else "/"."""
-    address = split_address(request.referrer or "")
+    address = hosts.split_address(request.referrer or "")
     if not address.path.startswith("/") or address.path.startswith("//"):
         return "/"
     return f"{address.path}?{address.query}" if address.query else address.path
-
-
-def split_address(address: str) -> SplitResult:
-    """The parts of an address that a header gives; empty ones for one that is none."""
-    try:
-        return urlsplit(address)
-    except ValueError:
-        return urlsplit("")
 
 
 def user_tag() -> str:
@@ -213,9 +197,10 @@ def _open_request() -> None:
     chosen = "" if is_without_user else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]
     language.use(language.choose([chosen, *accepted]))
+    _check_address()
     if is_without_user:
         return
-    if request.method not in SAFE_METHODS and not is_same_origin():
+    if request.method not in SAFE_METHODS and not hosts.is_same_origin():
         raise Forbidden(_("This request comes from another site, so it was refused."))
     if request.method == "POST" and request.routing_exception is None:
         forms.receive()
@@ -224,6 +209,14 @@ def _open_request() -> None:
         session.permanent = True
     if request.endpoint in RENEWING and session.get("renewed") != (today := date.today().isoformat()):
         session["renewed"] = today  # sets the cookie anew: an old one must not expire while it is used
+
+
+def _check_address() -> None:
+    hosts.check_form_of_host()
+    if request.endpoint not in PUBLIC:
+        hosts.check_host()
+        hosts.check_open_login()
+    g.is_admitted = True
 
 
 def _close_request(response: Response) -> Response:
@@ -324,7 +317,7 @@ def _conversations() -> list[Conversation] | None:
     """The list beside an error page; None where the database is what failed, for nobody knows then what is in it."""
     try:
         of: Callable[[str], list[Conversation]] = current_app.extensions["conversations"].of
-        return of(current_user_id()) if "user_id" in session else []
+        return of(current_user_id()) if "is_admitted" in g and "user_id" in session else []
     except AppError:
         return None
 

@@ -1,0 +1,164 @@
+"""Under which name a request asks, and from where: Host, Origin, proxies, this machine."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from flask import current_app, request
+
+from webapp.config import PROXY, Config, is_address, is_loopback
+from webapp.errors import Forbidden, Invalid, Misdirected
+from webapp.language import gettext as _
+
+LABEL = r"[a-z0-9-]{1,63}"
+HOST = re.compile(rf"({LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f]*:[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?", re.ASCII | re.I)
+HOST_CHARS = 260  # a name of 253, and a port
+UNUSABLE_HOST = "lockchat.unusable_host"
+WILDCARDS = ("0.0.0.0", "::")
+# What proxies add: the page then is not spoken to by whom the connection comes from.
+FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
+WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def guard(app: WSGI) -> WSGI:
+    """Keep a Host header that is no host from Flask, which raises before it can show a page."""
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if not _is_usable(environ.get("HTTP_HOST"), environ.get("SERVER_PROTOCOL", "")):
+            environ |= {UNUSABLE_HOST: True, "HTTP_HOST": "localhost"}
+        return app(environ, start_response)
+
+    return guarded
+
+
+def check_form_of_host() -> None:
+    """Raises Invalid for a Host header that is no host."""
+    if UNUSABLE_HOST in request.environ:
+        raise Invalid(_("The request does not say which host it is for."))
+
+
+def check_host() -> None:
+    """Raises Misdirected for a name that this server does not go by.
+
+    A page of another site could give this machine's address a name of its own, and then read and write here as
+    itself: https://en.wikipedia.org/wiki/DNS_rebinding.
+    """
+    name = _name_of(request.host)
+    if not (_is_own_name(name) or name in _config().hosts or name in _names_of_listener()):
+        raise Misdirected(
+            _(
+                "This server does not go by the name %(host)s. If it should, an administrator sets"
+                " LOCKCHAT_HOSTS=%(host)s and starts it again."
+            )
+            % {"host": name}
+        )
+
+
+def check_open_login() -> None:
+    """Raises Forbidden where open login is reached from outside without having been allowed that by name.
+
+    The start refuses some of this already; a server other than gunicorn, an inherited socket and a proxy show only
+    in the requests themselves.
+    """
+    config, listener = _config(), _listener()
+    if config.login != "open" or listener in config.allow_open:
+        return
+    if listener and not is_loopback(listener):
+        missing = listener
+    elif is_forwarded() and PROXY not in config.allow_open:
+        missing = PROXY
+    else:
+        return
+    raise Forbidden(
+        _(
+            "Everyone who reaches this address could use this server without a password, so it refuses."
+            " If that is wanted, an administrator sets LOCKCHAT_ALLOW_OPEN=%(address)s and starts it again."
+        )
+        % {"address": missing}
+    )
+
+
+def is_same_origin() -> bool:
+    """Whether a browser says that the request comes from our own page, or no browser sent it.
+
+    See https://www.w3.org/TR/fetch-metadata/ and https://fetch.spec.whatwg.org/#origin-header.
+    """
+    fetch_site = request.headers.get("Sec-Fetch-Site", "none")
+    if fetch_site not in ("same-origin", "none"):
+        return False
+    if (header := request.headers.get("Origin")) is None:
+        return True
+    origin = split_address(header)
+    if origin.netloc.lower() != request.host.lower():
+        return False
+    return origin.scheme == request.scheme or (
+        # A proxy may speak TLS and not say so: plain http is certain only without one.
+        (origin.scheme, request.scheme) == ("https", "http")
+        and (fetch_site == "same-origin" or (is_forwarded() and request.headers.get("X-Forwarded-Proto") != "http"))
+    )
+
+
+def is_forwarded() -> bool:
+    """Whether the request came through a proxy that says so."""
+    return "PROXY_PROTOCOL" in request.environ or any(name in request.headers for name in FORWARDING)
+
+
+def split_address(address: str) -> SplitResult:
+    """The parts of an address that a header gives; empty ones for one that is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
+def _is_usable(host: str | None, protocol: str) -> bool:
+    if host is None:
+        return protocol == "HTTP/1.0"  # which knows no hosts
+    return len(host) <= HOST_CHARS and HOST.fullmatch(host) is not None
+
+
+def _name_of(host: str) -> str:
+    """The name alone: without port, brackets and final dot."""
+    found = HOST.fullmatch(host)
+    return found[1].strip("[]").rstrip(".").lower() if found else ""
+
+
+def _is_own_name(name: str) -> bool:
+    """Whether the name means this machine wherever it is asked for; it can be given to no other."""
+    return name.endswith(".localhost") or is_loopback(name)
+
+
+def _names_of_listener() -> frozenset[str]:
+    """What a server goes by because of where it listens. On all addresses: by each of them, and by its own name."""
+    listener = _listener()
+    if listener not in WILDCARDS:
+        return frozenset({listener} if listener else ())
+    name = _name_of(request.host)
+    # Only who has an address can serve a page under it: it cannot be lent to another machine as a name can.
+    return _machine_names() | ({name} if is_address(name) else set())
+
+
+@cache
+def _machine_names() -> frozenset[str]:
+    name = socket.gethostname().lower()
+    return frozenset({name, f"{name}.local"})
+
+
+def _listener() -> str | None:
+    """The address that the server listens on; None for a unix socket."""
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    # For a unix socket gunicorn takes the server's name from the Host header.
+    if connection is not None and not isinstance(connection.getsockname(), tuple):
+        return None
+    return str(request.environ["SERVER_NAME"])
+
+
+def _config() -> Config:
+    config: Config = current_app.extensions["config"]
+    return config
