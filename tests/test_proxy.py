@@ -101,6 +101,10 @@ def test_our_own_forms_pass_nginx_and_foreign_ones_do_not(alice):
     assert alice.post("/conversations", data={"text": "Hi"}, headers=secure).status_code == 403
 
 
+def test_the_figures_do_not_pass_nginx(alice):
+    assert alice.get("/metrics").status_code == 403
+
+
 def test_open_login_behind_nginx_must_be_allowed_by_name(start_nginx, start_server):
     with Visitor(start_nginx(start_server())) as visitor:
         answer = visitor.get("/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Config:
     login: str = "open"
     allow_open: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    metrics_token: str | None = field(default=None, repr=False)
     connect_seconds: float = 5
     first_token_seconds: float = 120
     idle_seconds: float = 60
@@ -75,6 +77,7 @@ class Config:
             login=read.choice("LOGIN", LOGINS),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
             hosts=read.hosts("HOSTS") | read.bound_hosts("BIND"),
+            metrics_token=read.secret("METRICS_TOKEN"),
             connect_seconds=read.seconds("CONNECT_SECONDS", cls.connect_seconds),
             first_token_seconds=read.seconds("FIRST_TOKEN_SECONDS", cls.first_token_seconds),
             idle_seconds=read.seconds("IDLE_SECONDS", cls.idle_seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import socket
 from collections.abc import Callable, Iterable
@@ -107,6 +108,15 @@ def is_same_origin() -> bool:
 def is_forwarded() -> bool:
     """Whether the request came through a proxy that says so."""
     return "PROXY_PROTOCOL" in request.environ or any(name in request.headers for name in FORWARDING)
+
+
+def is_insider() -> bool:
+    """Whether this machine itself asks, or somebody who brings the token."""
+    token = _config().metrics_token
+    scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
+    if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        return True
+    return is_loopback(request.remote_addr or "") and not is_forwarded() and _is_own_name(_name_of(request.host))
 
 
 def split_address(address: str) -> SplitResult:
