@@ -217,7 +217,7 @@ function follow(article) {
   let /** @type {EventSource | undefined} */ source;
   let /** @type {Patch[]} */ patches = [];
   let frame = 0;
-  let failures = -1; // the first look is at once: a short reply may end before its stream is open
+  let failures = -1; // the first look is at once: a reply may end before its stream is open
   let timer = 0; // one at a time: a silence, a retry, a look
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
@@ -258,7 +258,7 @@ function follow(article) {
     try {
       patches.splice(0).forEach((patch) => apply(body, patch));
     } catch {
-      open(); // out of step with the server: the next snapshot puts that right
+      open(); // out of step: the next snapshot puts that right
     }
     stick();
   };

@@ -271,7 +271,7 @@ def test_only_a_proxy_that_is_named_is_believed(peer, forwarded, proxies, addres
 
 
 def test_behind_a_proxy_each_browser_has_its_own_address(browser, running):
-    open_browser = browser(streams_per_address=1, proxies=("127.0.0.1",))
+    open_browser = browser(streams_per_address=1, proxies=("127.0.0.1",), allow_open=frozenset({"proxy"}))
 
     def send_for(address):
         headers = {"X-Forwarded-For": address}
@@ -282,7 +282,7 @@ def test_behind_a_proxy_each_browser_has_its_own_address(browser, running):
 
 
 def test_an_address_that_anybody_claims_is_not_believed(browser, running):
-    open_browser = browser(streams_per_address=1)
+    open_browser = browser(streams_per_address=1, allow_open=frozenset({"proxy"}))
     send(open_browser())
 
     headers = {"X-Forwarded-For": "1.1.1.1"}

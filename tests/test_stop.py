@@ -6,6 +6,8 @@ import pytest
 
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
+from tests.wait import wait_until
+from webapp.storage import conversations
 
 
 def test_stop_closes_the_upstreams_connection_and_keeps_the_text(alice, upstream):
@@ -50,6 +52,25 @@ def test_a_conversation_goes_on_after_stop(alice, upstream):
     next(e for e in alice.events(reply) if "Half" in e.data)
     alice.stop(reply)
 
+    alice.end(alice.say("Two"))
+
+    assert [m["content"] for m in upstream.requests[1].json["messages"]] == ["One", "Half", "Two"]
+
+
+def test_a_reply_that_ends_while_the_next_question_is_sent_is_part_of_the_past(site, alice, upstream, monkeypatch):
+    upstream.answer(*body(token("Half"), Wait()))
+    reply = alice.new_chat("One")
+    next(e for e in alice.events(reply) if "Half" in e.data)
+    get = conversations.get
+
+    def get_and_end(tx, *arguments, **options):
+        found = get(tx, *arguments, **options)
+        if not options.get("lock"):  # what is read of the past begins here
+            site.extensions["hub"].stop(reply)
+            wait_until(lambda: reply not in site.extensions["hub"].all(), 10)
+        return found
+
+    monkeypatch.setattr(conversations, "get", get_and_end)
     alice.end(alice.say("Two"))
 
     assert [m["content"] for m in upstream.requests[1].json["messages"]] == ["One", "Half", "Two"]

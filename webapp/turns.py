@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from webapp.conversations import (
     with_text,
 )
 from webapp.errors import Busy, Conflict, Invalid, NotFound, TooLarge
-from webapp.generation import Hub, Source
+from webapp.generation import Generation, Hub, Source
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.limits import ANSWERS, Budget, Gate, Holder
@@ -192,16 +192,19 @@ class Turns:
 
     def _past_of(self, user_id: str, place: Callable[[Connection, bool], _Place]) -> _Past:
         # Read before the write transaction, during which nobody else can write.
+        running = self._hub.all()
         with self._storage.read() as tx:
             here = place(tx, False)
-            return self._past(tx, here.conversation, here.parent_id)
+            return self._past(tx, running, here.conversation, here.parent_id)
 
-    def _past(self, tx: Connection, conversation: Conversation, leaf_id: str | None) -> _Past:
+    def _past(
+        self, tx: Connection, running: Mapping[str, Generation], conversation: Conversation, leaf_id: str | None
+    ) -> _Past:
         """What is sent of a branch. Raises TooLarge for one that is longer than any model reads.
 
         To leave out its beginning would be an answer to another conversation than the one that the page shows.
+        `running` was taken before the transaction: a reply leaves the hub after storage has it.
         """
-        running = self._hub.all()
         turns: list[tuple[Role, str]] = []
         chars, at = 0, leaf_id
         while at:
@@ -231,13 +234,13 @@ class Turns:
         self, user_id: str, send: Send, place: Callable[[Connection, bool], _Place], past: _Past, *, is_new: bool
     ) -> tuple[Turn, Stream]:
         """Store the question, unless it is there already, and its empty reply; return what will fill the reply."""
-        now = datetime.now(UTC)
+        now, running = datetime.now(UTC), self._hub.all()
         with self._storage.begin() as tx:
             here = place(tx, True)
             if is_new:
                 self._add_conversation(tx, here.conversation)
             if here.parent_id != past.leaf_id:  # another tab has sent meanwhile
-                past = self._past(tx, here.conversation, here.parent_id)
+                past = self._past(tx, running, here.conversation, here.parent_id)
             conversation = _with_settings(here.conversation, send)
             conversation = replace(conversation, model=self._models.choose(conversation.model))
             asked = here.asked or _add_question(tx, conversation.id, here.parent_id, send.text, now)
