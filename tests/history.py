@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from webapp.chat import Message, Outcome
-from webapp.conversations import new_id
 from webapp.markdown import RENDERER, render
 from webapp.storage import Storage, messages
 from webapp.storage import conversations as conversations_of
 from webapp.storage.schema import conversations
+from webapp.text import new_id
 
 
 def add_turns(database_url: str, conversation_id: str, turns: int, answer: str = "Answer **{}**.") -> None:

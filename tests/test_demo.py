@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from webapp import demo
-from webapp.demo import WORDS, Demo
+from webapp.upstream import demo
+from webapp.upstream.demo import WORDS, Demo
 
 
 @pytest.fixture(scope="module")

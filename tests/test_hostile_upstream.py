@@ -12,9 +12,10 @@ import pytest
 
 from tests.growth import seconds
 from tests.upstream import Upstream, body, error, event, head
-from webapp import answers, sse
+from webapp import sse
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
+from webapp.upstream import answers
 
 QUESTION = [{"role": "user", "content": "hi"}]
 FLOOD_BYTES = 2**27  # more than any machine works through in a second

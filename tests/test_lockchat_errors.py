@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.upstream import FRAMINGS, Close, Reset, Upstream, Wait, body, error, event, head, token, tokens
-from webapp import answers
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
+from webapp.upstream import answers
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"

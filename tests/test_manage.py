@@ -10,10 +10,10 @@ from sqlalchemy import select
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
 from webapp.chat import Message
-from webapp.conversations import new_id
 from webapp.storage import conversations as conversations_of
 from webapp.storage import messages
 from webapp.storage.schema import conversations
+from webapp.text import new_id
 
 
 def do(visitor, action: str, **fields: object):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from webapp import answers
-from webapp.masking import mask
+from webapp.upstream import answers
+from webapp.upstream.masking import mask
 
 KEY = "gT7xQ2-mZp9_kLw4vB8n"
 SENTENCES = [

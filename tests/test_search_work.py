@@ -9,9 +9,9 @@ import pytest
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
 from webapp.chat import Conversation, Message
-from webapp.conversations import new_id
 from webapp.storage import Storage, conversations, search, transfer
 from webapp.storage.migrate import migrate
+from webapp.text import new_id
 
 QUERIES = [
     "x." * 99 + "x",

@@ -12,23 +12,25 @@ from typing import Any, cast
 from flask import Flask, g, session
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import demo, language, lockchat, renderer, secret_key
+from webapp import language, lockchat, renderer, secret_key
 from webapp.archive import Archive
 from webapp.config import Config
-from webapp.conversations import Conversations, new_id
+from webapp.conversations import Conversations
 from webapp.errors import ConfigError, StorageUnavailable
 from webapp.generation import Hub
 from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Budget, Gate
 from webapp.lockchat import Lockchat
-from webapp.models import Models
 from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
+from webapp.text import new_id
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
+from webapp.upstream import demo
+from webapp.upstream.models import Models
 from webapp.views import chat, forms, health, http, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent

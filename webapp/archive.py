@@ -22,19 +22,20 @@ from sqlalchemy import Connection
 from webapp import language, snippets
 from webapp.chat import Conversation, Message
 from webapp.config import Config
-from webapp.conversations import TURN_CHARS, clean, too_many_conversations
+from webapp.conversations import TURN_CHARS, too_many_conversations
 from webapp.errors import NotFound, TooLarge
 from webapp.generation import merge
 from webapp.imports import Batch, Head
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Budget, Gate, Holder
-from webapp.models import Models
 from webapp.storage import Storage, conversations, messages, search
 from webapp.storage import transfer as stored
 from webapp.storage.search import Hit
+from webapp.text import clean
 from webapp.transfer import Record
 from webapp.tree import branch, in_order
 from webapp.typesetter import Typesetter
+from webapp.upstream.models import Models
 
 ROOT = Path(__file__).parent.parent
 READER = "import sys; from webapp.imports import main; main(*sys.argv[1:])"

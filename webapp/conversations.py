@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,11 +17,10 @@ from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.storage import Storage, branches, conversations, messages
+from webapp.text import LONGEST_TITLE_CHARS, clean
 
 log = logging.getLogger(__name__)
 
-TITLE_CHARS = 60
-LONGEST_TITLE_CHARS = 200
 LAST_MESSAGES = 60  # a page shows this many, and older ones when asked for
 PAGE_MESSAGES = 200  # at most
 PAGE_CHARS = 1_000_000  # of what a page shows; one message may have more
@@ -32,9 +29,6 @@ TURN_CHARS = 2500  # what a turn takes in the database besides its text
 UNDO_TIME = timedelta(days=1)
 FOLLOW_SECONDS = 0.25  # how often a reply of another worker is looked up
 DEFAULT_TEMPERATURE = 0.7  # the original module's
-
-# NUL and lone surrogates cannot be stored; other control characters cannot be seen.
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,25 +197,6 @@ class Conversations:
             number = new[-1][0] if new else number
             text_length, thought_length = text_length + len(delta.text), thought_length + len(delta.reasoning)
             time.sleep(FOLLOW_SECONDS)
-
-
-def new_id() -> str:
-    """A random id."""
-    return str(uuid.uuid4())
-
-
-def clean(text: str) -> str:
-    """The text with LF line ends and without what no database stores."""
-    return UNSTORABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def title_of(text: str) -> str:
-    """A title made of the first words of a text, one line of at most TITLE_CHARS characters."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_CHARS:
-        return line
-    cut = line[:TITLE_CHARS]
-    return (cut.rpartition(" ")[0] or cut) + "…"
 
 
 def known(conversation: Conversation | None) -> Conversation:

@@ -25,10 +25,11 @@ from typing import IO, Any
 
 from webapp import language
 from webapp.chat import Conversation, Failure, Message, Outcome, Status, Usage
-from webapp.conversations import DEFAULT_TEMPERATURE, LONGEST_TITLE_CHARS, clean, new_id, title_of
+from webapp.conversations import DEFAULT_TEMPERATURE
 from webapp.errors import AppError, Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.text import LONGEST_TITLE_CHARS, clean, new_id, title_of
 from webapp.transfer import FORMAT, VERSION
 from webapp.tree import in_order
 

@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 
 import requests
 
-from webapp import answers, sse, transport
+from webapp import sse
 from webapp.chat import Delta, Usage
 from webapp.config import Config
 from webapp.errors import UpstreamError
-from webapp.transport import Lifeline, Passing
+from webapp.upstream import answers, transport
+from webapp.upstream.transport import Lifeline, Passing
 
 url = "http://super.lockchat.app"
 model = ["gpt-4", "gpt-3.5-turbo"]

@@ -34,7 +34,7 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 
-from webapp.budget import Budget, OverBudget
+from webapp.rendering.budget import Budget, OverBudget
 
 RENDERER = 1
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""

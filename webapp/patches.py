@@ -28,9 +28,9 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from webapp.budget import Budget, OverBudget
 from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render, render_block, render_blocks
-from webapp.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
+from webapp.rendering.budget import Budget, OverBudget
+from webapp.rendering.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
 
 Patch = tuple[str, int, int, str] | tuple[str, int]
 

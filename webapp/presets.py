@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from webapp.chat import Preset
 from webapp.config import Config
-from webapp.conversations import clean, new_id
 from webapp.errors import Invalid, NotFound
 from webapp.language import gettext as _
-from webapp.models import Models
 from webapp.storage import Storage, presets
+from webapp.text import clean, new_id
+from webapp.upstream.models import Models
 
 NAME_CHARS = 60
 PRESETS = 50  # of one user: all of them stand on one page

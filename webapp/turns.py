@@ -14,26 +14,17 @@ from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Failure, Message, Outcome, Role
 from webapp.config import Config
-from webapp.conversations import (
-    DEFAULT_TEMPERATURE,
-    TURN_CHARS,
-    clean,
-    known,
-    new_id,
-    text_so_far,
-    title_of,
-    too_many_conversations,
-    with_text,
-)
+from webapp.conversations import DEFAULT_TEMPERATURE, TURN_CHARS, known, text_so_far, too_many_conversations, with_text
 from webapp.errors import Busy, Conflict, Invalid, NotFound, TooLarge
 from webapp.generation import Generation, Hub, Source
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.limits import ANSWERS, Budget, Gate, Holder
 from webapp.lockchat import Lockchat, Stream
-from webapp.models import Models
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.storage.messages import Final
+from webapp.text import clean, new_id, title_of
+from webapp.upstream.models import Models
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import orjson
 
 from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
-from webapp.masking import mask
-from webapp.transport import Passing
+from webapp.upstream.masking import mask
+from webapp.upstream.transport import Passing
 
 MAX_DETAIL_CHARS = 200
 MAX_JSON_VALUES = 200_000  # about; they take 50 ms, during which nothing else runs, and a long answer has a tenth

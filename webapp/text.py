@@ -1,0 +1,31 @@
+"""Texts as they are stored: cleaned, named, cut to a title."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+TITLE_CHARS = 60
+LONGEST_TITLE_CHARS = 200
+
+# NUL and lone surrogates cannot be stored; other control characters cannot be seen.
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def new_id() -> str:
+    """A random id."""
+    return str(uuid.uuid4())
+
+
+def clean(text: str) -> str:
+    """The text with LF line ends and without what no database stores."""
+    return UNSTORABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def title_of(text: str) -> str:
+    """A title made of the first words of a text, one line of at most TITLE_CHARS characters."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_CHARS:
+        return line
+    cut = line[:TITLE_CHARS]
+    return (cut.rpartition(" ")[0] or cut) + "…"
