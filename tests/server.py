@@ -34,6 +34,7 @@ class Server:
         *,
         port: int | None = None,
         workers: int = 1,
+        app: str = "wsgi:app",
         arguments: tuple[str, ...] = (),
         **settings: object,
     ) -> None:
@@ -46,7 +47,7 @@ class Server:
         environment.setdefault("LOCKCHAT_DATA_DIR", str(directory / "data"))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *arguments, "wsgi:app"],
+                [sys.executable, "-m", "gunicorn", *arguments, app],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,
