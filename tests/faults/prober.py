@@ -20,7 +20,7 @@ def main(host: str, port: int) -> None:
     asked, failed, longest = 0, [], 0.0
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
+    while not asked or not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
         asked += 1
         started = time.monotonic()
         if problem := ask(connection):
