@@ -42,10 +42,9 @@ MAX_DEPTH = 9  # so many elements, one in another, are searched for a difference
 LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 HALF_FENCE_CHARS = 200  # a longer line of fence marks is a line of code
 STEP_STEPS = 5_000  # of parsing, for one piece of text: about 50 ms
-STEP_PARSED_CHARS = 50_000  # about 30 ms
 FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
-CODE_SECONDS = 0.02  # of processor time, to highlight one block while the text grows
+CODE_SECONDS = 0.02  # of processor time, to highlight the code that ends in one piece of text
 
 
 class LiveRenderer:
@@ -59,7 +58,9 @@ class LiveRenderer:
         self._finished = False
         self._open = _Open()
         self._chars = 0
-        self._steps = 0
+        self._steps = 0  # so far, all in all
+        self._step = Budget(0)  # of the piece at hand
+        self._code_seconds = 0.0
         self._as_written = False
 
     @property
@@ -75,10 +76,13 @@ class LiveRenderer:
         text = self._normal(text)
         if self._as_written or self._chars > MAX_TEXT_CHARS:
             return self._append_as_written(text)
+        self._step, self._code_seconds = Budget(STEP_STEPS), CODE_SECONDS
         try:
             return self._feed(text)
         except OverBudget:
             return self._append_as_written(text)
+        finally:
+            self._steps += STEP_STEPS - self._step.left
 
     def _feed(self, text: str) -> list[Patch]:
         block = self._open
@@ -213,25 +217,17 @@ class LiveRenderer:
         return patches
 
     def _parse(self, source: str, end: _End | None = None) -> list[_Block]:
-        budget = self._budget(len(source))
-        env: Env = {"references": self._references, "budget": budget, "code_seconds": CODE_SECONDS}
+        self._step.spend(len(source) // CHARS_PER_STEP)
+        if self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
+            raise OverBudget
+        env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
         if end:
             env["before_inline"] = end.close
-        before = budget.left
-        try:
-            found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
-        finally:
-            self._steps += before - budget.left
+        found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
+        self._code_seconds = env["code_seconds"]
         if end and end.caret and found:
             found[-1] = _Block(found[-1].tokens, end.without_caret(found[-1].html))
         return found
-
-    def _budget(self, chars: int) -> Budget:
-        """The steps for parsing so many characters. Raises OverBudget when the message has had its share."""
-        self._steps += chars // CHARS_PER_STEP
-        if chars > STEP_PARSED_CHARS or self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
-            raise OverBudget
-        return Budget(STEP_STEPS)
 
     def _show(self, found: Sequence[_Block], hidden: int) -> list[Patch]:
         block, index = self._open, len(self._blocks)
