@@ -70,6 +70,7 @@ def _join(app: Flask, config: Config) -> None:
         files.remove_old_copies(storage.url.database)
     _bring_up_to_date(storage)
     rendering = renderer.shared()
+    threading.Thread(target=rendering.render, args=["warm up"], daemon=True).start()  # it takes a second
     hub = Hub(rendering.render)
     upkeep = Upkeep(storage)
     upstream = _upstream(config, config.url or demo.start())

@@ -25,7 +25,7 @@ WATCH_SECONDS = 2.0
 LEASE_SECONDS = 8.0  # how long a worker's count may stand still before it is suspected
 GRACE_SECONDS = 4.0  # how long a suspect has, with a database that can be written, to count again
 PATIENCE_SECONDS = 5.0  # how long a finished reply waits for storage before its followers are told
-RENDER_SECONDS = 3.0  # how long a finished reply waits for its HTML before it is saved without
+RENDER_SECONDS = 8.0  # how long a finished reply waits for its HTML before it is saved without
 DRAIN_SECONDS = 3.0  # how long running replies may go on once the worker is told to stop
 
 log = logging.getLogger(__name__)
