@@ -1,6 +1,6 @@
-"""Walks along the branches of a conversation, from message to message: none reads the whole tree.
+"""Reads the branches of a conversation, from message to message, never the whole tree.
 
-A walk gives the other streams of the worker their turn after every STEPS messages.
+After every STEPS messages the other streams of the worker may run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEPS = 1000  # some 5 ms
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the upstream reads of a message, and where it stands."""
+    """What the upstream reads of a message, and its parent."""
 
     id: str
     parent_id: str | None
@@ -69,7 +69,7 @@ def newest_below(tx: Connection, user_id: str, conversation_id: str, message_id:
         child = (
             select(messages.c.id)
             .where(messages.c.parent_id == down.c.id)
-            .order_by(messages.c.created_at.desc(), messages.c.id.desc())
+            .order_by(messages.c.number.desc(), messages.c.id.desc())
             .limit(1)
             .scalar_subquery()
         )
@@ -86,7 +86,7 @@ def newest_below(tx: Connection, user_id: str, conversation_id: str, message_id:
 def siblings(
     tx: Connection, conversation_id: str, parent_ids: Iterable[str | None]
 ) -> dict[str | None, tuple[str, ...]]:
-    """The messages with each of these parents in one conversation, oldest first. The caller has checked the owner."""
+    """The messages with each of these parents in one conversation, in insertion order. The caller checks the owner."""
     found: dict[str | None, list[str]] = {parent_id: [] for parent_id in parent_ids}
     known = [parent_id for parent_id in found if parent_id]
     wanted: list[ColumnElement[bool]] = [
@@ -98,7 +98,7 @@ def siblings(
         wanted.append((messages.c.conversation_id == conversation_id) & is_first)
     for these in wanted:
         query = select(messages.c.parent_id, messages.c.id).where(these)
-        for parent_id, message_id in tx.execute(query.order_by(messages.c.created_at, messages.c.id)):
+        for parent_id, message_id in tx.execute(query.order_by(messages.c.number, messages.c.id)):
             found[parent_id].append(message_id)
     return {parent_id: tuple(ids) for parent_id, ids in found.items()}
 

@@ -28,11 +28,11 @@ class Final:
 
 
 def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
-    """The places of all messages of one conversation of this user, siblings in the order of their making."""
+    """The places of all messages of one conversation of this user, siblings in the order of insertion."""
     query = (
         select(messages.c.id, messages.c.parent_id)
         .where(messages.c.conversation_id == conversation_id, is_of(user_id, conversation_id))
-        .order_by(messages.c.created_at, messages.c.id)
+        .order_by(messages.c.number, messages.c.id)
     )
     return [Node(*row) for row in tx.execute(query)]
 

@@ -70,6 +70,8 @@ conversations = Table(
     Index(None, "user_id", "updated_at"),
 )
 
+NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")
+
 messages = Table(
     "messages",
     metadata,
@@ -94,6 +96,8 @@ messages = Table(
     Column("worker_id", String(36)),
     Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
+    # The order of siblings: the clock may be set back. Two conversations may share a number, one does not repeat it.
+    Column("number", Integer, nullable=False, server_default="0", default=NEXT_NUMBER, index=True),
 )
 Index(
     "ix_messages_unrendered",
