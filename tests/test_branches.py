@@ -200,3 +200,14 @@ def test_a_parent_of_another_conversation_is_of_no_account(alice, bob, upstream)
     for parent in (foreign, "\x00", "nonsense"):
         alice.end(alice.say("Next", parent=parent))
         assert asked(upstream.requests[-1])[0] == "One"
+
+
+def test_a_parent_of_another_conversation_of_ones_own_is_ignored(alice, upstream):
+    elsewhere = alice.new_chat("Elsewhere")
+    alice.end(elsewhere)
+    alice.end(alice.new_chat("Here"))
+
+    alice.end(alice.say("Next", parent=elsewhere))
+
+    assert asked(upstream.requests[-1]) == ["Here", "Hello world", "Next"]
+    assert "Next" in text_of(alice.page())

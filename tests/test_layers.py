@@ -27,8 +27,9 @@ LAYERS = [
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.imports"],
     ["webapp.transfer"],
-    ["webapp.conversations"],
-    ["webapp.pulse", "webapp.typesetter"],
+    ["webapp.conversations", "webapp.history"],
+    ["webapp.following"],
+    ["webapp.pulse", "webapp.typesetter", "webapp.settings"],
     [
         "webapp.upstream.models",
         "webapp.limits",

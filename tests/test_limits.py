@@ -11,7 +11,7 @@ from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp import addresses
 from webapp.errors import Busy
-from webapp.limits import ANSWERS, STORED, Budget, Gate, Holder
+from webapp.limits import ANSWERS, STORED, Allowance, Gate, Holder
 
 ADDRESS_FULL = "Too many answers are running at your address."
 ALL_FULL = "This server is answering as many as it can."
@@ -186,6 +186,17 @@ def test_a_repeated_send_is_not_refused(browser):
     assert send(alice).status_code == 503
 
 
+def test_repeated_sends_hold_no_place(browser):
+    visitor = browser(streams_per_user=2)()
+    reply = visitor.new_chat("Once", key="k")
+    visitor.end(reply)
+
+    repeated = [visitor.new_chat("Once", key="k") for _ in range(3)]
+
+    assert repeated == [reply] * 3
+    visitor.end(visitor.new_chat("Another"))
+
+
 def test_conversations_of_one_user_are_bounded(browser):
     alice = browser(conversations_per_user=1)()
     alice.end(alice.new_chat("One"))
@@ -224,7 +235,7 @@ def test_imports_of_an_hour_are_bounded_without_cookies_too(browser):
 
 def test_what_was_spent_comes_back_evenly():
     now = 0.0
-    budget = Budget(STORED, 100, 50, clock=lambda: now)
+    budget = Allowance(STORED, 100, 50, clock=lambda: now)
     budget.spend(Holder("a", "x"), 100)
     with pytest.raises(Busy, match=r"Try again in 1 minute\.") as error:
         budget.spend(Holder("a", "x"), 20)
@@ -237,10 +248,10 @@ def test_what_was_spent_comes_back_evenly():
         budget.spend(Holder("b", "x"), 1)
 
 
-def test_a_budget_forgets_who_has_all_of_it_again(monkeypatch):
+def test_an_allowance_forgets_who_has_all_of_it_again(monkeypatch):
     monkeypatch.setattr("webapp.limits.MAX_BALANCES", 10)
     now = 0.0
-    budget = Budget(STORED, 100, 10, clock=lambda: now)
+    budget = Allowance(STORED, 100, 10, clock=lambda: now)
     for number in range(100):
         now += 1
         budget.spend(Holder(str(number), str(number)), 10)

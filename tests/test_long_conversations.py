@@ -12,7 +12,7 @@ from sqlalchemy import event, select, update
 from tests.test_transfer import chatgpt, exported, import_file, place_of
 from tests.upstream import tokens
 from tests.visitor import text_of
-from webapp import turns
+from webapp import history
 from webapp.conversations import LAST_MESSAGES, PAGE_CHARS, PAGE_MESSAGES
 from webapp.storage import branches
 from webapp.storage.schema import messages
@@ -108,7 +108,7 @@ def test_one_step_of_the_history_is_as_long_in_a_conversation_of_any_length(alic
 
 
 def test_a_conversation_that_no_model_reads_is_refused_with_a_sentence(alice, upstream, make_long, monkeypatch):
-    monkeypatch.setattr(turns, "HISTORY_CHARS", 10_000)
+    monkeypatch.setattr(history, "HISTORY_CHARS", 10_000)
     make_long(400)
 
     answer = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <words>")
@@ -121,7 +121,7 @@ def test_a_conversation_that_no_model_reads_is_refused_with_a_sentence(alice, up
 
 
 def test_an_earlier_message_of_a_conversation_that_is_too_long_can_be_edited(alice, upstream, make_long, monkeypatch):
-    monkeypatch.setattr(turns, "HISTORY_CHARS", 10_000)
+    monkeypatch.setattr(history, "HISTORY_CHARS", 10_000)
     make_long(400)
     question = exported(alice)["messages"][2]["id"]
 
@@ -134,17 +134,17 @@ def test_an_earlier_message_of_a_conversation_that_is_too_long_can_be_edited(ali
 
 def test_running_sends_share_the_memory_for_histories(alice, upstream, make_long, site):
     make_long(40, "word " * 1000)
-    sends = site.extensions["turns"]
+    limits = site.extensions["turns"]._limits
     reply = alice.say("Hi")
     alice.end(reply)
 
-    assert sends._histories.count() == 0
-    sends._histories._per_user = 100_000
+    assert limits.histories.count() == 0
+    limits.histories._per_user = 100_000
     refused = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <words>")
 
     assert refused.status_code == 503
     assert "Typed &lt;words&gt;</textarea>" in refused.text
-    assert sends.gate.count() == 0
+    assert limits.replies.count() == 0
 
 
 # Branches

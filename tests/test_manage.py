@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
@@ -83,9 +83,9 @@ def test_what_was_deleted_long_ago_goes_for_good_however_long_it_was(site, alice
             messages.add(tx, message)
             parent_id = message.id
         conversations_of.change(tx, user_id, old, deleted_at=datetime.now(UTC) - timedelta(days=2))
-    alice.new_chat("New")
 
-    assert do(alice, "delete").status_code == 303
+    site.extensions["upkeep"].tick()
+
     with storage.read() as tx:
         assert messages.tree(tx, user_id, old) == []
     assert "Nothing found" in text_of(alice.get("/search?q=word7").text)
@@ -99,3 +99,51 @@ def test_bob_cannot_manage_what_is_alices(alice, bob, action):
 
     assert answer.status_code == 404
     assert "<title>Mine · Lockchat</title>" in alice.page()
+
+
+def deleted_ago(site, visitor, ago: timedelta) -> None:
+    """Delete the visitor's conversation, as if that was some time ago."""
+    assert do(visitor, "delete").status_code == 303
+    with site.extensions["storage"].begin() as tx:
+        these = conversations.c.id == visitor.conversation_id
+        tx.execute(update(conversations).where(these).values(deleted_at=datetime.now(UTC) - ago))
+
+
+def test_a_conversation_can_be_restored_until_a_day_has_passed(site, alice):
+    alice.end(alice.new_chat("Delete me"))
+    deleted_ago(site, alice, timedelta(hours=23))
+
+    assert do(alice, "restore").status_code == 303
+    assert "Delete me" in alice.page()
+
+
+def test_who_restores_after_a_day_is_told_that_it_is_too_late(site, alice):
+    alice.end(alice.new_chat("Delete me"))
+    deleted_ago(site, alice, timedelta(hours=25))
+
+    answer = do(alice, "restore")
+
+    assert answer.status_code == 410
+    assert "It is too late: a deleted conversation can be restored for one day." in text_of(answer.text)
+    assert alice.get(f"/c/{alice.conversation_id}").status_code == 404
+
+
+def test_who_restores_a_purged_conversation_is_told_why_it_is_gone(site, alice):
+    alice.end(alice.new_chat("Delete me"))
+    deleted_ago(site, alice, timedelta(hours=25))
+    site.extensions["upkeep"].tick()
+
+    answer = do(alice, "restore")
+
+    assert answer.status_code == 404
+    assert "it was deleted more than a day ago" in text_of(answer.text)
+
+
+@pytest.mark.parametrize("action", ["rename", "pin", "delete"])
+def test_a_deleted_conversation_cannot_be_managed(alice, action):
+    alice.end(alice.new_chat("Before"))
+    do(alice, "delete")
+
+    assert do(alice, action, title="After", pinned="1").status_code == 404
+    do(alice, "restore")
+    assert "<title>Before · Lockchat</title>" in alice.page()

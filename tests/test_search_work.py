@@ -75,7 +75,7 @@ def storage(database_url):
 def write(storage, user_id, texts, title="Title"):
     """Store a conversation of these questions."""
     now = datetime.now(UTC)
-    conversation = Conversation(new_id(), user_id, title, "gpt-4", 0.7, "", None, now, now)
+    conversation = Conversation("gpt-4", 0.7, "", new_id(), user_id, title, None, now, now)
     with storage.begin() as tx:
         conversations.add(tx, conversation)
         transfer.add(tx, [Message(new_id(), conversation.id, None, "user", text, "done", now) for text in texts])

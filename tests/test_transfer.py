@@ -187,7 +187,7 @@ def test_the_file_is_named_by_day_and_title(alice, title, disposition):
     ],
 )
 def test_a_file_name_suits_every_file_system(title, name):
-    conversation = Conversation("", "", title, "", 0, "", None, NOW, NOW)
+    conversation = Conversation("", 0, "", "", "", title, None, NOW, NOW)
 
     assert transfer.file_name(conversation) == name
 
@@ -576,7 +576,7 @@ def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
     archive = site.extensions["archive"]
     with site.extensions["storage"].read() as tx:
         user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
-    conversation = Conversation("c" * 36, "", "Half", "gpt-4", 1.0, "", None, NOW, NOW)
+    conversation = Conversation("gpt-4", 1.0, "", "c" * 36, "", "Half", None, NOW, NOW)
 
     def break_off():
         yield imports.Batch([conversation], [message("a", "Hi", conversation.id)])

@@ -17,11 +17,14 @@ from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.errors import ConfigError, StorageUnavailable
+from webapp.following import Following
 from webapp.generation import Hub
-from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Budget, Gate
+from webapp.history import HISTORY_CHARS
+from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Allowance, Gate, SendLimits
 from webapp.lockchat import Lockchat
 from webapp.presets import Presets
 from webapp.pulse import Pulse
+from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.text import new_id
@@ -76,9 +79,8 @@ def _join(app: Flask, config: Config) -> None:
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
-    stored = Budget(STORED, config.stored_chars_per_day, DAY_SECONDS)
-    turns = Turns(config, storage, hub, upstream, models, worker_id, stored)
-    presets = Presets(config, storage, models)
+    limits = _send_limits(config)
+    check = SettingsCheck(models, config.max_question_chars)
     pulse = Pulse(storage, hub, worker_id)
     titler = None
     if config.titles == "upstream" and config.url:  # the demo has no model to ask
@@ -104,9 +106,10 @@ def _join(app: Flask, config: Config) -> None:
         typesetter=typesetter,
         models=models,
         conversations=Conversations(storage, hub),
-        turns=turns,
-        presets=presets,
-        archive=Archive(config, storage, models, stored, typesetter),
+        following=Following(storage, hub),
+        turns=Turns(config, storage, hub, upstream, models, check, limits, worker_id),
+        presets=Presets(storage, check),
+        archive=Archive(config, storage, models, limits.stored, typesetter),
         followers=followers,
         proxies=config.proxies,
     )
@@ -124,6 +127,19 @@ def _join(app: Flask, config: Config) -> None:
         storage.close()
 
     app.extensions["close"] = close
+
+
+def _send_limits(config: Config) -> SendLimits:
+    """The limits that all doors to a send share."""
+    replies = Gate(
+        ANSWERS,
+        per_user=config.streams_per_user,
+        per_address=config.streams_per_address,
+        total=config.streams_total,
+    )
+    # The histories of running replies stay in memory until the replies end.
+    histories = Gate(ANSWERS, per_user=8 * HISTORY_CHARS, per_address=16 * HISTORY_CHARS, total=32 * HISTORY_CHARS)
+    return SendLimits(replies, histories, Allowance(STORED, config.stored_chars_per_day, DAY_SECONDS))
 
 
 def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:

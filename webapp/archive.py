@@ -27,7 +27,7 @@ from webapp.errors import NotFound, TooLarge
 from webapp.generation import merge
 from webapp.imports import Batch, Head
 from webapp.language import gettext as _
-from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Budget, Gate, Holder
+from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.storage import Storage, conversations, messages, search
 from webapp.storage import transfer as stored
 from webapp.storage.search import Hit
@@ -53,14 +53,14 @@ class Archive:
     """The kept conversations of all users; every method is told whose."""
 
     def __init__(
-        self, config: Config, storage: Storage, models: Models, stored_chars: Budget, typesetter: Typesetter
+        self, config: Config, storage: Storage, models: Models, stored_chars: Allowance, typesetter: Typesetter
     ) -> None:
         self._config = config
         self._typesetter = typesetter
         self._storage = storage
         self._models = models
         self._stored_chars = stored_chars
-        self._imports = Budget(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
+        self._imports = Allowance(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
         self.gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
 
     def find(self, user_id: str, query: str) -> list[Hit]:

@@ -1,4 +1,4 @@
-"""The values of a chat: what is said, by whom, and how a reply came to its end."""
+"""The values of a chat: conversations, messages, settings, and how a reply ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a reply ended; `saved` is False while storage has not taken it."""
+    """How a reply ended; `saved` is False until storage has it."""
 
     status: Status
     finish_reason: str | None = None
@@ -54,15 +54,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """One conversation of one user; `leaf_id` is the last message of the branch that is shown."""
+class Settings:
+    """The settings that a reply is asked for with."""
+
+    model: str
+    temperature: float
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation(Settings):
+    """One conversation of one user, with the settings of its next reply.
+
+    `leaf_id` is the last message of the branch that is shown.
+    """
 
     id: str
     user_id: str
     title: str
-    model: str
-    temperature: float
-    system: str
     leaf_id: str | None
     created_at: datetime
     updated_at: datetime
@@ -78,14 +87,11 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
-    """Settings of a user's own, under a name, to begin a conversation with."""
+class Preset(Settings):
+    """Settings that a user has saved under a name, to begin a conversation with."""
 
     id: str
     name: str
-    model: str
-    temperature: float
-    system: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Message:
     """A question or a reply. `parent_id` is the message it answers; siblings share a parent.
 
     `html` is the rendered text of a finished reply, made by renderer version `renderer`. `siblings` are the ids
-    of all messages with the same parent, this one's among them, oldest first, where they were asked for.
+    of all messages with the same parent, this one included, in the order of insertion, where the caller asked for them.
     """
 
     id: str

@@ -1,34 +1,29 @@
-"""The use cases of a chat: list, show, stop, follow, and what a list offers. Each opens its own transaction."""
+"""The use cases of conversations: list, show, select, rename, pin, delete, restore. Each opens its own transaction."""
 
 from __future__ import annotations
 
-import logging
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Delta, Message, Outcome
-from webapp.errors import Invalid, NotFound, StorageUnavailable, TooLarge
-from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
+from webapp.chat import Conversation, Message
+from webapp.errors import Gone, Invalid, NotFound, TooLarge
+from webapp.following import known_message, with_text
+from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
-log = logging.getLogger(__name__)
-
-LAST_MESSAGES = 60  # a page shows this many, and older ones when asked for
+LAST_MESSAGES = 60  # on a page, unless it asks for more
 PAGE_MESSAGES = 200  # at most
-PAGE_CHARS = 1_000_000  # of what a page shows; one message may have more
-PAGE_READ = 4  # messages at a time, for each may be as large as an answer can be
-TURN_CHARS = 2500  # what a turn takes in the database besides its text
+PAGE_CHARS = 1_000_000  # on a page; a single message may have more
+PAGE_READ = 4  # messages per query: each may be as large as an answer can be
+TURN_CHARS = 2500  # of a turn in the database, besides its text
 UNDO_TIME = timedelta(days=1)
-FOLLOW_SECONDS = 0.25  # how often a reply of another worker is looked up
-DEFAULT_TEMPERATURE = 0.7  # the original module's
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class Shown:
 
 
 class Conversations:
-    """The conversations of all users; every method is told whose."""
+    """The conversations of all users; every method takes the user first."""
 
     def __init__(self, storage: Storage, hub: Hub) -> None:
         self._storage = storage
@@ -70,9 +65,9 @@ class Conversations:
     ) -> Shown:
         """A conversation and the last messages of its branch, running replies with their text so far.
 
-        `at` is a message that must be among them: its branch is shown, from that message on if need be. With
-        `before`, the LAST_MESSAGES messages before that one are among them. There are at most PAGE_MESSAGES messages,
-        and no more once they have PAGE_CHARS characters. Raises NotFound.
+        `at` is a message to include: shows its branch, from that message on if the page has no room for more.
+        `before` is a message too: includes the LAST_MESSAGES before it. Shows at most PAGE_MESSAGES messages and
+        PAGE_CHARS characters. Raises NotFound.
         """
         running = self._hub.all()
         with self._storage.read() as tx:
@@ -95,34 +90,18 @@ class Conversations:
         """One message, with its text so far. Raises NotFound."""
         running = self._hub.all()
         with self._storage.read() as tx:
-            message = messages.get(tx, user_id, message_id)
-            if message is None:
-                raise NotFound(_("This message does not exist."))
-            return with_text(tx, message, running)
-
-    def stop(self, user_id: str, message_id: str) -> Message:
-        """End a running reply, in whichever worker it runs; its text so far stands. Raises NotFound.
-
-        A finished reply stays as it is.
-        """
-        message = self.message(user_id, message_id)
-        if not self._hub.stop(message_id) and message.status == "streaming":
-            with self._storage.begin() as tx:
-                messages.request_stop(tx, message_id)
-        return message
+            return with_text(tx, known_message(messages.get(tx, user_id, message_id)), running)
 
     def select(self, user_id: str, message_id: str) -> Message:
         """Show the branch that holds this message, from now on. Raises NotFound."""
         with self._storage.read() as tx:
-            message = messages.get(tx, user_id, message_id)
-            if message is None:
-                raise NotFound(_("This message does not exist."))
+            message = known_message(messages.get(tx, user_id, message_id))
             leaf_id = branches.newest_below(tx, user_id, message.conversation_id, message_id)
         self._change(user_id, message.conversation_id, leaf_id=leaf_id)
         return message
 
     def rename(self, user_id: str, conversation_id: str, title: str) -> None:
-        """Give a conversation a title of the user's own. Raises NotFound, Invalid, TooLarge."""
+        """Give a conversation another title. Raises NotFound, Invalid, TooLarge."""
         title = " ".join(clean(title).split())
         if not title:
             raise Invalid(_("Write a title first."))
@@ -137,73 +116,42 @@ class Conversations:
         self._change(user_id, conversation_id, pinned=pinned)
 
     def delete(self, user_id: str, conversation_id: str) -> None:
-        """Delete a conversation; `restore` undoes it for a day. Running replies are stopped. Raises NotFound."""
-        now = datetime.now(UTC)
-        with self._storage.begin() as tx:
-            known(conversations.get(tx, user_id, conversation_id))
-            conversations.change(tx, user_id, conversation_id, deleted_at=now)
-            replies = messages.request_stops(tx, conversation_id)
-            conversations.purge(tx, user_id, now - UNDO_TIME)
-        for reply_id in replies:
+        """Delete a conversation and stop its running replies; `restore` undoes it for a day. Raises NotFound."""
+
+        def delete(tx: Connection) -> list[str]:
+            if not conversations.change(tx, user_id, conversation_id, deleted_at=datetime.now(UTC)):
+                raise _unknown()
+            return messages.request_stops(tx, conversation_id)
+
+        for reply_id in self._storage.run(delete):
             self._hub.stop(reply_id)
 
     def restore(self, user_id: str, conversation_id: str) -> None:
-        """Undo a deletion. Raises NotFound when it is too late."""
-        self._change(user_id, conversation_id, deleted_at=None)
+        """Undo a deletion of the last UNDO_TIME. Raises Gone when it is too late, NotFound when it is purged."""
+
+        def restore(tx: Connection) -> None:
+            deleted_at = conversations.deleted_at(tx, user_id, conversation_id)
+            if deleted_at and deleted_at < datetime.now(UTC) - UNDO_TIME:
+                raise Gone(_("It is too late: a deleted conversation can be restored for one day."))
+            if not conversations.restore(tx, user_id, conversation_id):
+                raise NotFound(_("This conversation does not exist, or it was deleted more than a day ago."))
+
+        self._storage.run(restore)
 
     def _change(self, user_id: str, conversation_id: str, **values: object) -> None:
-        with self._storage.begin() as tx:
-            if not conversations.change(tx, user_id, conversation_id, **values):
-                raise NotFound(_("This conversation does not exist."))
-
-    def follow(self, message: Message) -> Iterator[Delta | Message]:
-        """Yield the text of a running reply: what there is at once, then what comes; at last the reply as it ended.
-
-        Yields an empty delta each beat of silence. The caller has checked whose reply it is.
-        """
-        generation = self._hub.get(message.id)
-        if generation is None:
-            yield from self._follow_stored(message.id)
-            return
-        texts: list[str] = []
-        thoughts: list[str] = []
-        for step in generation.follow():
-            if isinstance(step, Outcome):
-                text, thought, html = "".join(texts), "".join(thoughts), generation.html
-                yield replace(message, text=text, thought=thought, html=html, status=step.status, outcome=step)
-            else:
-                texts.append(step.text)
-                thoughts.append(step.reasoning)
-                yield step
-
-    def _follow_stored(self, reply_id: str) -> Iterator[Delta | Message]:
-        """Follow a reply that another worker runs, by what that worker saves."""
-        number, text_length, thought_length, silent_since = 0, 0, 0, -math.inf
-        while True:
-            try:
-                with self._storage.read() as tx:
-                    message = messages.find(tx, reply_id)
-                    new = messages.pieces_after(tx, reply_id, number)
-            except StorageUnavailable:
-                message, new = None, []  # as silence: the text is safe with the other worker
-            if message and message.outcome:
-                yield Delta(message.text[text_length:], message.thought[thought_length:])
-                yield message
-                return
-            delta = merge([piece for _number, piece in new])
-            if new or time.monotonic() - silent_since >= BEAT_SECONDS:
-                yield delta
-                silent_since = time.monotonic()
-            number = new[-1][0] if new else number
-            text_length, thought_length = text_length + len(delta.text), thought_length + len(delta.reasoning)
-            time.sleep(FOLLOW_SECONDS)
+        if not self._storage.run(lambda tx: conversations.change(tx, user_id, conversation_id, **values)):
+            raise _unknown()
 
 
 def known(conversation: Conversation | None) -> Conversation:
-    """The conversation. Raises NotFound where there is none."""
+    """The conversation. Raises NotFound for None."""
     if conversation is None:
-        raise NotFound(_("This conversation does not exist."))
+        raise _unknown()
     return conversation
+
+
+def _unknown() -> NotFound:
+    return NotFound(_("This conversation does not exist."))
 
 
 def too_many_conversations(limit: int) -> TooLarge:
@@ -246,23 +194,3 @@ def _first_of(tx: Connection, conversation: Conversation, message_ids: Sequence[
             shown.append(message)
         time.sleep(0)
     return shown
-
-
-def with_text(tx: Connection, message: Message, running: Mapping[str, Generation]) -> Message:
-    """The message; a running reply with its text so far, from this worker's memory or as another one saved it."""
-    if message.status != "streaming":
-        return message
-    so_far, outcome = _so_far(tx, message.id, running)
-    status = outcome.status if outcome else message.status
-    return replace(message, text=so_far.text, thought=so_far.reasoning, status=status, outcome=outcome)
-
-
-def text_so_far(tx: Connection, reply_id: str, running: Mapping[str, Generation]) -> str:
-    """The text of a running reply."""
-    return _so_far(tx, reply_id, running)[0].text
-
-
-def _so_far(tx: Connection, reply_id: str, running: Mapping[str, Generation]) -> tuple[Delta, Outcome | None]:
-    if generation := running.get(reply_id):
-        return generation.shown()
-    return merge([delta for _number, delta in messages.pieces_after(tx, reply_id, 0)]), None

@@ -43,6 +43,12 @@ class NotFound(AppError):
     code = "not_found"
 
 
+class Gone(AppError):
+    """It existed, and it is too late to ask for it."""
+
+    code = "gone"
+
+
 class Forbidden(AppError):
     """The request comes from somewhere it must not come from."""
 
@@ -69,6 +75,12 @@ class Busy(AppError):
 
 class StorageUnavailable(AppError):
     """The database cannot be read or written right now."""
+
+    code = "storage"
+
+
+class StorageConflict(StorageUnavailable):
+    """Another transaction was in the way, and the database has rolled this one back: worth another try."""
 
     code = "storage"
 

@@ -25,10 +25,10 @@ from typing import IO, Any
 
 from webapp import language
 from webapp.chat import Conversation, Failure, Message, Outcome, Status, Usage
-from webapp.conversations import DEFAULT_TEMPERATURE
 from webapp.errors import AppError, Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.settings import DEFAULT_TEMPERATURE, temperature_of
 from webapp.text import LONGEST_TITLE_CHARS, clean, new_id, title_of
 from webapp.transfer import FORMAT, VERSION
 from webapp.tree import in_order
@@ -230,15 +230,16 @@ def _from_ours(value: dict[str, Any], now: datetime) -> Record:
     if not isinstance(values, list) or not values:
         raise _broken()
     messages = _in_order([_from_our_message(item, created_at, now) for item in values])
-    temperature = value.get("temperature")
-    if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
+    try:
+        temperature = temperature_of(value.get("temperature"))
+    except Invalid:
         temperature = DEFAULT_TEMPERATURE
     conversation = Conversation(
         id="",
         user_id="",
         title=_title(value.get("title"), messages),
         model=_label(value.get("model")),
-        temperature=float(temperature),
+        temperature=temperature,
         system=_text(value.get("system")),
         leaf_id=_text(value.get("leaf")),
         created_at=created_at,

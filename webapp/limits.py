@@ -1,6 +1,6 @@
-"""Who may do how much: at a time (Gate) and in a period (Budget), of one user and from one address.
+"""Who may do how much: at a time (Gate) and in a period (Allowance), of one user and from one address.
 
-With open login a browser that drops its cookie is a new user, so that only its address bounds it.
+With open login a browser that drops its cookie is a new user, so only the limit of its address holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
 
 RETRY_SECONDS = 5
-KEPT_SHARE = 5  # the last fifth of the places is kept for those who hold few
+KEPT_SHARE = 5  # the last fifth of the places is for addresses that hold few
 HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS
 MAX_BALANCES = 10_000  # past so many, those that are full again are forgotten
@@ -64,8 +64,7 @@ IMPORTS = Words(
 class Gate:
     """Limits how many places are held at a time: by one user, from one address, and in total.
 
-    The last fifth is for addresses that hold fewer than the average: whoever holds none gets in while others
-    hold many. Whoever entered must `leave`.
+    The last fifth is for addresses that hold fewer than the average. Each `enter` needs a `leave`.
     """
 
     def __init__(self, words: Words, *, per_user: int, per_address: int, total: int) -> None:
@@ -112,10 +111,10 @@ class Gate:
         return inside <= self._total and self._addresses[holder.address] * holders < self._inside
 
 
-class Budget:
-    """Limits how much one user, and one address, may spend in a period; what is spent comes back evenly.
+class Allowance:
+    """Limits how much one user, and one address, may spend in a period. It refills evenly.
 
-    It is kept in memory: each worker process counts by itself, from its start on.
+    It lives in memory: each worker process counts by itself, from its start.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class Budget:
             self._take(holder, amount)
 
     def charge(self, holder: Holder, amount: int) -> None:
-        """Spend `amount` that is stored already, even where less is left."""
+        """Spend `amount` for text that is stored already, even where less is left."""
         with self._lock:
             self._take(holder, amount)
 
@@ -152,6 +151,15 @@ class Budget:
     def _left(self, key: tuple[str, str]) -> float:
         left, since = self._balances.get(key, (self._amount, 0.0))
         return min(left + (self._clock() - since) * self._rate, self._amount)
+
+
+@dataclass(frozen=True, slots=True)
+class SendLimits:
+    """The limits of all sends, from whichever door: running replies, memory for histories, stored characters."""
+
+    replies: Gate
+    histories: Gate
+    stored: Allowance
 
 
 def _keys(holder: Holder) -> tuple[tuple[str, str], tuple[str, str]]:

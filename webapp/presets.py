@@ -1,4 +1,4 @@
-"""The use cases of presets: settings of one's own to begin a conversation with."""
+"""The use cases of presets: saved settings to begin a conversation with."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from webapp.chat import Preset
-from webapp.config import Config
 from webapp.errors import Invalid, NotFound
 from webapp.language import gettext as _
+from webapp.settings import SettingsCheck, Typed
 from webapp.storage import Storage, presets
 from webapp.text import clean, new_id
-from webapp.upstream.models import Models
 
 NAME_CHARS = 60
-PRESETS = 50  # of one user: all of them stand on one page
+PRESETS = 50  # of one user: one page shows all of them
 
 
 class Presets:
-    """The presets of all users; every method is told whose."""
+    """The presets of all users; every method takes the user first."""
 
-    def __init__(self, config: Config, storage: Storage, models: Models) -> None:
-        self._config = config
+    def __init__(self, storage: Storage, check: SettingsCheck) -> None:
         self._storage = storage
-        self._models = models
+        self._check = check
 
     def of(self, user_id: str) -> list[Preset]:
         """The user's presets, by name."""
@@ -31,25 +29,25 @@ class Presets:
             return presets.of(tx, user_id)
 
     def get(self, user_id: str, preset_id: str) -> Preset:
-        """One preset of this user; any text will do for an id. Raises NotFound."""
+        """One preset of this user; `preset_id` may be any text. Raises NotFound."""
         with self._storage.read() as tx:
             preset = presets.get(tx, user_id, clean(preset_id))
         if preset is None:
             raise NotFound(_("This preset does not exist."))
         return preset
 
-    def add(self, user_id: str, preset: Preset) -> Preset:
-        """Store a new preset under an id of its own, and return it so. Raises Invalid."""
-        preset = replace(self._checked(preset), id=new_id())
+    def add(self, user_id: str, name: str, typed: Typed) -> Preset:
+        """Store a new preset and return it. Raises Invalid, TooLarge."""
+        preset = self._checked(new_id(), name, typed)
         with self._storage.begin() as tx:
             if presets.count(tx, user_id) >= PRESETS:
                 raise Invalid(_("You have %(count)s presets, the most there can be.") % {"count": PRESETS})
             presets.add(tx, user_id, preset, datetime.now(UTC))
         return preset
 
-    def change(self, user_id: str, preset: Preset) -> Preset:
-        """Replace the preset with this id. Raises Invalid, NotFound."""
-        preset = self._checked(preset)
+    def change(self, user_id: str, preset_id: str, name: str, typed: Typed) -> Preset:
+        """Replace the preset with this id. Raises Invalid, TooLarge, NotFound."""
+        preset = self._checked(preset_id, name, typed)
         with self._storage.begin() as tx:
             if not presets.change(tx, user_id, preset):
                 raise NotFound(_("This preset does not exist."))
@@ -60,17 +58,11 @@ class Presets:
         with self._storage.begin() as tx:
             presets.remove(tx, user_id, preset_id)
 
-    def _checked(self, preset: Preset) -> Preset:
-        name, system = " ".join(clean(preset.name).split()), clean(preset.system)
-        limit = self._config.max_question_chars
+    def _checked(self, preset_id: str, name: str, typed: Typed) -> Preset:
+        name = " ".join(clean(name).split())
         if not name:
             raise Invalid(_("Give the preset a name."))
         if len(name) > NAME_CHARS:
             raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": NAME_CHARS})
-        self._models.check(preset.model, preset.temperature)
-        if len(system) > limit:
-            raise Invalid(
-                _("The system prompt is too long: %(length)s characters, %(limit)s are allowed.")
-                % {"length": len(system), "limit": limit}
-            )
-        return replace(preset, name=name, system=system)
+        settings = replace(self._check.defaults(), **self._check.changes(typed))
+        return Preset(settings.model, settings.temperature, settings.system, id=preset_id, name=name)

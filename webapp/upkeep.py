@@ -1,4 +1,4 @@
-"""Upkeep: once an hour what was deleted goes for good, and so do old copies of the database."""
+"""Upkeep: once an hour it purges deleted conversations and old copies of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Keeps one database; several workers may do it at once."""
+    """Purges one database; several workers may do it at once."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -26,7 +26,7 @@ class Upkeep:
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Work in a thread of its own, until `close`."""
+        """Run in a thread until `close`."""
         self._thread.start()
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ class Upkeep:
         self._thread.join()
 
     def tick(self) -> None:
-        """Do what is due. Never raises."""
+        """Purge everything that is old enough. Never raises."""
         try:
             if self._storage.is_sqlite:
                 files.remove_old_copies(self._storage.url.database)

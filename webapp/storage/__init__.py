@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from webapp.errors import StorageFull, StorageUnavailable
+from webapp.errors import StorageConflict, StorageFull, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.storage import files
 
@@ -30,6 +30,11 @@ LOCK_SECONDS = 5.0
 CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
+
+# A deadlock, and a serialisation failure: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+CONFLICTS = ("40P01", "40001")
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,18 @@ class Storage:
                 connection.rollback()
                 raise
             connection.commit()
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Call `work` in a write transaction; return its result. Raises as `begin`.
+
+        Calls it once more after a conflict with another transaction: PostgreSQL has rolled this one back.
+        """
+        try:
+            with self.begin() as tx:
+                return work(tx)
+        except StorageConflict:
+            with self.begin() as tx:
+                return work(tx)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -184,7 +201,8 @@ def _translated() -> Iterator[None]:
         log.warning("database: %s", error.orig)
         if _is_full(error):
             raise StorageFull(_("The server's disk is full. An administrator has to make room.")) from None
-        raise StorageUnavailable(_("The database is busy. Try again in a moment.")) from None
+        kind = StorageConflict if getattr(error.orig, "sqlstate", None) in CONFLICTS else StorageUnavailable
+        raise kind(_("The database is busy. Try again in a moment.")) from None
 
 
 def _is_locked(error: DBAPIError) -> bool:

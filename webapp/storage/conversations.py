@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from webapp.chat import Conversation
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
 
-MESSAGES_AT_ONCE = 50  # that are removed for good before other streams go on
+MESSAGES_AT_ONCE = 50  # purged in one transaction: others write in between
 
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
@@ -44,7 +43,7 @@ def count(tx: Connection, user_id: str) -> int:
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
-    """Store a new conversation, and its user when this is the first one; one with `deleted_at` is not shown yet."""
+    """Store a new conversation, and its user when this is the first one; one with `deleted_at` is hidden."""
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     tx.execute(
         insert(conversations).values(
@@ -70,24 +69,30 @@ def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
 
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
-    """Set columns of one conversation of this user; False when there is none."""
+    """Set columns of one conversation of this user; False when there is none, or it is deleted."""
     changed = tx.execute(
         update(conversations)
-        .where(conversations.c.user_id == user_id, conversations.c.id == conversation_id)
+        .where(_is(user_id, conversation_id), conversations.c.deleted_at.is_(None))
         .values(**values)
     )
     return changed.rowcount == 1
 
 
-def purge(tx: Connection, user_id: str, before: datetime) -> None:
-    """Remove what this user deleted before that time, for good. Other streams go on meanwhile."""
-    while purge_some(tx, before, conversations.c.user_id == user_id):
-        time.sleep(0)
+def deleted_at(tx: Connection, user_id: str, conversation_id: str) -> datetime | None:
+    """When this user deleted a conversation; None for one that is not deleted, or not there."""
+    query = select(conversations.c.deleted_at).where(_is(user_id, conversation_id))
+    return tx.execute(query.with_for_update()).scalar_one_or_none()
 
 
-def purge_some(tx: Connection, before: datetime, *which: ColumnElement[bool]) -> bool:
-    """Remove a few messages that were deleted before that time, of all users unless told which; False: none is left."""
-    query = select(conversations.c.id).where(conversations.c.deleted_at < before, *which).limit(1)
+def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:
+    """Undo a deletion; False where this user has no such conversation."""
+    restored = tx.execute(update(conversations).where(_is(user_id, conversation_id)).values(deleted_at=None))
+    return restored.rowcount == 1
+
+
+def purge_some(tx: Connection, before: datetime) -> bool:
+    """Remove some messages of a conversation that was deleted before that time; False when none is left."""
+    query = select(conversations.c.id).where(conversations.c.deleted_at < before).limit(1)
     conversation_id = tx.execute(query).scalar()
     if conversation_id is None:
         return False
@@ -99,6 +104,10 @@ def purge_some(tx: Connection, before: datetime, *which: ColumnElement[bool]) ->
     if len(ids) < MESSAGES_AT_ONCE:
         tx.execute(delete(conversations).where(conversations.c.id == conversation_id))
     return True
+
+
+def _is(user_id: str, conversation_id: str) -> ColumnElement[bool]:
+    return (conversations.c.user_id == user_id) & (conversations.c.id == conversation_id)
 
 
 def _conversation(row: Row[Any]) -> Conversation:

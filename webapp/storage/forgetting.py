@@ -23,7 +23,7 @@ WAIT_SECONDS = 1.0
 
 
 def forget(storage: Storage, is_closed: Callable[[], bool] = lambda: False) -> None:
-    """Remove the last traces of what was deleted, until `is_closed`. Raises StorageUnavailable."""
+    """Remove the last traces of deleted messages, until `is_closed`. Raises StorageUnavailable."""
     if not storage.is_sqlite:
         return
     with storage.read() as tx:

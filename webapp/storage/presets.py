@@ -57,4 +57,4 @@ def _values(preset: Preset) -> dict[str, object]:
 
 
 def _preset(row: Row[Any]) -> Preset:
-    return Preset(row.id, row.name, row.model, row.temperature, row.system)
+    return Preset(row.model, row.temperature, row.system, id=row.id, name=row.name)

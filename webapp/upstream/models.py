@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from webapp.errors import Invalid, UpstreamError
-from webapp.language import gettext as _
+from webapp.errors import UpstreamError
 
 FRESH_SECONDS = 60.0
 FAILED_SECONDS = 5.0
@@ -41,13 +40,6 @@ class Models:
         """The wanted model, or the default where it is known not to be offered."""
         names = self.names()
         return wanted if wanted in names or not self._is_known else names[0]
-
-    def check(self, model: str | None, temperature: float | None) -> None:
-        """Raise Invalid for settings that no reply can be asked for with; None leaves one open."""
-        if model is not None and model not in self.names():
-            raise Invalid(_("The model %(model)s is not offered here. Choose another one.") % {"model": model[:80]})
-        if temperature is not None and not 0 <= temperature <= 2:
-            raise Invalid(_("The temperature is a number from 0 to 2."))
 
     def _refresh_if_stale(self) -> None:
         if time.monotonic() >= self._fetch_at and self._fetching.acquire(blocking=False):

@@ -22,11 +22,13 @@ from markupsafe import Markup, escape
 
 from webapp import language, markdown, renderer
 from webapp.chat import Conversation, Delta, Message, Preset
-from webapp.conversations import DEFAULT_TEMPERATURE, LAST_MESSAGES, Conversations, Shown
-from webapp.errors import Busy, Invalid, UpstreamError
+from webapp.conversations import LAST_MESSAGES, Conversations, Shown
+from webapp.errors import Busy, UpstreamError
+from webapp.following import Following
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.presets import Presets
+from webapp.settings import DEFAULT_TEMPERATURE, Typed
 from webapp.turns import Send, Turn, Turns
 from webapp.views.http import client_address, current_user_id, hold_open, wants_fragment
 
@@ -49,6 +51,12 @@ def turns() -> Turns:
     """The app's turns."""
     turns: Turns = current_app.extensions["turns"]
     return turns
+
+
+def following() -> Following:
+    """The app's running replies."""
+    following: Following = current_app.extensions["following"]
+    return following
 
 
 @blueprint.get("/")
@@ -118,7 +126,7 @@ def show_status(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/stop")
 def stop_message(message_id: str) -> ResponseReturnValue:
-    message = use_cases().stop(current_user_id(), message_id)
+    message = following().stop(current_user_id(), message_id)
     return ("", 204) if wants_fragment() else redirect(_place_of(message), 303)
 
 
@@ -234,7 +242,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
     ended: list[Message] = []
     live: dict[str, object] = {
         "live_id": running.id,
-        "live": _live_text(conversations.follow(running), ended),
+        "live": _live_text(following().follow(running), ended),
         "finished": lambda: ended[0],
     }
     try:
@@ -269,9 +277,11 @@ def _form() -> Send:
         key=request.form.get("key", ""),
         parent_id=request.form.get("parent"),
         address=client_address(),
-        model=request.form.get("model"),
-        temperature=_temperature(request.form.get("temperature")),
-        system=request.form.get("system"),
+        settings=Typed(
+            model=request.form.get("model"),
+            temperature=request.form.get("temperature") or None,
+            system=request.form.get("system"),
+        ),
     )
 
 
@@ -282,13 +292,6 @@ def _sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
     headers = {"Location": place, "X-Title": quote(turn.conversation.title)}
     began = turn.conversation if is_new else None
     return render_template("_turn.html", messages=[turn.question, turn.reply], conversation=began), 201, headers
-
-
-def _temperature(value: str | None) -> float | None:
-    try:
-        return float(value.replace(",", ".")) if value else None  # some languages write 0,7
-    except ValueError:
-        raise Invalid(_("The temperature is a number from 0 to 2.")) from None
 
 
 def _place_of(message: Message) -> str:

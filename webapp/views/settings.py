@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from webapp import language
 from webapp.chat import Preset
-from webapp.conversations import DEFAULT_TEMPERATURE
-from webapp.errors import AppError, Invalid, NotFound
+from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
 from webapp.presets import NAME_CHARS, Presets
+from webapp.settings import DEFAULT_TEMPERATURE, Typed
 from webapp.views.chat import use_cases
 from webapp.views.http import came_from, current_user_id, status_of
 
@@ -48,7 +48,7 @@ def update_preferences() -> ResponseReturnValue:
 @blueprint.post("/presets")
 def create_preset() -> ResponseReturnValue:
     try:
-        preset = presets().add(current_user_id(), _form())
+        preset = presets().add(current_user_id(), *_form())
     except AppError as error:
         return _page(error)
     return _saved(preset)
@@ -57,7 +57,7 @@ def create_preset() -> ResponseReturnValue:
 @blueprint.post("/presets/<id:preset_id>")
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
-        preset = presets().change(current_user_id(), _form(preset_id))
+        preset = presets().change(current_user_id(), preset_id, *_form())
     except NotFound as error:  # deleted in another tab: what was typed can become a new one
         return _page(error)
     except AppError as error:
@@ -95,18 +95,10 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
     return page, status_of(error) if error else 200
 
 
-def _form(preset_id: str = "") -> Preset:
-    try:
-        temperature = float(request.form.get("temperature", ""))
-    except ValueError:
-        raise Invalid(_("The temperature is a number from 0 to 2.")) from None
-    return Preset(
-        id=preset_id,
-        name=request.form.get("name", ""),
-        model=request.form.get("model", ""),
-        temperature=temperature,
-        system=request.form.get("system", ""),
-    )
+def _form() -> tuple[str, Typed]:
+    """The name and the settings; a preset has all of them."""
+    model, temperature, system = (request.form.get(field, "") for field in FIELDS[1:])
+    return request.form.get("name", ""), Typed(model, temperature, system)
 
 
 def _saved(preset: Preset) -> ResponseReturnValue:

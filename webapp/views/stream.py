@@ -17,7 +17,7 @@ from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.patches import LiveRenderer, Patch
-from webapp.views.chat import said, use_cases
+from webapp.views.chat import following, said, use_cases
 from webapp.views.http import current_user_id, hold_open
 
 RETRY_MILLISECONDS = 1000
@@ -28,15 +28,14 @@ blueprint = Blueprint("stream", __name__)
 
 @blueprint.get("/m/<id:message_id>/stream")
 def show_stream(message_id: str) -> ResponseReturnValue:
-    conversations = use_cases()
-    message = conversations.message(current_user_id(), message_id)
+    message = use_cases().message(current_user_id(), message_id)
     if message.status != "streaming":
         return "", 204, {"Cache-Control": "no-store"}
-    return hold_open(events(conversations.follow(message)), "text/event-stream; charset=utf-8")
+    return hold_open(events(following().follow(message)), "text/event-stream; charset=utf-8")
 
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
-    """Yield the encoded events of one follower; `steps` as `Conversations.follow` yields them."""
+    """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
     state, live, is_first = "queued", LiveRenderer(), True
     for step in steps:
         if isinstance(step, Message):

@@ -1,0 +1,80 @@
+"""Two transactions in each other's way: the database ends one of them, which is tried once more."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from tests.wait import wait_until
+from webapp.errors import StorageUnavailable
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+def storage(site):
+    storage = site.extensions["storage"]
+    if storage.is_sqlite:
+        pytest.skip("SQLite lets one writer in at a time")
+    return storage
+
+
+def waiting(storage) -> int:
+    with storage.read() as tx:
+        return tx.execute(text(WAITING)).scalar_one()
+
+
+def test_a_send_in_a_deadlock_is_tried_once_more(storage, alice, upstream):
+    first = alice.new_chat("One")
+    alice.end(first)
+    answers = []
+    send = threading.Thread(
+        target=lambda: answers.append(alice.post_form(f"/c/{alice.conversation_id}/messages", text="Two", key="k"))
+    )
+
+    with storage.begin() as tx:  # claims the key before the send, and locks the conversation after it
+        tx.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # so that the send is the one to be ended
+        tx.execute(
+            text("INSERT INTO sends (user_id, key, reply_id) SELECT user_id, 'k', :reply FROM conversations"),
+            {"reply": first},
+        )
+        send.start()
+        wait_until(lambda: waiting(storage) == 1, 20)
+        tx.execute(text("SELECT id FROM conversations FOR UPDATE"))
+        tx.rollback()
+    send.join()
+
+    assert [answer.status_code for answer in answers] == [303]
+    alice.end(alice.reply_of(answers[0]))
+    assert [one["content"] for one in upstream.requests[-1].json["messages"]] == ["One", "Hello world", "Two"]
+    with storage.read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM messages")).scalar() == 4
+
+
+def failing(state: str, times: int, tries: list[int]):
+    """The work of a transaction that PostgreSQL ends with this state, so many times."""
+
+    def work(tx) -> str:
+        tries.append(len(tries))
+        if len(tries) <= times:
+            tx.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"))
+        return "done"
+
+    return work
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+def test_a_conflict_is_tried_once_more(storage, state):
+    assert storage.run(failing(state, 1, [])) == "done"
+
+
+@pytest.mark.parametrize(("state", "most"), [("40P01", 2), ("40001", 2), ("57014", 1)])
+def test_a_second_conflict_and_another_failure_are_said_to_the_user(storage, state, most):
+    tries: list[int] = []
+
+    with pytest.raises(StorageUnavailable, match="busy"):
+        storage.run(failing(state, 9, tries))
+
+    assert len(tries) == most

@@ -1,0 +1,80 @@
+"""The settings that a form or a file brings: one check for sends, presets and imports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from webapp.chat import Settings
+from webapp.errors import Invalid, TooLarge
+from webapp.language import gettext as _
+from webapp.language import number
+from webapp.text import clean
+from webapp.upstream.models import Models
+
+DEFAULT_TEMPERATURE = 0.7  # the original module's
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Settings as a form brings them; None keeps a setting as it is."""
+
+    model: str | None = None
+    temperature: str | None = None
+    system: str | None = None
+
+
+class Changes(TypedDict, total=False):
+    """Checked settings, for `dataclasses.replace`."""
+
+    model: str
+    temperature: float
+    system: str
+
+
+class SettingsCheck:
+    """Checks settings against the offered models and the longest system prompt."""
+
+    def __init__(self, models: Models, max_system_chars: int) -> None:
+        self._models = models
+        self._max_system_chars = max_system_chars
+
+    def defaults(self) -> Settings:
+        """The settings of a new conversation."""
+        return Settings(self._models.names()[0], DEFAULT_TEMPERATURE, "")
+
+    def changes(self, typed: Typed) -> Changes:
+        """The settings that a form changes. Raises Invalid, TooLarge."""
+        changes: Changes = {}
+        if typed.model is not None:
+            changes["model"] = self._model(typed.model)
+        if typed.temperature is not None:
+            changes["temperature"] = temperature_of(typed.temperature)
+        if typed.system is not None:
+            changes["system"] = self._system(clean(typed.system))
+        return changes
+
+    def _model(self, model: str) -> str:
+        if model not in self._models.names():
+            raise Invalid(_("The model %(model)s is not offered here. Choose another one.") % {"model": model[:80]})
+        return model
+
+    def _system(self, system: str) -> str:
+        if len(system) > self._max_system_chars:
+            raise TooLarge(
+                _("The system prompt is too long: %(length)s characters, %(limit)s are allowed.")
+                % {"length": number(len(system)), "limit": number(self._max_system_chars)}
+            )
+        return system
+
+
+def temperature_of(value: Any) -> float:
+    """The temperature in a form's field or a file's value; "0,7" is one in some languages. Raises Invalid."""
+    try:
+        temperature = float(value.replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError, OverflowError):
+        temperature = math.nan
+    if not 0 <= temperature <= 2:
+        raise Invalid(_("The temperature is a number from 0 to 2."))
+    return temperature
