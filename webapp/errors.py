@@ -68,7 +68,7 @@ class Conflict(AppError):
 
 
 class Busy(AppError):
-    """A limit is reached or the server restarts; `retry_after` seconds later it may work."""
+    """A limit is reached or the server is restarting; `retry_after` seconds later it may work."""
 
     code = "busy"
 

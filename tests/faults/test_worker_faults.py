@@ -53,7 +53,7 @@ def test_sigterm_ends_every_stream_in_good_order(
     end = [event.data for event in events][-1]
     seconds = time.monotonic() - signalled
 
-    assert "The server restarts." in text_of(refused.text)
+    assert "The server is restarting." in text_of(refused.text)
     assert draft_of(refused.text) == "Typed"
     assert refused.headers["Retry-After"]
     assert '"why":"interrupted"' in end
@@ -94,7 +94,7 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
 
     assert '"why":"interrupted"' in end
     assert time.monotonic() - signalled < GRACEFUL_SECONDS - 2
-    assert "The server restarts." in text_of(refused.text)
+    assert "The server is restarting." in text_of(refused.text)
     assert database.wait_for(reply, "interrupted").text.startswith(drip.text(before=signalled))
     upstream.always(*tokens("Hello"))
     bob.close()
