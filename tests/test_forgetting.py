@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.history import add_turns
 from webapp import create_app
+from webapp.chat import Conversation, Message
 from webapp.config import Config
-from webapp.storage import Storage, conversations, files, search
+from webapp.storage import Storage, conversations, files, messages, search
 from webapp.storage.migrate import _alembic, _connection, migrate
 from webapp.storage.schema import conversations as table
 from webapp.upkeep import Upkeep
@@ -164,6 +165,32 @@ def test_a_long_conversation_goes_in_small_steps(site, alice, database_url):
         left = tx.exec_driver_sql("SELECT count(*) FROM messages").scalar()
 
     assert left == 202 - conversations.MESSAGES_AT_ONCE
+
+
+def test_the_upkeep_removes_what_a_broken_import_left(site, alice):
+    alice.end(alice.new_chat("Stays"))
+    storage, long_ago = site.extensions["storage"], datetime.now(UTC) - timedelta(days=2)
+    with storage.begin() as tx:
+        owner = tx.execute(select(table.c.user_id)).scalar_one()
+        half = Conversation(
+            id="c" * 36,
+            user_id=owner,
+            title="Half",
+            model="gpt-4",
+            temperature=1.0,
+            system="",
+            leaf_id=None,
+            created_at=long_ago,
+            updated_at=long_ago,
+        )
+        conversations.add(tx, half, deleted_at=long_ago)
+        messages.add(tx, Message("m" * 36, half.id, None, "user", "Left", "done", long_ago))
+
+    site.extensions["upkeep"].tick()
+
+    with storage.read() as tx:
+        assert tx.execute(select(table.c.id)).scalars().all() == [alice.conversation_id]
+        assert messages.some(tx, owner, half.id, ["m" * 36]) == []
 
 
 def test_upkeep_that_is_closed_ends_at_once(site):

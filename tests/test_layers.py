@@ -41,7 +41,6 @@ LAYERS = [
     [
         "webapp.upstream.answers",
         "webapp.storage.workers",
-        "webapp.storage.transfer",
         "webapp.storage.titles",
         "webapp.storage.search",
         "webapp.storage.presets",
@@ -58,7 +57,14 @@ LAYERS = [
     ["webapp.renderer"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.upstream.masking"],
     ["webapp.secret_key"],
-    ["webapp.errors", "webapp.rendering.budget", "webapp.rendering", "webapp.upstream", "webapp.addresses"],
+    [
+        "webapp.errors",
+        "webapp.outcomes",
+        "webapp.rendering.budget",
+        "webapp.rendering",
+        "webapp.upstream",
+        "webapp.addresses",
+    ],
     ["webapp.chat", "webapp.language", "webapp.tree", "webapp.text"],
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

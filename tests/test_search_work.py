@@ -9,7 +9,7 @@ import pytest
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
 from webapp.chat import Conversation, Message
-from webapp.storage import Storage, conversations, search, transfer
+from webapp.storage import Storage, conversations, messages, search
 from webapp.storage.migrate import migrate
 from webapp.text import new_id
 
@@ -78,7 +78,7 @@ def write(storage, user_id, texts, title="Title"):
     conversation = Conversation("gpt-4", 0.7, "", new_id(), user_id, title, None, now, now)
     with storage.begin() as tx:
         conversations.add(tx, conversation)
-        transfer.add(tx, [Message(new_id(), conversation.id, None, "user", text, "done", now) for text in texts])
+        messages.add(tx, *(Message(new_id(), conversation.id, None, "user", text, "done", now) for text in texts))
 
 
 def steps(storage, user_id, query):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from tests.upstream import Wait, body, event, token, tokens
 from tests.visitor import Visitor, text_of
+from tests.wait import wait_until
+from webapp.storage.schema import messages
 
 
 def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
@@ -180,6 +183,19 @@ def test_figures_that_no_database_holds_lose_no_answer(alice, upstream):
 
     assert alice.status(reply) == "done"
     assert alice.raw(reply) == "kept"
+
+
+def test_figures_that_no_database_holds_are_not_stored(alice, upstream, site):
+    upstream.answer(*tokens("kept", usage={"prompt_tokens": 2**31 - 1, "completion_tokens": 2**31}))
+    reply = alice.new_chat("Hello")
+    alice.end(reply)
+
+    def figures():
+        with site.extensions["storage"].read() as tx:
+            return tx.execute(select(messages.c.prompt_tokens, messages.c.completion_tokens).filter_by(id=reply)).one()
+
+    assert wait_until(lambda: figures()[0], 15) == 2**31 - 1
+    assert figures()[1] is None
 
 
 def test_a_conversation_goes_on_when_its_model_is_gone(make_site, upstream):

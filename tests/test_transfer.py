@@ -488,6 +488,14 @@ def test_odd_values_become_usable_ones(alice, import_file):
     assert c["created_at"] <= datetime.now(UTC).isoformat()
 
 
+def test_reasoning_is_cleaned_as_text_is(alice, import_file):
+    file = ours({"id": "a"}, {"id": "b", "parent": "a", "role": "assistant", "thought": "x\0\ud800y\r\n"})
+
+    value = exported(alice, place_of(import_file(file)))
+
+    assert value["messages"][1]["thought"] == "x\ufffd\ufffdy\n"
+
+
 def test_siblings_of_one_time_keep_their_order(alice, import_file):
     same = "2024-01-01T00:00:00+00:00"
     file = ours(*({"id": str(n), "text": str(n), "created_at": same} for n in range(30)))

@@ -29,7 +29,6 @@ from webapp.imports import Batch, Head
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.storage import Storage, conversations, messages, search
-from webapp.storage import transfer as stored
 from webapp.storage.search import Hit
 from webapp.text import clean
 from webapp.transfer import Record
@@ -82,7 +81,7 @@ class Archive:
     def all(self, user_id: str) -> Iterator[Record]:
         """Yield the user's conversations, the last used first."""
         with self._storage.read() as tx:
-            conversation_ids = stored.ids(tx, user_id)
+            conversation_ids = conversations.ids(tx, user_id)
         for conversation_id in conversation_ids:
             try:
                 record = self.get(user_id, conversation_id)
@@ -151,7 +150,7 @@ class Archive:
             with self._storage.begin(durable=False) as tx:
                 for conversation in new:
                     conversations.add(tx, conversation, deleted_at=hidden_at)
-                stored.add(tx, batch.messages)
+                messages.add(tx, *batch.messages)
             added += new
             time.sleep(time.monotonic() - started)  # half of the time is the others'
         with self._storage.begin() as tx:  # durable, and with it all that was written before

@@ -24,13 +24,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from webapp import language
-from webapp.chat import Conversation, Failure, Message, Outcome, Status, Usage
+from webapp.chat import Conversation, Message, Outcome, Status
 from webapp.errors import AppError, Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.outcomes import FIELDS, from_flat
 from webapp.settings import DEFAULT_TEMPERATURE, temperature_of
 from webapp.text import LONGEST_TITLE_CHARS, clean, new_id, title_of
-from webapp.transfer import FORMAT, VERSION
+from webapp.transfer import FORMAT, NAMES, VERSION
 from webapp.tree import in_order
 
 MAX_JSON_BYTES = 64 * 2**20  # of all JSON in one file, unpacked
@@ -256,8 +257,7 @@ def _from_our_message(value: Any, created_at: datetime, now: datetime) -> Messag
         raise _broken()
     status = value.get("status")
     status = FINISHED.get(status, "done") if isinstance(status, str) and role == "assistant" else "done"
-    reason = _label(value.get("failure"))
-    failure = Failure(reason, _label(value.get("failure_detail"))) if reason else None
+    outcome = {name: _field(kind, value.get(NAMES.get(name, name))) for name, kind in FIELDS.items()}
     return Message(
         id=message_id,
         conversation_id="",
@@ -268,15 +268,15 @@ def _from_our_message(value: Any, created_at: datetime, now: datetime) -> Messag
         created_at=_moment(value.get("created_at"), now) or created_at,
         thought=_text(value.get("thought")),
         model=_label(value.get("model")),
-        outcome=Outcome(
-            status,
-            finish_reason=_label(value.get("finish_reason")) or None,
-            failure=failure,
-            usage=Usage(None, int(tokens)) if (tokens := _amount(value.get("tokens"))) is not None else None,
-            first_token_seconds=_amount(value.get("first_token_seconds")),
-            seconds=_amount(value.get("seconds")),
-        ),
+        outcome=from_flat(outcome | {"status": status}),
     )
+
+
+def _field(kind: type, value: Any) -> str | float | None:
+    if kind is str:
+        return _label(value) or None
+    amount = _amount(value)
+    return amount if amount is None else kind(amount)
 
 
 def _amount(value: Any) -> float | None:

@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from webapp.chat import Conversation, Failure, Message, Outcome
+from webapp.chat import Conversation, Message, Outcome
 from webapp.language import gettext as _
+from webapp.outcomes import flat
 
 FORMAT = "lockchat"
 VERSION = 1
+NAMES = {"failure_reason": "failure", "completion_tokens": "tokens"}  # of an outcome's values, where others
 
 NAME_BYTES = 150  # file systems take 255, the date, a number and the ending included
 PART_BYTES = 128 * 1024  # compressed in some 10 ms
@@ -122,8 +124,7 @@ def file_name(conversation: Conversation) -> str:
 
 
 def _message_value(message: Message) -> dict[str, object]:
-    outcome = message.outcome or Outcome(message.status)
-    failure = outcome.failure or Failure("")
+    outcome = flat(message.outcome or Outcome(message.status))
     return {
         "id": message.id,
         "parent": message.parent_id,
@@ -131,14 +132,8 @@ def _message_value(message: Message) -> dict[str, object]:
         "text": message.text,
         "thought": message.thought,
         "model": message.model,
-        "status": message.status,
-        "finish_reason": outcome.finish_reason or "",
-        "failure": failure.reason,
-        "failure_detail": failure.detail,
-        "tokens": outcome.usage.completion_tokens if outcome.usage else None,
-        "first_token_seconds": outcome.first_token_seconds,
-        "seconds": outcome.seconds,
         "created_at": message.created_at.isoformat(),
+        **{NAMES.get(name, name): value for name, value in outcome.items()},
     }
 
 

@@ -25,6 +25,16 @@ def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
     return [_conversation(row) for row in tx.execute(query)]
 
 
+def ids(tx: Connection, user_id: str) -> list[str]:
+    """The ids of all conversations of this user, the last used first. Deleted ones are left out."""
+    query = (
+        select(conversations.c.id)
+        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
+    )
+    return list(tx.execute(query).scalars())
+
+
 def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """One conversation of this user, or None; with `lock` no other transaction changes it meanwhile."""
     query = select(conversations).where(

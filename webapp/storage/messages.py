@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, null, or_, select, update
 
-from webapp.chat import Delta, Failure, Message, Node, Outcome, Usage
+from webapp.chat import Delta, Message, Node, Outcome
+from webapp.outcomes import flat, from_flat
 from webapp.storage import index, insert_missing, insert_or_keep
 from webapp.storage.schema import conversations, messages, pieces, sends
 
@@ -76,22 +77,11 @@ def find(tx: Connection, message_id: str) -> Message:
     return _message(tx.execute(select(messages).where(messages.c.id == message_id)).one())
 
 
-def add(tx: Connection, message: Message, *, worker_id: str | None = None) -> None:
-    """Store a new message; a reply that is about to run names the worker that runs it."""
-    tx.execute(
-        insert(messages).values(
-            id=message.id,
-            conversation_id=message.conversation_id,
-            parent_id=message.parent_id,
-            role=message.role,
-            text=message.text,
-            model=message.model,
-            status=message.status,
-            created_at=message.created_at,
-            worker_id=worker_id,
-        )
-    )
-    index.add(tx, [message.id] if message.status != "streaming" else [])
+def add(tx: Connection, *new: Message, worker_id: str | None = None) -> None:
+    """Store new messages, parents before their children. `worker_id` is the worker that runs the reply among them."""
+    if new:
+        tx.execute(insert(messages), [_columns(message) | {"worker_id": worker_id} for message in new])
+        index.add(tx, [message.id for message in new if message.status != "streaming"])
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
@@ -130,9 +120,6 @@ def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
     """Store finished replies whole, and drop their pieces."""
     for final in finals:
-        outcome = final.outcome
-        failure = outcome.failure or Failure("")
-        usage = outcome.usage or Usage()
         tx.execute(
             update(messages)
             .where(messages.c.id == final.reply_id)
@@ -141,16 +128,8 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
                 thought=final.thought,
                 html=final.html,
                 renderer=final.renderer,
-                status=outcome.status,
-                finish_reason=outcome.finish_reason,
-                failure_reason=failure.reason or None,
-                failure_detail=failure.detail or None,
-                failure_retry_after=failure.retry_after,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                first_token_seconds=outcome.first_token_seconds,
-                seconds=outcome.seconds,
                 stop_requested=False,
+                **flat(final.outcome),
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
@@ -218,6 +197,22 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         index.add(tx, [reply_id])
 
 
+def _columns(message: Message) -> dict[str, Any]:
+    return flat(message.outcome or Outcome(message.status)) | {
+        "id": message.id,
+        "conversation_id": message.conversation_id,
+        "parent_id": message.parent_id,
+        "role": message.role,
+        "text": message.text,
+        "status": message.status,
+        "created_at": message.created_at,
+        "thought": message.thought,
+        "html": message.html,
+        "renderer": message.renderer,
+        "model": message.model,
+    }
+
+
 def _message(row: Row[Any]) -> Message:
     return Message(
         id=row.id,
@@ -231,17 +226,5 @@ def _message(row: Row[Any]) -> Message:
         html=row.html,
         renderer=row.renderer,
         model=row.model,
-        outcome=None if row.status == "streaming" else _outcome(row),
-    )
-
-
-def _outcome(row: Row[Any]) -> Outcome:
-    failure = Failure(row.failure_reason, row.failure_detail or "", row.failure_retry_after)
-    return Outcome(
-        status=row.status,
-        finish_reason=row.finish_reason,
-        failure=failure if row.failure_reason else None,
-        usage=Usage(row.prompt_tokens, row.completion_tokens),
-        first_token_seconds=row.first_token_seconds,
-        seconds=row.seconds,
+        outcome=None if row.status == "streaming" else from_flat(row._asdict()),
     )
