@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from webapp import markdown, patches
-from webapp.markdown import PLAIN, parse, render, render_blocks, unclosed_brackets
+from webapp.markdown import PLAIN, parse, render, render_blocks
 from webapp.patches import LiveRenderer
 from webapp.rendering.budget import Budget, OverBudget
+from webapp.rendering.formulas import unclosed_brackets
 
 SHELL = "- `cat file | grep x`\n- " + ", ".join(f"`command{n} -x`" for n in range(40)) + "\n"
 HOSTILE = {

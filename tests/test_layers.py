@@ -53,9 +53,9 @@ LAYERS = [
     ["webapp.storage.files"],
     ["webapp.storage.schema"],
     ["webapp.patches"],
-    ["webapp.rendering.unfinished"],
-    ["webapp.renderer"],
+    ["webapp.rendering.unfinished", "webapp.rendering.process"],
     ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.upstream.masking"],
+    ["webapp.rendering.links", "webapp.rendering.formulas", "webapp.rendering.code", "webapp.rendering.cleaner"],
     ["webapp.secret_key"],
     [
         "webapp.errors",

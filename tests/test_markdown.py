@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.markdown import MAX_CODE_CHARS, RENDERER, blocks, parse, render, render_block
+from webapp.markdown import RENDERER, blocks, parse, render, render_block
+from webapp.rendering.code import MAX_CODE_CHARS
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.md"))
 REL = ' rel="noopener noreferrer nofollow"'

@@ -7,8 +7,8 @@ from sqlalchemy import update
 
 from tests.upstream import tokens
 from tests.wait import wait_until
-from webapp import renderer
 from webapp.markdown import RENDERER
+from webapp.rendering import process
 from webapp.storage import messages
 from webapp.storage.schema import messages as table
 
@@ -56,7 +56,7 @@ def test_so_does_one_of_an_older_renderer(site, storage, reply):
 
 
 def test_a_page_of_finished_replies_renders_nothing(alice, reply, monkeypatch):
-    monkeypatch.setattr(renderer.Renderer, "render", lambda self, text: pytest.fail("rendered at view time"))
+    monkeypatch.setattr(process.Renderer, "render", lambda self, text: pytest.fail("rendered at view time"))
 
     alice.page()
 

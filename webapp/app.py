@@ -12,7 +12,7 @@ from typing import Any, cast
 from flask import Flask, g, session
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import language, lockchat, renderer, secret_key
+from webapp import language, lockchat, secret_key
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
@@ -24,6 +24,7 @@ from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Allowance, Gate, SendLim
 from webapp.lockchat import Lockchat
 from webapp.presets import Presets
 from webapp.pulse import Pulse
+from webapp.rendering import process
 from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
@@ -72,7 +73,7 @@ def _join(app: Flask, config: Config) -> None:
     if storage.is_sqlite:
         files.remove_old_copies(storage.url.database)
     _bring_up_to_date(storage)
-    rendering = renderer.shared()
+    rendering = process.shared()
     threading.Thread(target=rendering.render, args=["warm up"], daemon=True).start()  # it takes a second
     hub = Hub(rendering.render)
     upkeep = Upkeep(storage)

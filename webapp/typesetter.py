@@ -7,7 +7,7 @@ import threading
 
 from webapp.errors import StorageUnavailable
 from webapp.markdown import RENDERER
-from webapp.renderer import Renderer
+from webapp.rendering.process import Renderer
 from webapp.storage import Storage, messages
 
 BATCH = 20

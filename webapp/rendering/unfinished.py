@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from webapp.markdown import MAX_FORMULA_CHARS, formula_at
 from webapp.rendering.budget import OverBudget
+from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at
 
 HELD_CHARS = 400  # the longest piece that waits for its closing mark
 MAX_OPEN = 9  # so many spans, one in another, are closed

@@ -20,7 +20,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import language, markdown, renderer
+from webapp import language, markdown
 from webapp.chat import Conversation, Delta, Message, Preset
 from webapp.conversations import LAST_MESSAGES, Conversations, Shown
 from webapp.errors import Busy, UpstreamError
@@ -28,6 +28,7 @@ from webapp.following import Following
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.presets import Presets
+from webapp.rendering import process
 from webapp.settings import DEFAULT_TEMPERATURE, Typed
 from webapp.turns import Send, Turn, Turns
 from webapp.views.http import client_address, current_user_id, hold_open, wants_fragment
@@ -151,7 +152,7 @@ def body(message: Message) -> Markup:
 
     The text so far of a running reply is rendered in the renderer's process. A view renders nothing itself.
     """
-    html = renderer.shared().render(message.text) if message.status == "streaming" else message.html
+    html = process.shared().render(message.text) if message.status == "streaming" else message.html
     return Markup(markdown.plain(message.text) if html is None else html)
 
 

@@ -26,7 +26,9 @@ CPU_SECONDS = 2.0  # for one text
 WALL_SECONDS = 20.0  # on a machine with much else to do
 MEMORY_BYTES = 2**31
 NICE = 5  # the loop comes first
-START = "import sys; sys.path.insert(0, sys.argv[1]); from webapp.renderer import serve; serve(int(sys.argv[2]))"
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from webapp.rendering.process import serve; serve(int(sys.argv[2]))"
+)
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Renderer:
         self._line, there = socket.socketpair()
         self._line.settimeout(WALL_SECONDS)
         with there:
-            root = str(Path(__file__).parent.parent)
+            root = str(Path(__file__).parents[2])
             command = [sys.executable, "-c", START, root, str(there.fileno())]
             # A session of its own: Ctrl+C is for the server, which ends this one when it has no more use for it.
             self._process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from tests.wait import wait_until
-from webapp import renderer
 from webapp.markdown import PLAIN, render
-from webapp.renderer import Renderer
+from webapp.rendering import process as renderer
+from webapp.rendering.process import Renderer
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_many_threads_share_one_process(own):
 
 # The same process, but that its clock runs out at once in the middle of a text.
 HANGING = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from webapp import renderer;"
+    "import sys; sys.path.insert(0, sys.argv[1]); from webapp.rendering import process as renderer;"
     "renderer.CPU_SECONDS = 0.05; renderer.render = lambda text: [x for x in iter(int, 1)];"
     "renderer.serve(int(sys.argv[2]))"
 )

@@ -1,0 +1,98 @@
+"""Links: those to other sites stay, all others are spelled out; images and bare addresses become links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+
+def links(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Keep the links that leave this site, spell the others out, and make links of images.
+
+    A remote image tells its host what was read and when; a relative link reaches into our own routes.
+    """
+    targets: list[str] = []  # of the links that are open here, the innermost last; "" once it is spelled out
+    kept = 0  # how many were open when one was kept: a link holds no other link
+    for index, token in enumerate(tokens):
+        if token.type == "link_open":
+            target = str(token.attrs["href"])
+            targets.append(target)
+            if not kept and _OUTSIDE.match(target):
+                kept = len(targets)
+                yield token
+            if _is_blank(tokens, index):
+                targets[-1] = ""
+                yield _text(target)
+        elif token.type == "link_close":
+            if kept == len(targets):
+                kept = 0
+                yield token
+            elif token.info != "auto" and targets[-1]:
+                yield _text(f" ({targets[-1]})")
+            targets.pop()
+        elif token.type == "image":
+            yield from _image_link(token, inside=bool(kept))
+        else:
+            yield token
+
+
+# No user name before the host: https://bank.example@other.example is a disguise.
+_OUTSIDE = re.compile(r"https?://[a-z0-9._-]+(?::\d{1,5})?(?=[/?#]|\Z)|mailto:[^/?#\\]", re.IGNORECASE)
+
+
+def _is_blank(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the link that opens here has no words."""
+    for position in range(index + 1, len(tokens)):
+        token = tokens[position]
+        if token.type == "image" or token.content.strip():
+            return False
+        if token.type == "link_close":
+            return True
+    return True
+
+
+def _image_link(image: Token, *, inside: bool) -> Iterator[Token]:
+    """The image's address under its description; the description alone where a link is open already."""
+    source = str(image.attrs["src"])
+    name = _text(image.content if image.content.strip() else source)
+    if inside:
+        yield name
+    elif _OUTSIDE.match(source):
+        yield Token("link_open", "a", 1, attrs={"href": source})
+        yield name
+        yield Token("link_close", "a", -1)
+    else:
+        yield name if name.content == source else _text(f"{name.content} ({source})")
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
+
+
+def bare_link(state: StateInline, silent: bool) -> bool:
+    """An address that stands in the text as it is. The parser stops at its colon."""
+    scheme = _SCHEME.search(state.src, max(0, state.pos - 6), state.pos)
+    rest = _REST.match(state.src, state.pos, state.posMax)
+    if not scheme or not rest or state.linkLevel:
+        return False
+    tail = rest[0].rstrip(_TRAILING)
+    while tail.endswith(")") and tail.count(")") > tail.count("("):
+        tail = tail[:-1].rstrip(_TRAILING)
+    if len(tail) <= len("://"):
+        return False
+    if not silent:
+        url = scheme[0] + tail
+        state.pending = state.pending.removesuffix(scheme[0])
+        state.push("link_open", "a", 1).attrs = {"href": state.md.normalizeLink(url)}
+        state.push("text", "", 0).content = url
+        state.push("link_close", "a", -1).info = "auto"
+    state.pos += len(tail)
+    return True
+
+
+_TRAILING = "?!.,:;*_~'\""
+_SCHEME = re.compile(r"(?<![^\W_])https?\Z", re.IGNORECASE)
+_REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
