@@ -53,10 +53,10 @@ def _check(addresses):
 
 def post_worker_init(worker):
     """Let the app see that its worker was told to stop, so that it can end its streams in good order."""
-    worker.wsgi.extensions["hub"].is_stopping = lambda: not worker.alive
+    worker.wsgi.extensions["lockchat"].hub.is_stopping = lambda: not worker.alive
 
 
 def worker_exit(server, worker):
     """Save the replies that nobody watches: gunicorn waits for connections only."""
     if worker.booted and worker.wsgi:
-        worker.wsgi.extensions["close"]()
+        worker.wsgi.extensions["lockchat"].close()

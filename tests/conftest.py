@@ -70,7 +70,7 @@ def make_site(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         app.extensions["url"] = f"http://127.0.0.1:{server.server_port}"
-        closers.extend([app.extensions["close"], server.server_close, server.shutdown])
+        closers.extend([app.extensions["lockchat"].close, server.server_close, server.shutdown])
         return app
 
     yield make

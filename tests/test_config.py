@@ -91,7 +91,7 @@ def test_a_database_server_that_is_away_is_told_on_the_page_and_in_the_log(tmp_p
 
     answer = app.test_client().get("/")
 
-    app.extensions["close"]()
+    app.extensions["lockchat"].close()
     assert answer.status_code == 503
     assert "The database is busy. Try again in a moment" in answer.text
     assert "The database cannot be opened: " in caplog.text

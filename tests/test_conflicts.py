@@ -15,7 +15,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 @pytest.fixture
 def storage(site):
-    storage = site.extensions["storage"]
+    storage = site.extensions["lockchat"].storage
     if storage.is_sqlite:
         pytest.skip("SQLite lets one writer in at a time")
     return storage

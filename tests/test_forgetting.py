@@ -38,13 +38,13 @@ def bytes_of(database: Path) -> bytes:
 def delete_for_good(site, conversation_id):
     """A day passes after a deletion, and the hourly upkeep comes."""
     long_ago = datetime.now(UTC) - timedelta(days=2)
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         tx.execute(update(table).where(table.c.id == conversation_id).values(deleted_at=long_ago))
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
 
 def test_the_words_of_a_deleted_conversation_are_in_no_file(site, alice, bob, database_url):
-    storage, database = site.extensions["storage"], Path(site.extensions["storage"].url.database)
+    storage, database = site.extensions["lockchat"].storage, Path(site.extensions["lockchat"].storage.url.database)
     alice.end(alice.new_chat("Quokkas eat xylophones"))
     add_turns(database_url, alice.conversation_id, 300, answer="The wombat {} plays the harpsichord")
     bob.end(bob.new_chat("Bob asks of narwhals"))
@@ -67,7 +67,7 @@ def test_a_deletion_goes_for_good_without_another_one(site, alice):
 
     delete_for_good(site, alice.conversation_id)
 
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM messages").scalar() == 0
 
 
@@ -75,15 +75,15 @@ def test_a_deletion_of_today_can_be_undone_after_the_upkeep(site, alice):
     alice.end(alice.new_chat("Delete me"))
     alice.post_form(f"/c/{alice.conversation_id}/delete")
 
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     assert alice.post_form(f"/c/{alice.conversation_id}/restore").status_code == 303
     assert "Delete me" in alice.page()
 
 
 def test_the_upkeep_of_a_busy_database_waits_for_the_next_tick(site, alice):
-    with site.extensions["storage"].begin():
-        site.extensions["upkeep"].tick()
+    with site.extensions["lockchat"].storage.begin():
+        site.extensions["lockchat"].upkeep.tick()
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_the_copy_made_before_an_upgrade_stays_for_two_weeks(old, tmp_path):
     older.write_bytes(b"")
     os.utime(older, (0, time.time() - 15 * DAY))
 
-    create_app(config).extensions["close"]()
+    create_app(config).extensions["lockchat"].close()
 
     assert copy.exists()
     assert not older.exists()
@@ -144,12 +144,12 @@ def test_the_copy_made_before_an_upgrade_stays_for_two_weeks(old, tmp_path):
 
 
 def test_the_upkeep_removes_old_copies_of_a_server_that_never_restarts(site):
-    database = Path(site.extensions["storage"].url.database)
+    database = Path(site.extensions["lockchat"].storage.url.database)
     copy = database.with_name(f"{database.name}.before-0001")
     copy.write_bytes(b"")
     os.utime(copy, (0, time.time() - 15 * DAY))
 
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     assert not copy.exists()
 
@@ -157,7 +157,7 @@ def test_the_upkeep_removes_old_copies_of_a_server_that_never_restarts(site):
 def test_a_long_conversation_goes_in_small_steps(site, alice, database_url):
     alice.end(alice.new_chat("Long"))
     add_turns(database_url, alice.conversation_id, 100)
-    storage, later = site.extensions["storage"], datetime.now(UTC) + timedelta(days=1)
+    storage, later = site.extensions["lockchat"].storage, datetime.now(UTC) + timedelta(days=1)
     alice.post_form(f"/c/{alice.conversation_id}/delete")
 
     with storage.begin() as tx:
@@ -169,7 +169,7 @@ def test_a_long_conversation_goes_in_small_steps(site, alice, database_url):
 
 def test_the_upkeep_removes_what_a_broken_import_left(site, alice):
     alice.end(alice.new_chat("Stays"))
-    storage, long_ago = site.extensions["storage"], datetime.now(UTC) - timedelta(days=2)
+    storage, long_ago = site.extensions["lockchat"].storage, datetime.now(UTC) - timedelta(days=2)
     with storage.begin() as tx:
         owner = tx.execute(select(table.c.user_id)).scalar_one()
         half = Conversation(
@@ -186,7 +186,7 @@ def test_the_upkeep_removes_what_a_broken_import_left(site, alice):
         conversations.add(tx, half, deleted_at=long_ago)
         messages.add(tx, Message("m" * 36, half.id, None, "user", "Left", "done", long_ago))
 
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     with storage.read() as tx:
         assert tx.execute(select(table.c.id)).scalars().all() == [alice.conversation_id]
@@ -194,7 +194,7 @@ def test_the_upkeep_removes_what_a_broken_import_left(site, alice):
 
 
 def test_upkeep_that_is_closed_ends_at_once(site):
-    upkeep = Upkeep(site.extensions["storage"])
+    upkeep = Upkeep(site.extensions["lockchat"].storage)
     upkeep.start()
 
     upkeep.close()

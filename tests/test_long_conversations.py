@@ -84,7 +84,7 @@ def test_a_send_into_a_long_conversation_brings_all_of_it(alice, upstream, make_
 
 def test_the_history_is_read_before_the_write_transaction(alice, site, make_long):
     make_long(40)
-    storage = site.extensions["storage"]
+    storage = site.extensions["lockchat"].storage
 
     with statements(storage._durable) as writing, statements(storage._cheap) as reading:
         alice.say("The last one", parent="")
@@ -99,7 +99,7 @@ def test_one_step_of_the_history_is_as_long_in_a_conversation_of_any_length(alic
     counts = []
     for length in (200, 2 * branches.STEPS):
         make_long(length)
-        storage = site.extensions["storage"]
+        storage = site.extensions["lockchat"].storage
         with statements(storage._cheap) as reading:
             alice.end(alice.say("Hi"))
         counts.append(sum("RECURSIVE" in statement for statement in reading))
@@ -134,7 +134,7 @@ def test_an_earlier_message_of_a_conversation_that_is_too_long_can_be_edited(ali
 
 def test_running_sends_share_the_memory_for_histories(alice, upstream, make_long, site):
     make_long(40, "word " * 1000)
-    limits = site.extensions["turns"]._limits
+    limits = site.extensions["lockchat"].turns._limits
     reply = alice.say("Hi")
     alice.end(reply)
 
@@ -205,7 +205,7 @@ def test_a_page_holds_a_bounded_number_of_characters(alice, make_long):
 def test_html_and_thoughts_count_on_a_page(alice, make_long, site):
     make_long(10)
     ids = [one["id"] for one in exported(alice)["messages"]]
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         large = {"html": "x" * 400_000, "renderer": 0, "thought": "x" * 400_000}
         tx.execute(update(messages).where(messages.c.role == "assistant").values(**large))
 
@@ -228,7 +228,7 @@ def test_a_message_goes_below_the_branch_also_from_a_page_in_its_middle(alice, u
 
 def test_a_walk_takes_many_short_steps(site, alice, make_long):
     make_long()
-    storage = site.extensions["storage"]
+    storage = site.extensions["lockchat"].storage
 
     with storage.read() as tx, statements(storage._cheap) as seen:
         user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
@@ -244,7 +244,7 @@ def test_a_walk_takes_many_short_steps(site, alice, make_long):
 
 def test_a_walk_in_what_is_another_users_finds_nothing(site, alice, make_long):
     make_long(3)
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         leaf = tx.exec_driver_sql("SELECT leaf_id FROM conversations").scalar_one()
 
         assert branches.path(tx, "bob", alice.conversation_id, leaf) == []

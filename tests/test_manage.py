@@ -74,7 +74,7 @@ def test_deleting_stops_what_runs(alice, upstream):
 
 def test_what_was_deleted_long_ago_goes_for_good_however_long_it_was(site, alice):
     alice.end(alice.new_chat("Old"))
-    storage, old = site.extensions["storage"], alice.conversation_id
+    storage, old = site.extensions["lockchat"].storage, alice.conversation_id
     with storage.begin() as tx:
         user_id = tx.execute(select(conversations.c.user_id)).scalar_one()
         parent_id = None
@@ -84,7 +84,7 @@ def test_what_was_deleted_long_ago_goes_for_good_however_long_it_was(site, alice
             parent_id = message.id
         conversations_of.change(tx, user_id, old, deleted_at=datetime.now(UTC) - timedelta(days=2))
 
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     with storage.read() as tx:
         assert messages.tree(tx, user_id, old) == []
@@ -104,7 +104,7 @@ def test_bob_cannot_manage_what_is_alices(alice, bob, action):
 def deleted_ago(site, visitor, ago: timedelta) -> None:
     """Delete the visitor's conversation, as if that was some time ago."""
     assert do(visitor, "delete").status_code == 303
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         these = conversations.c.id == visitor.conversation_id
         tx.execute(update(conversations).where(these).values(deleted_at=datetime.now(UTC) - ago))
 
@@ -131,7 +131,7 @@ def test_who_restores_after_a_day_is_told_that_it_is_too_late(site, alice):
 def test_who_restores_a_purged_conversation_is_told_why_it_is_gone(site, alice):
     alice.end(alice.new_chat("Delete me"))
     deleted_ago(site, alice, timedelta(hours=25))
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     answer = do(alice, "restore")
 

@@ -19,7 +19,7 @@ from webapp.storage.schema import messages
 
 def written(site, message_id: str, *, later: timedelta) -> None:
     """The clock was ahead when this message was stored; since then it was set back."""
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         tx.execute(update(messages).where(messages.c.id == message_id).values(created_at=datetime.now(UTC) + later))
 
 

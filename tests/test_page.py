@@ -114,6 +114,33 @@ def test_a_refused_form_leads_back_and_has_nothing_that_would_lose_it(alice):
     assert 'action="/preferences"' in alice.page()
 
 
+def test_no_proxy_is_to_buffer_a_stream(alice, upstream):
+    upstream.answer(*body(token("word"), Wait()))
+    reply = alice.new_chat("Hi")
+
+    for path in (f"/m/{reply}/stream", f"/c/{alice.conversation_id}?live=1"):
+        with alice.get(path, stream=True) as answer:
+            assert answer.headers["X-Accel-Buffering"] == "no"
+            assert answer.headers["Cache-Control"] == "no-store, no-transform"
+
+
+def test_without_script_the_streamed_text_is_escaped(alice, upstream):
+    go_on = threading.Event()
+    upstream.answer(*body(token("<b>bold</b> & <script>x</script>"), Wait(go_on), b"data: [DONE]\n\n"))
+    alice.new_chat("Hi")
+
+    with alice.get(f"/c/{alice.conversation_id}?live=1", stream=True) as answer:
+        page = b""
+        while b"script" not in page.partition(b'class="message__live"')[2]:
+            page += answer.raw.read1(65536)
+        go_on.set()
+        page += b"".join(iter(lambda: answer.raw.read1(65536), b""))
+
+    live = page.decode().partition('class="message__live"')[2].partition("</div>")[0]
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; &lt;script&gt;x&lt;/script&gt;" in live
+    assert "<b>" not in live
+
+
 def test_a_stream_is_never_compressed(alice, upstream):
     upstream.answer(*body(token("word " * 1000), Wait()))
     reply = alice.new_chat("Hi")

@@ -172,4 +172,4 @@ def test_bob_neither_sees_nor_changes_alices_presets(alice, bob):
 @pytest.mark.parametrize("preset_id", [UNKNOWN, "", "x\0", "x" * 1000, "\ud800"])
 def test_a_preset_that_does_not_exist_is_not_found(site, preset_id):
     with pytest.raises(NotFound, match="This preset does not exist"):
-        site.extensions["presets"].get(UNKNOWN, preset_id)
+        site.extensions["lockchat"].presets.get(UNKNOWN, preset_id)

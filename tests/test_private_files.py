@@ -34,20 +34,20 @@ def test_every_file_is_made_for_its_owner_only(data):
     app.test_client().get("/")
 
     found = modes(data)
-    app.extensions["close"]()
+    app.extensions["lockchat"].close()
 
     assert found.keys() >= {"lockchat.sqlite3", "lockchat.sqlite3-wal", "lockchat.sqlite3-shm", "secret_key"}
     assert set(found.values()) == {0o600}
 
 
 def test_files_that_were_open_to_others_are_closed_to_them(data):
-    create_app(Config(data_dir=data)).extensions["close"]()
+    create_app(Config(data_dir=data)).extensions["lockchat"].close()
     copy = data / "lockchat.sqlite3.before-0001"
     copy.write_bytes(b"")
     for name in ("lockchat.sqlite3", "lockchat.sqlite3.lock"):
         (data / name).chmod(0o666)
 
-    create_app(Config(data_dir=data)).extensions["close"]()
+    create_app(Config(data_dir=data)).extensions["lockchat"].close()
 
     assert set(modes(data).values()) == {0o600}
 

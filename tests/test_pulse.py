@@ -16,7 +16,7 @@ from webapp.storage.schema import pieces
 
 @pytest.fixture
 def storage(site):
-    return site.extensions["storage"]
+    return site.extensions["lockchat"].storage
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def sent():
 
 
 def load(site, user_id, conversation_id):
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         conversation = conversations.get(tx, user_id, conversation_id)
         ids = [node.id for node in messages.tree(tx, user_id, conversation_id)]
         return conversation, messages.some(tx, user_id, conversation_id, ids)
@@ -60,7 +60,7 @@ def test_every_field_of_the_example_is_set(sent):
 
 def test_every_field_survives_storage_export_and_import(alice, site, sent):
     alice.end(alice.new_chat("Hello"))
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         user_id = tx.exec_driver_sql("SELECT id FROM users").scalar_one()
         conversations.add(tx, replace(sent[0], user_id=user_id))
         messages.add(tx, *sent[1])
@@ -78,7 +78,7 @@ def test_every_field_survives_storage_export_and_import(alice, site, sent):
 def test_a_finished_reply_keeps_every_field_of_its_outcome(alice, site, sent):
     alice.end(alice.new_chat("Hello"))
     conversation, (question, reply) = sent
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         user_id = tx.exec_driver_sql("SELECT id FROM users").scalar_one()
         conversations.add(tx, replace(conversation, user_id=user_id))
         messages.add(tx, question, replace(reply, status="streaming", text="", thought="", outcome=None))

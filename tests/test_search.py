@@ -40,7 +40,7 @@ def saved(site):
     """Wait until every reply is saved: it is found from then on."""
 
     def is_saved() -> bool:
-        with site.extensions["storage"].read() as tx:
+        with site.extensions["lockchat"].storage.read() as tx:
             return not tx.exec_driver_sql("SELECT count(*) FROM messages WHERE status = 'streaming'").scalar()
 
     return lambda: wait_until(is_saved, 20, "replies to be saved")

@@ -191,7 +191,7 @@ def test_figures_that_no_database_holds_are_not_stored(alice, upstream, site):
     alice.end(reply)
 
     def figures():
-        with site.extensions["storage"].read() as tx:
+        with site.extensions["lockchat"].storage.read() as tx:
             return tx.execute(select(messages.c.prompt_tokens, messages.c.completion_tokens).filter_by(id=reply)).one()
 
     assert wait_until(lambda: figures()[0], 15) == 2**31 - 1

@@ -66,8 +66,8 @@ def test_a_reply_that_ends_while_the_next_question_is_sent_is_part_of_the_past(s
     def get_and_end(tx, *arguments, **options):
         found = get(tx, *arguments, **options)
         if not options.get("lock"):  # what is read of the past begins here
-            site.extensions["hub"].stop(reply)
-            wait_until(lambda: reply not in site.extensions["hub"].all(), 10)
+            site.extensions["lockchat"].hub.stop(reply)
+            wait_until(lambda: reply not in site.extensions["lockchat"].hub.all(), 10)
         return found
 
     monkeypatch.setattr(conversations, "get", get_and_end)

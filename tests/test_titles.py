@@ -180,7 +180,7 @@ def test_closing_waits_for_no_title(alice, upstream, site):
     alice.end(alice.new_chat("The capital?"))
     upstream.wait_for_requests(2)
 
-    site.extensions["close"]()
+    site.extensions["lockchat"].close()
 
     assert upstream.client_left.wait(SECONDS)
 

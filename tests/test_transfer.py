@@ -445,7 +445,7 @@ def test_a_file_that_cannot_be_used_is_refused_and_nothing_is_stored(alice, impo
 
     assert answer.status_code == 400
     assert sentence in text_of(answer.text)
-    assert "Your conversations will stand here." in text_of(alice.get("/").text)
+    assert "Your conversations will appear here." in text_of(alice.get("/").text)
 
 
 def test_a_damaged_zip_is_refused(import_file):
@@ -542,7 +542,7 @@ def test_more_than_a_file_may_hold_is_refused(alice, import_file, values):
 
     assert answer.status_code == 413
     assert "One file may hold 2,000 conversations and 20,000 messages" in text_of(answer.text)
-    assert "Your conversations will stand here." in text_of(alice.get("/").text)
+    assert "Your conversations will appear here." in text_of(alice.get("/").text)
 
 
 @pytest.mark.parametrize("field", ["text", "thought"])
@@ -581,8 +581,8 @@ def test_an_import_is_stored_in_short_transactions():
 
 def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
     alice.conversation_id = place_of(import_file(ours({"id": "a"})))
-    archive = site.extensions["archive"]
-    with site.extensions["storage"].read() as tx:
+    archive = site.extensions["lockchat"].archive
+    with site.extensions["lockchat"].storage.read() as tx:
         user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
     conversation = Conversation("gpt-4", 1.0, "", "c" * 36, "", "Half", None, NOW, NOW)
 
@@ -601,7 +601,7 @@ def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
 def test_others_write_while_a_large_file_is_imported(alice, bob, site):
     """Counted, not timed: no transaction of an import has more than a batch in it."""
     rows: list[int] = []
-    storage = site.extensions["storage"]
+    storage = site.extensions["lockchat"].storage
     event.listen(storage._cheap, "begin", lambda connection: rows.append(0))
 
     def see(connection, cursor, statement, parameters, context, executemany):
@@ -634,9 +634,9 @@ def test_a_file_that_takes_too_long_is_given_up(import_file, monkeypatch):
 
 
 def test_one_user_makes_and_reads_few_files_at_a_time(alice, site, import_file):
-    archive = site.extensions["archive"]
+    archive = site.extensions["lockchat"].archive
     alice.conversation_id = place_of(import_file(ours({"id": "a"})))
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         user_id = tx.exec_driver_sql("SELECT user_id FROM conversations").scalar_one()
     for _ in range(2):
         archive.gate.enter(Holder(user_id, "elsewhere"))
@@ -654,7 +654,7 @@ def test_an_export_reads_a_few_messages_at_a_time(alice, site, import_file):
     file = ours(*({"id": str(n), "parent": str(n - 1) if n else None, "text": str(n)} for n in range(100)))
     alice.conversation_id = place_of(import_file(file))
     read: list[int] = []
-    storage = site.extensions["storage"]
+    storage = site.extensions["lockchat"].storage
     event.listen(storage._cheap, "before_cursor_execute", lambda *seen: read.append(len(seen[3])))
 
     value = exported(alice)

@@ -15,7 +15,7 @@ from webapp.storage.schema import messages as table
 
 @pytest.fixture
 def storage(site):
-    return site.extensions["storage"]
+    return site.extensions["lockchat"].storage
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_reply_without_html_is_shown_as_it_is_written(alice, reply):
 
 
 def test_it_gets_its_html_in_the_background(site, alice, storage, reply):
-    site.extensions["typesetter"].catch_up(10)
+    site.extensions["lockchat"].typesetter.catch_up(10)
 
     assert wait_until(lambda: stored(storage, reply).html, 15) == '<p dir="auto"><em>so</em></p>\n'
     assert stored(storage, reply).renderer == RENDERER
@@ -50,7 +50,7 @@ def test_so_does_one_of_an_older_renderer(site, storage, reply):
     with storage.begin() as tx:
         messages.set_html(tx, [(reply, "<p>old</p>")], 0)
 
-    site.extensions["typesetter"].catch_up(10)
+    site.extensions["lockchat"].typesetter.catch_up(10)
 
     assert wait_until(lambda: stored(storage, reply).renderer == RENDERER, 15)
 

@@ -15,13 +15,13 @@ from webapp.storage.schema import conversations, messages
 def delete(site, visitor, hours: int) -> None:
     """Delete the visitor's last conversation, as if that was so many hours ago."""
     visitor.post_form(f"/c/{visitor.conversation_id}/delete")
-    with site.extensions["storage"].begin() as tx:
+    with site.extensions["lockchat"].storage.begin() as tx:
         these = conversations.c.id == visitor.conversation_id
         tx.execute(update(conversations).where(these).values(deleted_at=datetime.now(UTC) - timedelta(hours=hours)))
 
 
 def titles(site) -> list[str]:
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         return sorted(tx.execute(select(conversations.c.title)).scalars())
 
 
@@ -42,10 +42,10 @@ def chats(site, alice, bob):
 
 @pytest.mark.usefixtures("chats")
 def test_upkeep_purges_old_deletions_of_all_users_and_nothing_else(site):
-    site.extensions["upkeep"].tick()
+    site.extensions["lockchat"].upkeep.tick()
 
     assert titles(site) == ["alice kept", "alice today", "bob kept"]
-    with site.extensions["storage"].read() as tx:
+    with site.extensions["lockchat"].storage.read() as tx:
         assert len(tx.execute(select(messages.c.id)).all()) == 6
 
 
@@ -62,7 +62,7 @@ def test_a_deletion_purges_nothing_of_anybody(site, alice):
 def test_the_timer_comes_again_and_again(site, bob, monkeypatch):
     monkeypatch.setattr(upkeep, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.01)
-    timed = upkeep.Upkeep(site.extensions["storage"])
+    timed = upkeep.Upkeep(site.extensions["lockchat"].storage)
     timed.start()
     wait_until(lambda: titles(site) == ["alice kept", "alice today", "bob kept"], 20)
 

@@ -35,7 +35,7 @@ from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
-from webapp.views import chat, forms, health, http, search, settings, stream, transfer
+from webapp.views import chat, forms, health, http, parts, search, settings, stream, transfer, visitor
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
@@ -59,7 +59,6 @@ def build(config: Config) -> Flask:
         SESSION_REFRESH_EACH_REQUEST=False,  # a slow answer must not bring an old cookie back
         SEND_FILE_MAX_AGE_DEFAULT=YEAR,
         MAX_CONTENT_LENGTH=forms.FILE_BYTES,
-        FORM_BYTES=forms.form_bytes(config.max_question_chars),
     )
     cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)
@@ -99,21 +98,6 @@ def _join(app: Flask, config: Config) -> None:
         per_address=2 * config.streams_per_address,
         total=2 * config.streams_total,
     )
-    app.extensions.update(
-        storage=storage,
-        upkeep=upkeep,
-        hub=hub,
-        pulse=pulse,
-        typesetter=typesetter,
-        models=models,
-        conversations=Conversations(storage, hub),
-        following=Following(storage, hub),
-        turns=Turns(config, storage, hub, upstream, models, check, limits, worker_id),
-        presets=Presets(storage, check),
-        archive=Archive(config, storage, models, limits.stored, typesetter),
-        followers=followers,
-        proxies=config.proxies,
-    )
 
     def close() -> None:
         """Stop what runs in the background, and let go of files and connections."""
@@ -127,7 +111,24 @@ def _join(app: Flask, config: Config) -> None:
         upstream.close()
         storage.close()
 
-    app.extensions["close"] = close
+    parts.keep(
+        app,
+        parts.Parts(
+            config=config,
+            storage=storage,
+            hub=hub,
+            models=models,
+            conversations=Conversations(storage, hub),
+            following=Following(storage, hub),
+            turns=Turns(config, storage, hub, upstream, models, check, limits, worker_id),
+            presets=Presets(storage, check),
+            archive=Archive(config, storage, models, limits.stored, typesetter),
+            followers=followers,
+            typesetter=typesetter,
+            upkeep=upkeep,
+            close=close,
+        ),
+    )
 
 
 def _send_limits(config: Config) -> SendLimits:
@@ -184,7 +185,6 @@ def _upstream(config: Config, url: str) -> Lockchat:
 
 def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what every template knows."""
-    app.extensions["config"] = config
     http.init_app(app)
     for module in (chat, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)
@@ -203,5 +203,5 @@ def _dress(app: Flask, config: Config) -> None:
             "languages": language.names(),
             "read_aloud": bool(session.get("read_aloud")),
             "new_key": new_id,
-            "user_tag": http.user_tag(),
+            "user_tag": visitor.user_tag(),
         }

@@ -11,7 +11,7 @@ import pytest
 
 from tests.visitor import Visitor
 from tests.wait import wait_until
-from webapp.views.forms import SLOW_BODIES_PER_ADDRESS
+from webapp.views.places import SLOW_BODIES_PER_ADDRESS
 from webapp.worker import LEAST_SECONDS, patience
 
 pytestmark = pytest.mark.faults

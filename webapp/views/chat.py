@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from flask import (
     Blueprint,
-    current_app,
     redirect,
     render_template,
     request,
@@ -22,16 +21,17 @@ from markupsafe import Markup, escape
 
 from webapp import language, markdown
 from webapp.chat import Conversation, Delta, Message, Preset
-from webapp.conversations import LAST_MESSAGES, Conversations, Shown
+from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy, UpstreamError
-from webapp.following import Following
 from webapp.language import gettext as _
 from webapp.language import ngettext
-from webapp.presets import Presets
 from webapp.rendering import process
 from webapp.settings import DEFAULT_TEMPERATURE, Typed
-from webapp.turns import Send, Turn, Turns
-from webapp.views.http import client_address, current_user_id, hold_open, wants_fragment
+from webapp.turns import Send, Turn
+from webapp.views.http import hold_open
+from webapp.views.marks import renews_cookie
+from webapp.views.parts import parts
+from webapp.views.visitor import current_user, wants_fragment
 
 SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
 CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
@@ -42,108 +42,92 @@ blueprint = Blueprint("chat", __name__)
 blueprint.add_app_template_filter(language.date, "date")
 
 
-def use_cases() -> Conversations:
-    """The app's conversations."""
-    conversations: Conversations = current_app.extensions["conversations"]
-    return conversations
-
-
-def turns() -> Turns:
-    """The app's turns."""
-    turns: Turns = current_app.extensions["turns"]
-    return turns
-
-
-def following() -> Following:
-    """The app's running replies."""
-    following: Following = current_app.extensions["following"]
-    return following
-
-
 @blueprint.get("/")
+@renews_cookie
 def index() -> ResponseReturnValue:
     return _page(None)
 
 
 @blueprint.get("/c/<id:conversation_id>")
+@renews_cookie
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
     last = max(request.args.get("last", LAST_MESSAGES, type=int), 1)
     at, before = request.args.get("at"), request.args.get("before")
-    return _page(use_cases().show(current_user_id(), conversation_id, at=at, before=before, last=last))
+    return _page(parts().conversations.show(current_user().id, conversation_id, at=at, before=before, last=last))
 
 
 @blueprint.post("/c/<id:conversation_id>/rename")
 def rename_conversation(conversation_id: str) -> ResponseReturnValue:
-    use_cases().rename(current_user_id(), conversation_id, request.form.get("title", ""))
+    parts().conversations.rename(current_user().id, conversation_id, request.form.get("title", ""))
     return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
 
 
 @blueprint.post("/c/<id:conversation_id>/pin")
 def pin_conversation(conversation_id: str) -> ResponseReturnValue:
-    use_cases().pin(current_user_id(), conversation_id, request.form.get("pinned") == "1")
+    parts().conversations.pin(current_user().id, conversation_id, request.form.get("pinned") == "1")
     return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
 
 
 @blueprint.post("/c/<id:conversation_id>/delete")
 def delete_conversation(conversation_id: str) -> ResponseReturnValue:
-    use_cases().delete(current_user_id(), conversation_id)
+    parts().conversations.delete(current_user().id, conversation_id)
     return redirect(url_for("chat.index", deleted=conversation_id), 303)
 
 
 @blueprint.post("/c/<id:conversation_id>/restore")
 def restore_conversation(conversation_id: str) -> ResponseReturnValue:
-    use_cases().restore(current_user_id(), conversation_id)
+    parts().conversations.restore(current_user().id, conversation_id)
     return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
 
 
 @blueprint.post("/conversations")
 def create_conversation() -> ResponseReturnValue:
-    return _sent(turns().send(current_user_id(), None, _form()), is_new=True)
+    return _sent(parts().turns.send(current_user().id, None, _form()), is_new=True)
 
 
 @blueprint.post("/c/<id:conversation_id>/messages")
 def create_message(conversation_id: str) -> ResponseReturnValue:
-    return _sent(turns().send(current_user_id(), conversation_id, _form()))
+    return _sent(parts().turns.send(current_user().id, conversation_id, _form()))
 
 
 @blueprint.get("/m/<id:message_id>")
 def show_message(message_id: str) -> ResponseReturnValue:
-    message = use_cases().message(current_user_id(), message_id)
+    message = parts().conversations.message(current_user().id, message_id)
     if wants_fragment():
-        return render_template("_message.html", message=message, said=said(message))
+        return _fragment(message)
     return redirect(_place_of(message))
 
 
 @blueprint.get("/m/<id:message_id>/raw")
 def raw_message(message_id: str) -> ResponseReturnValue:
-    message = use_cases().message(current_user_id(), message_id)
+    message = parts().conversations.message(current_user().id, message_id)
     return message.text, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/m/<id:message_id>/status")
 def show_status(message_id: str) -> ResponseReturnValue:
-    return {"status": use_cases().message(current_user_id(), message_id).status}
+    return {"status": parts().conversations.message(current_user().id, message_id).status}
 
 
 @blueprint.post("/m/<id:message_id>/stop")
 def stop_message(message_id: str) -> ResponseReturnValue:
-    message = following().stop(current_user_id(), message_id)
+    message = parts().following.stop(current_user().id, message_id)
     return ("", 204) if wants_fragment() else redirect(_place_of(message), 303)
 
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
-    return _sent(turns().retry(current_user_id(), message_id, _form()))
+    return _sent(parts().turns.retry(current_user().id, message_id, _form()))
 
 
 @blueprint.post("/m/<id:message_id>/select")
 def select_message(message_id: str) -> ResponseReturnValue:
-    return redirect(_place_of(use_cases().select(current_user_id(), message_id)), 303)
+    return redirect(_place_of(parts().conversations.select(current_user().id, message_id)), 303)
 
 
 @blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
-    return _sent(turns().edit(current_user_id(), message_id, _form()))
+    return _sent(parts().turns.edit(current_user().id, message_id, _form()))
 
 
 @blueprint.app_template_filter("body")
@@ -215,12 +199,11 @@ def figures(message: Message) -> str:
 
 def _page(shown: Shown | None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that goes on while the reply comes."""
-    user_id, conversations, models = current_user_id(), use_cases(), _models()
+    user_id, conversations, models = current_user().id, parts().conversations, parts().models.names()
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
-    presets: Presets = current_app.extensions["presets"]
     start: Conversation | Preset | None = conversation
     if not conversation and (preset_id := request.args.get("preset")):
-        start = presets.get(user_id, preset_id)
+        start = parts().presets.get(user_id, preset_id)
     context: dict[str, object] = {
         "conversation": conversation,
         "conversations": conversations.of(user_id),
@@ -228,7 +211,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "shown": shown,
         "deleted": request.args.get("deleted", ""),
         "models": models,
-        "presets": presets.of(user_id),
+        "presets": parts().presets.of(user_id),
         "model": start.model if start and start.model in models else models[0],
         "temperature": start.temperature if start else DEFAULT_TEMPERATURE,
         "system": start.system if start else "",
@@ -243,7 +226,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
     ended: list[Message] = []
     live: dict[str, object] = {
         "live_id": running.id,
-        "live": _live_text(following().follow(running), ended),
+        "live": _live_text(parts().following.follow(running), ended),
         "finished": lambda: ended[0],
     }
     try:
@@ -277,7 +260,7 @@ def _form() -> Send:
         text=request.form.get("text", ""),
         key=request.form.get("key", ""),
         parent_id=request.form.get("parent"),
-        address=client_address(),
+        address=current_user().address,
         settings=Typed(
             model=request.form.get("model"),
             temperature=request.form.get("temperature") or None,
@@ -292,13 +275,15 @@ def _sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
         return redirect(f"{place}#m-{turn.reply.id}", 303)
     headers = {"Location": place, "X-Title": quote(turn.conversation.title)}
     began = turn.conversation if is_new else None
-    return render_template("_turn.html", messages=[turn.question, turn.reply], conversation=began), 201, headers
+    fragment = render_template("_turn.html", question=turn.question, reply=turn.reply, conversation=began)
+    return fragment, 201, headers
+
+
+def _fragment(message: Message) -> str:
+    if message.role == "user":
+        return render_template("_question.html", message=message)
+    return render_template("_reply.html", message=message, said=said(message))
 
 
 def _place_of(message: Message) -> str:
     return url_for("chat.show_conversation", conversation_id=message.conversation_id, _anchor=f"m-{message.id}")
-
-
-def _models() -> list[str]:
-    names: list[str] = current_app.extensions["models"].names()
-    return names

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import binascii
 import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -21,7 +19,7 @@ from typing import IO, Any
 
 import gevent  # type: ignore[import-untyped]
 import gevent.socket  # type: ignore[import-untyped]
-from flask import Request, Response, current_app, request
+from flask import Request, Response, request
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import (
     BadRequest,
@@ -32,11 +30,13 @@ from werkzeug.exceptions import (
 )
 from werkzeug.formparser import FormDataParser
 
-from webapp.errors import Busy, TooLarge
+from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
+from webapp.views import marks
+from webapp.views.parts import parts
+from webapp.views.places import Places
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
-FILE_ENDPOINTS = frozenset({"transfer.import_file"})  # the forms that bring a file
 FILE_BYTES = 16 * 2**20
 BYTES_PER_CHAR = 12  # an emoji, percent-encoded: twice a Cyrillic letter, so most messages that are too long fit too
 OTHER_BYTES = 64 * 2**10  # for the other fields of a form
@@ -48,9 +48,6 @@ MEMORY_BYTES = 2 * 2**20  # forms stay in memory: a busy disk would stop the loo
 QUICK_SECONDS = 1.0  # a body that takes longer needs one of the places for slow ones
 RECEIVE_SECONDS = 20.0  # for a whole body, and a second more for each of the
 LEAST_BYTES_PER_SECOND = 64 * 2**10  # as a poor mobile connection brings
-SLOW_BODIES = 200
-SLOW_BODIES_PER_ADDRESS = 50  # a proxy has one address for all, but usually sends whole bodies
-BUSY_SECONDS = 5
 LINGER_SECONDS = 1.0
 
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -65,31 +62,6 @@ class _Body:
     left: int | None
 
 
-class Places:
-    """Room for slow bodies, per address and in total."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def take(self, address: str) -> Iterator[None]:
-        """Take a place for as long as the block runs. Raises Busy where there is none."""
-        with self._lock:
-            if self._taken[address] >= SLOW_BODIES_PER_ADDRESS or self._taken.total() >= SLOW_BODIES:
-                raise Busy(
-                    _("This server is receiving as many slow forms as it can. Send it again in a moment."),
-                    retry_after=BUSY_SECONDS,
-                )
-            self._taken[address] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken[address] -= 1
-                self._taken += Counter()  # forgets the addresses that hold none
-
-
 class Parser(FormDataParser):
     """Werkzeug's, with a cheap and bounded way through urlencoded forms."""
 
@@ -100,10 +72,13 @@ class Parser(FormDataParser):
             return stream, MultiDict(parse(stream.read())), MultiDict()
         opened: list[IO[bytes]] = []
         self.stream_factory = _noting(opened, self.stream_factory)
+        self.silent = False  # else a broken form counts as an empty one
         files = None
         try:
             stream, form, files = super().parse(stream, mimetype, content_length, options)
             return stream, form, files
+        except ValueError:
+            raise Invalid(_("The form was cut off on its way. Send it again.")) from None
         finally:
             if not files:  # Werkzeug leaves those of a broken form open
                 for file in opened:
@@ -189,10 +164,10 @@ def _check(body: _Body) -> None:
         raise UnsupportedMediaType  # no browser packs a form: that would be a bomb
     if body.left is None:
         raise LengthRequired
-    if request.mimetype == MULTIPART and request.endpoint in FILE_ENDPOINTS:
+    if request.mimetype == MULTIPART and marks.is_taking_file():
         if body.left > FILE_BYTES:
             raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": FILE_BYTES // 2**20})
-    elif body.left > current_app.config["FORM_BYTES"]:
+    elif body.left > form_bytes(parts().config.max_question_chars):
         raise RequestEntityTooLarge
 
 
@@ -205,9 +180,8 @@ def _copy(body: _Body, file: IO[bytes]) -> None:
         _copy_rest(body, file)
     if not body.left:
         return
-    places: Places = current_app.extensions["slow_bodies"]
     seconds = RECEIVE_SECONDS + (body.left or 0) / LEAST_BYTES_PER_SECOND
-    with places.take(request.remote_addr or ""), gevent.Timeout(seconds, RequestTimeout):
+    with parts().slow_bodies.take(request.remote_addr or ""), gevent.Timeout(seconds, RequestTimeout):
         _copy_rest(body, file)
 
 
@@ -246,7 +220,7 @@ def let_go(response: Response) -> None:
     if body.left == 0 or close is None:
         return
     close()
-    places = current_app.extensions["slow_bodies"] if response.status_code == RequestEntityTooLarge.code else None
+    places = parts().slow_bodies if response.status_code == RequestEntityTooLarge.code else None
     address = request.remote_addr or ""
     response.call_on_close(lambda: _discard(body, places, address))
 

@@ -1,4 +1,4 @@
-"""Under which name a request asks, and from where: Host, Origin, proxies, this machine."""
+"""The addresses of a request: its Host, Origin and Referer headers, proxies, this machine."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from flask import current_app, request
+from flask import request, url_for
 
-from webapp.config import PROXY, Config, is_address, is_loopback
+from webapp.config import PROXY, is_address, is_loopback
 from webapp.errors import Forbidden, Invalid, Misdirected
 from webapp.language import gettext as _
+from webapp.views.parts import parts
 
 LABEL = r"[a-z0-9-]{1,63}"
 HOST = re.compile(rf"({LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f]*:[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?", re.ASCII | re.I)
 HOST_CHARS = 260  # a name of 253, and a port
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNUSABLE_HOST = "lockchat.unusable_host"
 WILDCARDS = ("0.0.0.0", "::")
-# What proxies add: the page then is not spoken to by whom the connection comes from.
+# Headers that proxies add: the connection then comes from the proxy, not from the browser.
 FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -51,7 +53,7 @@ def check_host() -> None:
     itself: https://en.wikipedia.org/wiki/DNS_rebinding.
     """
     name = _name_of(request.host)
-    if not (_is_own_name(name) or name in _config().hosts or name in _names_of_listener()):
+    if not (_is_own_name(name) or name in parts().config.hosts or name in _names_of_listener()):
         raise Misdirected(
             _(
                 "This server does not go by the name %(host)s. If it should, an administrator sets"
@@ -67,7 +69,7 @@ def check_open_login() -> None:
     The start refuses some of this already; a server other than gunicorn, an inherited socket and a proxy show only
     in the requests themselves.
     """
-    config, listener = _config(), _listener()
+    config, listener = parts().config, _listener()
     if config.login != "open" or listener in config.allow_open:
         return
     if listener and not is_loopback(listener):
@@ -112,11 +114,19 @@ def is_forwarded() -> bool:
 
 def is_insider() -> bool:
     """Whether this machine itself asks, or somebody who brings the token."""
-    token = _config().metrics_token
+    token = parts().config.metrics_token
     scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
     if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return True
     return is_loopback(request.remote_addr or "") and not is_forwarded() and _is_own_name(_name_of(request.host))
+
+
+def came_from() -> str:
+    """The path and query of the page that the request came from, always on this server; else the start page."""
+    address = split_address(request.referrer or "")
+    if not address.path.startswith("/") or address.path.startswith("//"):
+        return url_for("chat.index")
+    return f"{address.path}?{address.query}" if address.query else address.path
 
 
 def split_address(address: str) -> SplitResult:
@@ -167,8 +177,3 @@ def _listener() -> str | None:
     if connection is not None and not isinstance(connection.getsockname(), tuple):
         return None
     return str(request.environ["SERVER_NAME"])
-
-
-def _config() -> Config:
-    config: Config = current_app.extensions["config"]
-    return config

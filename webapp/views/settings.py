@@ -1,29 +1,25 @@
-"""The settings page: how the page looks and speaks, presets of one's own, conversations out and in."""
+"""The settings page: appearance, language, the user's presets, export and import of conversations."""
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import language
 from webapp.chat import Preset
 from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
-from webapp.presets import NAME_CHARS, Presets
+from webapp.presets import NAME_CHARS
 from webapp.settings import DEFAULT_TEMPERATURE, Typed
-from webapp.views.chat import use_cases
-from webapp.views.http import came_from, current_user_id, status_of
+from webapp.views.hosts import came_from
+from webapp.views.parts import parts
+from webapp.views.problems import count, status_of
+from webapp.views.visitor import current_user
 
 THEMES = ("light", "dark")
 FIELDS = ("name", "model", "temperature", "system")
 
 blueprint = Blueprint("settings", __name__)
-
-
-def presets() -> Presets:
-    """The app's presets."""
-    presets: Presets = current_app.extensions["presets"]
-    return presets
 
 
 @blueprint.get("/settings")
@@ -48,7 +44,7 @@ def update_preferences() -> ResponseReturnValue:
 @blueprint.post("/presets")
 def create_preset() -> ResponseReturnValue:
     try:
-        preset = presets().add(current_user_id(), *_form())
+        preset = parts().presets.add(current_user().id, *_form())
     except AppError as error:
         return _page(error)
     return _saved(preset)
@@ -57,7 +53,7 @@ def create_preset() -> ResponseReturnValue:
 @blueprint.post("/presets/<id:preset_id>")
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
-        preset = presets().change(current_user_id(), preset_id, *_form())
+        preset = parts().presets.change(current_user().id, preset_id, *_form())
     except NotFound as error:  # deleted in another tab: what was typed can become a new one
         return _page(error)
     except AppError as error:
@@ -74,18 +70,20 @@ def show_presets(preset_id: str = "") -> ResponseReturnValue:
 
 @blueprint.post("/presets/<id:preset_id>/delete")
 def delete_preset(preset_id: str) -> ResponseReturnValue:
-    presets().delete(current_user_id(), preset_id)
+    parts().presets.delete(current_user().id, preset_id)
     return redirect(url_for("settings.show_settings", _anchor="presets"), 303)
 
 
 def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
-    """The page; after an error with its sentence and what was typed, in the form of that preset or the new one."""
-    user_id = current_user_id()
+    """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
+    if error:
+        count(error.code)
+    user_id = current_user().id
     page = render_template(
         "settings.html",
-        conversations=use_cases().of(user_id),
-        presets=presets().of(user_id),
-        models=current_app.extensions["models"].names(),
+        conversations=parts().conversations.of(user_id),
+        presets=parts().presets.of(user_id),
+        models=parts().models.names(),
         default_temperature=DEFAULT_TEMPERATURE,
         name_chars=NAME_CHARS,
         problem=error.sentence if error else "",

@@ -17,8 +17,10 @@ from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.patches import LiveRenderer, Patch
-from webapp.views.chat import following, said, use_cases
-from webapp.views.http import current_user_id, hold_open
+from webapp.views.chat import said
+from webapp.views.http import hold_open
+from webapp.views.parts import parts
+from webapp.views.visitor import current_user
 
 RETRY_MILLISECONDS = 1000
 PIECE_CHARS = 4_000
@@ -28,10 +30,10 @@ blueprint = Blueprint("stream", __name__)
 
 @blueprint.get("/m/<id:message_id>/stream")
 def show_stream(message_id: str) -> ResponseReturnValue:
-    message = use_cases().message(current_user_id(), message_id)
+    message = parts().conversations.message(current_user().id, message_id)
     if message.status != "streaming":
         return "", 204, {"Cache-Control": "no-store"}
-    return hold_open(events(following().follow(message)), "text/event-stream; charset=utf-8")
+    return hold_open(events(parts().following.follow(message)), "text/event-stream; charset=utf-8")
 
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:

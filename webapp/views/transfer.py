@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from flask import Blueprint, Response, current_app, flash, redirect, request, send_file, url_for
+from flask import Blueprint, Response, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import language, transfer
@@ -17,7 +17,9 @@ from webapp.errors import Invalid
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.views.chat import sentence
-from webapp.views.http import current_holder, current_user_id
+from webapp.views.marks import takes_file
+from webapp.views.parts import parts
+from webapp.views.visitor import current_user
 
 MEMORY_BYTES = 4 * 2**20  # a larger file is built on disk
 
@@ -26,8 +28,7 @@ blueprint = Blueprint("transfer", __name__)
 
 def archive() -> Archive:
     """The app's archive."""
-    archive: Archive = current_app.extensions["archive"]
-    return archive
+    return parts().archive
 
 
 @blueprint.get("/c/<id:conversation_id>/export")
@@ -36,7 +37,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
     if ending not in ("md", "json"):
         raise Invalid(_("A conversation is exported as md or json."))
     with _place():
-        record = archive().get(current_user_id(), conversation_id)
+        record = archive().get(current_user().id, conversation_id)
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         transfer.write(transfer.to_json(record) if ending == "json" else transfer.to_markdown(record, sentence), file)
     name = f"{transfer.file_name(record.conversation)}.{ending}"
@@ -47,7 +48,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
 def export_all() -> ResponseReturnValue:
     with _place():
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
-        transfer.write_zip(archive().all(current_user_id()), file, sentence)
+        transfer.write_zip(archive().all(current_user().id), file, sentence)
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
 
 
@@ -58,9 +59,10 @@ def show_import() -> ResponseReturnValue:
 
 
 @blueprint.post("/import")
+@takes_file
 def import_file() -> ResponseReturnValue:
     with _place():
-        conversations = archive().add(current_holder(), _file())
+        conversations = archive().add(current_user().holder, _file())
     if (number := len(conversations)) > 1:
         flash(
             ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number)
@@ -74,7 +76,7 @@ def import_file() -> ResponseReturnValue:
 @contextmanager
 def _place() -> Iterator[None]:
     """One of the places for files that are made or read. Raises Busy where there is none."""
-    gate, holder = archive().gate, current_holder()
+    gate, holder = archive().gate, current_user().holder
     gate.enter(holder)
     try:
         yield

@@ -1,0 +1,56 @@
+"""Decorators by which a view says what it needs; `webapp.views.http` and `forms` read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import current_app, request
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """Mark a view that answers anyone, under every host name, and needs no user."""
+    return without_user(_mark(view, "is_public"))
+
+
+def without_user(view: View) -> View:
+    """Mark a view that needs no user: it reads no session and sets no cookie."""
+    return _mark(view, "is_without_user")
+
+
+def renews_cookie(view: View) -> View:
+    """Mark a page that sets the cookie again once a day, so that it does not expire while it is used."""
+    return _mark(view, "is_renewing")
+
+
+def takes_file(view: View) -> View:
+    """Mark a view whose form may hold a file of up to `forms.FILE_BYTES`."""
+    return _mark(view, "is_taking_file")
+
+
+def is_public() -> bool:
+    return _has("is_public")
+
+
+def is_without_user() -> bool:
+    return _has("is_without_user")
+
+
+def is_renewing() -> bool:
+    return _has("is_renewing")
+
+
+def is_taking_file() -> bool:
+    return _has("is_taking_file")
+
+
+def _mark(view: View, name: str) -> View:
+    setattr(view, name, True)
+    return view
+
+
+def _has(name: str) -> bool:
+    """Whether the view of this request has the mark; an unknown address has none."""
+    return hasattr(current_app.view_functions.get(request.endpoint or ""), name)

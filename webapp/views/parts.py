@@ -1,0 +1,67 @@
+"""The app's parts, under one typed name each. `webapp.app` builds them once; views ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
+from prometheus_client import Counter
+
+from webapp.archive import Archive
+from webapp.config import Config
+from webapp.conversations import Conversations
+from webapp.following import Following
+from webapp.generation import Hub
+from webapp.limits import Gate
+from webapp.presets import Presets
+from webapp.storage import Storage
+from webapp.turns import Turns
+from webapp.typesetter import Typesetter
+from webapp.upkeep import Upkeep
+from webapp.upstream.models import Models
+from webapp.views.places import Places
+
+NAME = "lockchat"
+
+
+def _errors() -> Counter:
+    return Counter("lockchat_errors", "Requests that this worker answered with an error.", ["code"], registry=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the views and the servers' hooks use. `close` ends the background work and closes all connections."""
+
+    config: Config
+    storage: Storage
+    hub: Hub
+    models: Models
+    conversations: Conversations
+    following: Following
+    turns: Turns
+    presets: Presets
+    archive: Archive
+    followers: Gate
+    typesetter: Typesetter
+    upkeep: Upkeep
+    close: Callable[[], None]
+    slow_bodies: Places = field(default_factory=Places)
+    errors: Counter = field(default_factory=_errors)  # by code
+
+
+def keep(app: Flask, parts: Parts) -> None:
+    """Make the parts known to the app."""
+    app.extensions[NAME] = parts
+
+
+def of(app: Flask) -> Parts:
+    """The parts of an app, outside of its requests: for tests and for gunicorn's hooks."""
+    found: Parts = app.extensions[NAME]
+    return found
+
+
+def parts() -> Parts:
+    """The parts of the current request's app."""
+    found: Parts = current_app.extensions[NAME]
+    return found

@@ -1,0 +1,141 @@
+"""Errors as answers: a page for a person, a sentence for the script; counted by code."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, g, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from webapp.chat import Conversation
+from webapp.errors import (
+    AppError,
+    Busy,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    Misdirected,
+    NotFound,
+    StorageFull,
+    StorageUnavailable,
+    TooLarge,
+    UpstreamError,
+)
+from webapp.language import gettext as _
+from webapp.views.hosts import SAFE_METHODS, came_from
+from webapp.views.parts import parts
+from webapp.views.visitor import known_user, wants_fragment
+
+STATUSES: dict[type[AppError], int] = {
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Gone: 410,
+    TooLarge: 413,
+    Misdirected: 421,
+    UpstreamError: 502,
+    Busy: 503,
+    StorageUnavailable: 503,
+    StorageFull: 507,
+}
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the app with a page or a sentence."""
+    app.register_error_handler(AppError, _show_error)
+    app.register_error_handler(HTTPException, _show_http_error)
+    app.register_error_handler(Exception, _show_bug)
+
+
+def status_of(error: AppError) -> int:
+    """The HTTP status of an error."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def count(code: str) -> None:
+    """Count an answer with this error code for `/metrics`."""
+    parts().errors.labels(code).inc()
+
+
+def _show_error(error: AppError) -> ResponseReturnValue:
+    count(error.code)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    # A database that has just timed out is not asked again.
+    return _answer(status_of(error), error.sentence, headers, with_list=type(error) is not StorageUnavailable)
+
+
+def _show_http_error(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if status < 400:
+        return error
+    count(f"http_{status}")
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer(status, _http_sentence(status), headers)
+
+
+def _show_bug(error: Exception) -> ResponseReturnValue:
+    count("internal")
+    log.exception("request %s failed", g.get("request_id"))
+    return _answer(500, _http_sentence(500), {})
+
+
+def _http_sentence(status: int) -> str:
+    sentences = {
+        400: _("The form is broken. Reload the page and send it again."),
+        404: _("This page does not exist."),
+        408: _("The form did not arrive in time. Send it again."),
+        405: _("This address cannot be used this way."),
+        411: _("The form does not say how long it is, so it was refused."),
+        413: _("That is more than this server accepts in one message."),
+        500: _("Something went wrong in this server. The administrator finds it in the log."),
+    }
+    return sentences.get(status, _("This request cannot be answered."))
+
+
+def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: bool = True) -> ResponseReturnValue:
+    """The sentence: as plain text for the script, as a page with the typed text for a person."""
+    if wants_fragment():
+        return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
+    models, model = parts().models.names(), _typed("model")
+    page = render_template(
+        "error.html",
+        status=status,
+        sentence=sentence,
+        conversations=_conversations() if with_list else None,
+        models=models,
+        model=model if model in models else models[0],
+        draft=_typed("text"),
+        temperature=_typed("temperature"),
+        system=_typed("system"),
+        parent=_typed("parent"),
+        back=came_from() if request.method not in SAFE_METHODS and request.referrer else "",
+        action=_action(status),
+    )
+    return page, status, headers
+
+
+def _action(status: int) -> str:
+    """Where the typed text can be sent: to the same address, or else to a new conversation."""
+    if status == 404 or request.endpoint is None:
+        return url_for("chat.create_conversation")
+    return url_for(request.endpoint, **(request.view_args or {}))
+
+
+def _conversations() -> list[Conversation] | None:
+    """The list beside an error page; None where the database fails, so that the page does not say "none"."""
+    try:
+        return parts().conversations.of(user.id) if (user := known_user()) else []
+    except AppError:
+        return None
+
+
+def _typed(field: str) -> str:
+    try:
+        return request.form.get(field, "")
+    except (AppError, HTTPException):  # the form itself is broken
+        return ""

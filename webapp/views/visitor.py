@@ -1,0 +1,92 @@
+"""Who asks. Every view learns it from `current_user`; sign-in and API keys belong here too."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from dataclasses import dataclass
+from datetime import date
+
+from flask import Flask, Request, current_app, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from itsdangerous import BadSignature
+
+from webapp import addresses
+from webapp.limits import Holder
+from webapp.views import marks
+from webapp.views.parts import parts
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks: the owner of conversations, and the address of the browser."""
+
+    id: str
+    address: str
+
+    @property
+    def holder(self) -> Holder:
+        """The user as the limits count."""
+        return Holder(self.id, self.address)
+
+
+class Sessions(SecureCookieSessionInterface):
+    """The signed cookie, marked Secure wherever the request came over TLS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        return session.accessed and super().should_set_cookie(app, session)
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session, whatever its age: after the clock is set back, nobody becomes a new user."""
+        serializer = self.get_signing_serializer(app)
+        if serializer is None:
+            return None
+        try:
+            return self.session_class(serializer.loads(request.cookies.get(self.get_cookie_name(app), "")))
+        except BadSignature:
+            return self.session_class()
+
+
+def greet() -> None:
+    """Make a browser without a session a new user: with open login each browser is one."""
+    if "user_id" not in session:
+        session["user_id"] = str(uuid.uuid4())
+        session.permanent = True
+    if marks.is_renewing() and session.get("renewed") != (today := date.today().isoformat()):
+        session["renewed"] = today  # sets the cookie again
+
+
+def admit() -> None:
+    """Note that the request's host and address are allowed, so that an error page may show the user's data."""
+    g.is_admitted = True
+
+
+def current_user() -> User:
+    """Who asks. For views that need a user; the others have none (KeyError)."""
+    return User(str(session["user_id"]), _address())
+
+
+def known_user() -> User | None:
+    """Who asks, for an error page; None for a request that was not admitted or has no session."""
+    return current_user() if "is_admitted" in g and "user_id" in session else None
+
+
+def user_tag() -> str:
+    """A short hash of the user's id, which does not reveal it; "" without a user."""
+    if "user_id" not in session:
+        return ""
+    return hmac.digest(str(current_app.secret_key).encode(), str(session["user_id"]).encode(), "sha256").hex()[:16]
+
+
+def wants_fragment() -> bool:
+    """Whether the page's script asks, for a part of the page."""
+    return request.headers.get("X-Fragment") == "1"
+
+
+def _address() -> str:
+    """The browser's address; behind one of `LOCKCHAT_PROXIES` the one that the proxy names."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return addresses.client(request.remote_addr or "", forwarded, parts().config.proxies)
