@@ -497,7 +497,7 @@ def shown(site, accepted: str, outcome: Outcome) -> str:
     message = Message(UNKNOWN, UNKNOWN, UNKNOWN, "assistant", "Ответ", outcome.status, NOW, outcome=outcome)
     with site.test_request_context("/"):
         language.use(accepted)
-        return render_template("_message.html", message=message)
+        return render_template("_reply.html", message=message)
 
 
 # One more language
