@@ -28,6 +28,7 @@ from webapp.generation import merge
 from webapp.imports import Batch, Head
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
+from webapp.loop import give_way
 from webapp.storage import Storage, conversations, messages, search
 from webapp.storage.search import Hit
 from webapp.text import clean
@@ -74,7 +75,7 @@ class Archive:
             if conversation is None:
                 raise NotFound(_("This conversation does not exist."))
             nodes = messages.tree(tx, user_id, conversation_id)
-        time.sleep(0)
+        give_way()
         ids = [node.id for node in in_order(nodes)]
         return Record(conversation, ids, branch(nodes, conversation.leaf_id), partial(self._read, conversation))
 
@@ -105,7 +106,7 @@ class Archive:
                 found = messages.some(tx, conversation.user_id, conversation.id, ids, with_html=False)
                 found = [_with_text(tx, message) for message in found]
             yield from found
-            time.sleep(0)  # the other streams of this worker have their turn
+            give_way()  # the other streams of this worker have their turn
 
     @contextmanager
     def _read_file(self, file: IO[bytes]) -> Iterator[tuple[Head, Iterator[Batch]]]:

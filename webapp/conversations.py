@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.loop import give_way
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
@@ -192,5 +192,5 @@ def _first_of(tx: Connection, conversation: Conversation, message_ids: Sequence[
             if shown and chars > PAGE_CHARS:
                 return shown
             shown.append(message)
-        time.sleep(0)
+        give_way()
     return shown

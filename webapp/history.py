@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from webapp.following import text_so_far
 from webapp.generation import Generation
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.loop import give_way
 from webapp.storage import branches
 
 HISTORY_CHARS = 4_000_000  # the largest windows of models are about as large
@@ -52,7 +52,7 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
                 % {"limit": number(HISTORY_CHARS)}
             )
         at = part[-1].parent_id if part else None
-        time.sleep(0)  # lets the other streams run
+        give_way()  # lets the other streams run
     return History(leaf_id, tuple(found[::-1]), chars)
 
 

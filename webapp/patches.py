@@ -41,8 +41,8 @@ CELL_CHARS = 40  # a growing table cell comes in pieces of these
 MAX_DEPTH = 9  # so many elements, one in another, are searched for a difference
 LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 HALF_FENCE_CHARS = 200  # a longer line of fence marks is a line of code
-STEP_STEPS = 5_000  # of parsing, for one piece of text: about 50 ms
-FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
+STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
+FIRST_STEPS, STEPS_PER_CHAR = 5_000, 10  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
 CODE_SECONDS = 0.02  # of processor time, to highlight the code that ends in one piece of text
 
@@ -112,6 +112,10 @@ class LiveRenderer:
         for index, html in enumerate(self._blocks):
             patches += _difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
         return patches
+
+    def give_up(self) -> list[Patch]:
+        """Go on as written, until `finish`: the text comes faster than it can be rendered."""
+        return [] if self._as_written else self._append_as_written("")
 
     def _append_as_written(self, text: str) -> list[Patch]:
         """Give up on markup, as `markdown.render` does with a text that is too long or costs too much."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import IO
 
 from webapp.chat import Conversation, Message, Outcome
 from webapp.language import gettext as _
+from webapp.loop import give_way
 from webapp.outcomes import flat
 
 FORMAT = "lockchat"
@@ -111,7 +111,7 @@ def write(parts: Iterable[str], file: IO[bytes]) -> None:
         data = part.encode()
         for start in range(0, len(data), PART_BYTES):
             file.write(data[start : start + PART_BYTES])
-            time.sleep(0)  # the other streams of this worker have their turn
+            give_way()  # the other streams of this worker have their turn
 
 
 def file_name(conversation: Conversation) -> str:

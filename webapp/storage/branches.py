@@ -5,13 +5,13 @@ After every STEPS messages the other streams of the worker may run.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, String, cast, func, literal, select
 
 from webapp.chat import Role, Status
+from webapp.loop import give_way
 from webapp.storage.messages import IDS_PER_QUERY, is_of
 from webapp.storage.schema import messages
 
@@ -40,7 +40,7 @@ def path(tx: Connection, user_id: str, conversation_id: str, leaf_id: str | None
         rows = sorted(tx.execute(select(up.c.height, up.c.id, up.c.parent_id)).all(), key=lambda row: int(row.height))
         found += [row.id for row in rows]
         leaf_id = rows[-1].parent_id if rows else None
-        time.sleep(0)
+        give_way()
     return found[::-1]
 
 
@@ -80,7 +80,7 @@ def newest_below(tx: Connection, user_id: str, conversation_id: str, message_id:
         if found in (None, end_id):
             return end_id
         end_id = message_id = found
-        time.sleep(0)
+        give_way()
 
 
 def siblings(

@@ -7,12 +7,12 @@ here and not by the database: both databases find the same, and find what `webap
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
 from webapp import snippets
+from webapp.loop import give_way
 from webapp.storage import insert_or_keep
 from webapp.storage.schema import conversations, message_words, messages
 
@@ -42,7 +42,7 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
             if chars > YIELD_CHARS:
                 tx.execute(insert_or_keep(tx, message_words), rows)
                 rows, chars = [], 0
-                time.sleep(0)
+                give_way()
         if rows:
             tx.execute(insert_or_keep(tx, message_words), rows)
 

@@ -6,7 +6,6 @@ https://www.postgresql.org/docs/current/datatype-textsearch.html#DATATYPE-TSQUER
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from webapp import snippets
 from webapp.chat import Role
+from webapp.loop import give_way
 from webapp.snippets import Part
 from webapp.storage import index
 from webapp.storage.schema import conversations, message_words, messages
@@ -73,7 +73,7 @@ def _in_titles(tx: Connection, user_id: str, terms: Sequence[str]) -> list[Hit]:
                 hits.append(Hit(row.id, row.title, None, None, row.updated_at, snippets.marked(row.title, wanted)))
             if len(hits) == TITLE_HITS:
                 return hits
-        time.sleep(0)
+        give_way()
     return hits
 
 
@@ -104,7 +104,7 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
     for row in tx.execute(query):
         parts = snippets.snippet(row.searched, terms, wanted)
         hits.append(Hit(row.conversation_id, row.title, row.id, row.role, row.created_at, parts))
-        time.sleep(0)
+        give_way()
     return hits
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from werkzeug.formparser import FormDataParser
 
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
+from webapp.loop import give_way
 from webapp.views import marks
 from webapp.views.parts import parts
 from webapp.views.places import Places
@@ -195,7 +195,7 @@ def _copy_rest(body: _Body, file: IO[bytes]) -> None:
             raise RequestTimeout  # the browser left
         file.write(piece)
         body.left -= len(piece)
-        time.sleep(0)  # a fast sender must not hold the loop
+        give_way()  # a fast sender must not hold the loop
 
 
 class _Piecewise:
@@ -205,7 +205,7 @@ class _Piecewise:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        time.sleep(0)
+        give_way()
         return self._file.read(size)
 
 
@@ -237,4 +237,4 @@ def _discard(body: _Body, places: Places | None, address: str) -> None:
 
 def _exhaust(pieces: Iterator[bytes]) -> None:
     for _piece in pieces:
-        time.sleep(0)
+        give_way()

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
+from webapp.loop import give_way
 from webapp.patches import LiveRenderer, Patch
 from webapp.views.chat import said
 from webapp.views.http import hold_open
@@ -23,7 +24,10 @@ from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
 RETRY_MILLISECONDS = 1000
-PIECE_CHARS = 4_000
+PIECE_CHARS = 1_000
+CHEAP_SECONDS = 0.003  # of processor time, for one piece: ordinary answers take a tenth of it
+REST = 50  # times as long as a costly piece took
+MOST_SECONDS = 0.1  # of processor time, for what came at once
 
 blueprint = Blueprint("stream", __name__)
 
@@ -38,7 +42,7 @@ def show_stream(message_id: str) -> ResponseReturnValue:
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
-    state, live, is_first = "queued", LiveRenderer(), True
+    state, live, is_first, rest_seconds = "queued", LiveRenderer(), True, 0.0
     for step in steps:
         if isinstance(step, Message):
             if step.html is not None and (patches := live.finish(step.html)):
@@ -46,7 +50,8 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield _end(step)
             return
         before, state = state, _state(state, step)
-        patches = _fed(live, step.text)
+        time.sleep(rest_seconds)
+        patches, rest_seconds = _fed(live, step.text)
         if is_first:
             snapshot = {"html": live.html, "state": state, "thought": step.reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
@@ -62,13 +67,24 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield sse.encode("", event="beat")
 
 
-def _fed(live: LiveRenderer, text: str) -> list[Patch]:
-    """Feed a text piece by piece: a long one is rendered block by block, and others have their turn in between."""
-    patches = live.feed(text[:PIECE_CHARS])
-    for start in range(PIECE_CHARS, len(text), PIECE_CHARS):
-        time.sleep(0)
+def _fed(live: LiveRenderer, text: str) -> tuple[list[Patch], float]:
+    """Feed a text piece by piece. Returns the patches, and the seconds to rest before the next text.
+
+    Rests after costly pieces: no reader takes more than a fiftieth of a core. A text that comes faster than that
+    goes on as it is written.
+    """
+    patches: list[Patch] = []
+    spent_seconds = rest_seconds = 0.0
+    for start in range(0, max(len(text), 1), PIECE_CHARS):
+        time.sleep(rest_seconds) if rest_seconds else give_way()
+        began = time.thread_time()
         patches += live.feed(text[start : start + PIECE_CHARS])
-    return patches
+        seconds = time.thread_time() - began
+        spent_seconds += seconds
+        rest_seconds = seconds * REST if seconds > CHEAP_SECONDS else 0.0
+        if spent_seconds > MOST_SECONDS:
+            patches, rest_seconds = patches + live.give_up(), 0.0
+    return patches, rest_seconds
 
 
 def _end(message: Message) -> bytes:
