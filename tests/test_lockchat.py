@@ -44,6 +44,7 @@ class TestTheOriginalsInterface:
         assert lockchat.model == ["gpt-4", "gpt-3.5-turbo"]
         assert lockchat.supports_stream is True
         assert lockchat.needs_auth is False
+        assert lockchat.working is True
         assert lockchat.params == (
             "g4f.Providers.Lockchat supports: (model: str, messages: list, stream: bool, temperature: float)"
         )
@@ -89,6 +90,11 @@ class TestTheRequest:
         assert request.method == "POST"
         assert list(request.json) == ["temperature", "messages", "model", "stream"]
         assert request.json == {"temperature": 0.2, "messages": QUESTION, "model": "gpt-4", "stream": True}
+
+    def test_a_temperature_that_nobody_set_is_not_sent(self, upstream: Upstream, client: Lockchat) -> None:
+        list(client.stream(QUESTION, "gpt-4"))
+
+        assert upstream.requests[0].json == {"messages": QUESTION, "model": "gpt-4", "stream": True}
 
     def test_the_headers_say_who_asks_and_forbid_compression(self, upstream: Upstream, client: Lockchat) -> None:
         ask(client)

@@ -86,7 +86,7 @@ REFUSED = [
     ("name", " \n ", 400, "Give the preset a name."),
     ("name", "n" * 61, 400, "The name is too long: 60 characters are allowed."),
     ("model", "gpt-99", 400, "The model gpt-99 is not offered here."),
-    ("temperature", "", 400, "from 0 to 2"),
+    ("temperature", "warm", 400, "from 0 to 2"),
     ("temperature", "hot", 400, "from 0 to 2"),
     ("temperature", "nan", 400, "from 0 to 2"),
     ("temperature", "-0.1", 400, "from 0 to 2"),

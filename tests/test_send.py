@@ -19,7 +19,6 @@ def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
 
     assert alice.status(reply) == "done"
     assert upstream.requests[0].json == {
-        "temperature": 0.7,
         "messages": [{"role": "user", "content": "Hello there"}],
         "model": "gpt-4",
         "stream": True,
@@ -219,3 +218,12 @@ def test_a_refused_form_can_be_sent_again_from_the_page_that_says_so(alice, upst
     assert '<option value="gpt-4" selected>' in answer.text
     assert "Be kind.</textarea>" in answer.text
     assert 'value="0.3"' in answer.text
+
+
+def test_a_temperature_is_sent_once_it_is_set_until_it_is_unset(alice, upstream):
+    for temperature in ("", "0", "0,2", None, ""):
+        fields = {} if temperature is None else {"temperature": temperature}
+        alice.end(alice.say("Hi", **fields) if alice.conversation_id else alice.new_chat("Hi", **fields))
+
+    assert [request.json.get("temperature") for request in upstream.requests] == [None, 0, 0.2, 0.2, None]
+    assert 'id="temperature"' in alice.page()

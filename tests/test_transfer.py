@@ -482,7 +482,7 @@ def test_odd_values_become_usable_ones(alice, import_file):
         "",
         "done",
     )
-    assert (value["title"], value["model"], value["temperature"]) == ("x\ufffd\ufffdy", "gpt-4", 0.7)
+    assert (value["title"], value["model"], value["temperature"]) == ("x\ufffd\ufffdy", "gpt-4", None)
     assert value["leaf"] == d["id"]
     assert value["updated_at"] == value["created_at"] == a["created_at"] == "2024-02-03T04:05:06+00:00"
     assert c["created_at"] <= datetime.now(UTC).isoformat()

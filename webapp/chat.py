@@ -58,7 +58,7 @@ class Settings:
     """The settings that a reply is asked for with."""
 
     model: str
-    temperature: float
+    temperature: float | None  # None: the model's default
     system: str
 
 

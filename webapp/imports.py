@@ -29,7 +29,7 @@ from webapp.errors import AppError, Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.outcomes import FIELDS, from_flat
-from webapp.settings import DEFAULT_TEMPERATURE, temperature_of
+from webapp.settings import temperature_of
 from webapp.text import LONGEST_TITLE_CHARS, clean, new_id, title_of
 from webapp.transfer import FORMAT, NAMES, VERSION
 from webapp.tree import in_order
@@ -234,7 +234,7 @@ def _from_ours(value: dict[str, Any], now: datetime) -> Record:
     try:
         temperature = temperature_of(value.get("temperature"))
     except Invalid:
-        temperature = DEFAULT_TEMPERATURE
+        temperature = None
     conversation = Conversation(
         id="",
         user_id="",
@@ -300,7 +300,7 @@ def _from_chatgpt(value: dict[str, Any], now: datetime) -> Record:
         user_id="",
         title=_title(value.get("title"), messages),
         model=_label(value.get("default_model_slug")),
-        temperature=DEFAULT_TEMPERATURE,
+        temperature=None,
         system="",
         leaf_id=heads.get(nearest.get(_text(value.get("current_node")))),
         created_at=created_at,

@@ -25,6 +25,7 @@ url = "http://super.lockchat.app"
 model = ["gpt-4", "gpt-3.5-turbo"]
 supports_stream = True
 needs_auth = False
+working = True  # the original package's loader reads it first
 
 USER_AGENT = "lockchat-webapp/1"
 ERROR_BYTES = 65536
@@ -123,10 +124,12 @@ class Lockchat:
         self.max_line_bytes = max_line_bytes
 
     def stream(
-        self, messages: list[dict[str, Any]], model: str, temperature: float = 0.7, stream: bool = True
+        self, messages: list[dict[str, Any]], model: str, temperature: float | None = None, stream: bool = True
     ) -> Stream:
-        """The answer to `messages`, asked for when the first delta is taken."""
-        body = {"temperature": temperature, "messages": messages, "model": model, "stream": stream}
+        """The answer to `messages`, asked for when the first delta is taken. None sends no temperature."""
+        body: dict[str, Any] = {"messages": messages, "model": model, "stream": stream}
+        if temperature is not None:
+            body = {"temperature": temperature, **body}
         return Stream(self, answers.dump(body), Lifeline(self.total_seconds, self._query))
 
     def models(self) -> list[str]:

@@ -13,12 +13,10 @@ from webapp.language import number
 from webapp.text import clean
 from webapp.upstream.models import Models
 
-DEFAULT_TEMPERATURE = 0.7  # the original module's
-
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """Settings as a form brings them; None keeps a setting as it is."""
+    """Settings as a form brings them; None keeps a setting as it is, an empty temperature unsets it."""
 
     model: str | None = None
     temperature: str | None = None
@@ -29,7 +27,7 @@ class Changes(TypedDict, total=False):
     """Checked settings, for `dataclasses.replace`."""
 
     model: str
-    temperature: float
+    temperature: float | None
     system: str
 
 
@@ -42,7 +40,7 @@ class SettingsCheck:
 
     def defaults(self) -> Settings:
         """The settings of a new conversation."""
-        return Settings(self._models.names()[0], DEFAULT_TEMPERATURE, "")
+        return Settings(self._models.names()[0], None, "")
 
     def changes(self, typed: Typed) -> Changes:
         """The settings that a form changes. Raises Invalid, TooLarge."""
@@ -69,8 +67,13 @@ class SettingsCheck:
         return system
 
 
-def temperature_of(value: Any) -> float:
-    """The temperature in a form's field or a file's value; "0,7" is one in some languages. Raises Invalid."""
+def temperature_of(value: Any) -> float | None:
+    """The temperature in a form's field or a file's value; "0,7" is one in some languages. Raises Invalid.
+
+    None where it is empty: many models of today refuse any but their own default.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
     try:
         temperature = float(value.replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):

@@ -25,7 +25,6 @@ TOTAL_SECONDS = 20.0
 ANSWER_BYTES = 16 * 2**10  # a title is short, but some models think aloud before it
 WAITING = 100  # replies; a better title is not worth more memory
 READ_CHARS = 2000  # of the question and of the answer: enough to see what they are about
-TEMPERATURE = 0.2
 
 _RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
@@ -91,7 +90,7 @@ class Titler:
                 titles.better(tx, opening.conversation_id, opening.title, title)
 
     def _ask(self, opening: Opening) -> str:
-        self._stream = self._upstream.stream(_wire(opening), opening.model, TEMPERATURE)
+        self._stream = self._upstream.stream(_wire(opening), opening.model)
         try:
             # Looked at only now: a `close` that came before the stream was there has not aborted it.
             return "" if self._closed else "".join(delta.text for delta in self._stream)

@@ -60,7 +60,7 @@ conversations = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("title", Text, nullable=False),
     Column("model", Text, nullable=False),
-    Column("temperature", Float, nullable=False),
+    Column("temperature", Float),
     Column("system", Text, nullable=False),
     Column("leaf_id", String(36)),  # the last message of the branch that is shown
     Column("pinned", Boolean, nullable=False, server_default=false()),
@@ -131,7 +131,7 @@ presets = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("model", Text, nullable=False),
-    Column("temperature", Float, nullable=False),
+    Column("temperature", Float),
     Column("system", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
 )

@@ -26,7 +26,7 @@ from webapp.errors import Busy, UpstreamError
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.rendering import process
-from webapp.settings import DEFAULT_TEMPERATURE, Typed
+from webapp.settings import Typed
 from webapp.turns import Send, Turn
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
@@ -213,7 +213,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "models": models,
         "presets": parts().presets.of(user_id),
         "model": start.model if start and start.model in models else models[0],
-        "temperature": start.temperature if start else DEFAULT_TEMPERATURE,
+        "temperature": start.temperature if start else None,
         "system": start.system if start else "",
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
         "draft": "",
@@ -263,7 +263,7 @@ def _form() -> Send:
         address=current_user().address,
         settings=Typed(
             model=request.form.get("model"),
-            temperature=request.form.get("temperature") or None,
+            temperature=request.form.get("temperature"),
             system=request.form.get("system"),
         ),
     )

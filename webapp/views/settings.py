@@ -10,7 +10,7 @@ from webapp.chat import Preset
 from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
 from webapp.presets import NAME_CHARS
-from webapp.settings import DEFAULT_TEMPERATURE, Typed
+from webapp.settings import Typed
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
@@ -84,7 +84,6 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         conversations=parts().conversations.of(user_id),
         presets=parts().presets.of(user_id),
         models=parts().models.names(),
-        default_temperature=DEFAULT_TEMPERATURE,
         name_chars=NAME_CHARS,
         problem=error.sentence if error else "",
         typed={field: request.form.get(field, "") for field in FIELDS},
