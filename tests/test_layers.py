@@ -68,7 +68,7 @@ LAYERS = [
         "webapp.upstream",
         "webapp.addresses",
     ],
-    ["webapp.chat", "webapp.language", "webapp.tree", "webapp.text", "webapp.loop"],
+    ["webapp.chat", "webapp.language", "webapp.tree", "webapp.text", "webapp.loop", "webapp.upstream.thinking"],
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -7,7 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, get_type_hints
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from webapp.chat import Delta, Usage
 from webapp.config import Config
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, transport
+from webapp.upstream.thinking import Thinking
 from webapp.upstream.transport import Lifeline, Passing
 
 url = "http://super.lockchat.app"
@@ -193,6 +194,7 @@ class _Progress:
     finish_reason: str | None = None
     usage: Usage | None = None
     answer_bytes: int = 0
+    thinking: Thinking = field(default_factory=Thinking)
 
 
 class Stream(Iterator[Delta]):
@@ -311,6 +313,8 @@ class Stream(Iterator[Delta]):
             failure = UpstreamError("line_too_large")
         except UpstreamError as error:
             failure = error
+        if failure:
+            yield from self._give_rest()
         if failure and failure.reason == "cut_off" and not self._head:
             failure = UpstreamError("network")
         # After the finish reason nothing is missing, whatever becomes of the connection.
@@ -334,35 +338,43 @@ class Stream(Iterator[Delta]):
         progress = self._progress
         progress.usage = delta.usage or progress.usage
         if delta.text or delta.reasoning:
-            yield from self._give_text(delta)
+            if not progress.began and answers.MISSING_MODEL.match(delta.text):
+                raise answers.failure_of(None, delta.text)
+            text, reasoning = progress.thinking.feed(delta.text)
+            yield from self._give_text(text, delta.reasoning + reasoning)
         if delta.finish_reason == "error":
             raise UpstreamError("upstream")
         if delta.finish_reason:
             progress.finish_reason = delta.finish_reason
             self._line.watch("idle_timeout", min(FINISH_SECONDS, self._upstream.idle_seconds))
 
-    def _give_text(self, delta: Delta) -> Iterator[Delta]:
+    def _give_rest(self) -> Iterator[Delta]:
+        """Give on what could have become a tag."""
+        yield from self._give_text(*self._progress.thinking.end())
+
+    def _give_text(self, all_text: str, all_reasoning: str) -> Iterator[Delta]:
         progress = self._progress
-        if not progress.began and answers.MISSING_MODEL.match(delta.text):
-            raise answers.failure_of(None, delta.text)
+        if not all_text and not all_reasoning:
+            return
         if not progress.began:
             progress.began = True
             self._body = b""  # there is no next try
             self._line.watch("idle_timeout", self._upstream.idle_seconds)
         room = self._upstream.max_answer_bytes - progress.answer_bytes
-        reasoning = _first_bytes(delta.reasoning, room)
-        text = _first_bytes(delta.text, room - len(reasoning.encode()))
+        reasoning = _first_bytes(all_reasoning, room)
+        text = _first_bytes(all_text, room - len(reasoning.encode()))
         progress.answer_bytes += len(text.encode()) + len(reasoning.encode())
         progress.has_text |= bool(text) and not text.isspace()
         if text or reasoning:
             self._line.pause()
             yield Delta(text, reasoning)
             self._line.resume()
-        if text != delta.text or reasoning != delta.reasoning:
+        if text != all_text or reasoning != all_reasoning:
             raise UpstreamError("answer_too_large")
 
     def _conclude(self) -> Iterator[Delta]:
         """The last delta, or the error for an answer that is none."""
+        yield from self._give_rest()
         progress = self._progress
         if not progress.has_text and progress.finish_reason == "content_filter":
             raise UpstreamError("filtered")

@@ -1,0 +1,71 @@
+"""Reasoning between tags is shown as reasoning, however it is cut; what only talks about tags stays text."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.upstream import body, token, tokens
+from tests.visitor import text_of
+from webapp.upstream.thinking import MOST_HELD_CHARS, Thinking
+
+
+def parted(*pieces: str) -> tuple[str, str]:
+    """Text and reasoning of an answer in these pieces."""
+    thinking = Thinking()
+    steps = [thinking.feed(piece) for piece in pieces] + [thinking.end()]
+    return "".join(text for text, _ in steps), "".join(reasoning for _, reasoning in steps)
+
+
+ANSWERS = [
+    ("<think>\nI should greet.\n</think>\n\nHello there!", "Hello there!", "I should greet."),
+    ("\n <thinking>Hm <b> </thought> x</thinking>Yes", "Yes", "Hm <b> </thought> x"),
+    ("<thought>a\n\nb</thought> c </thought> <think>d</think>", "c </thought> <think>d</think>", "a\n\nb"),
+    ("<think></think>\n\nNothing to think about", "Nothing to think about", ""),
+    ("<think>never closed </thi", "", "never closed </thi"),
+    ("<think>closed</think>", "", "closed"),
+    ("Use the <think> tag: <think>x</think>", "Use the <think> tag: <think>x</think>", ""),
+    ("`<think>` is a tag", "`<think>` is a tag", ""),
+    ("<thinker>is none</thinker>", "<thinker>is none</thinker>", ""),
+    ("<thin", "<thin", ""),
+    ("  Hello ", "  Hello ", ""),
+    ("", "", ""),
+]
+
+
+@pytest.mark.parametrize(("answer", "text", "reasoning"), ANSWERS)
+def test_an_answer_is_parted_however_it_is_cut(answer, text, reasoning):
+    cuts = [[answer], list(answer), *([answer[:at], answer[at:]] for at in range(len(answer)))]
+
+    assert {parted(*pieces) for pieces in cuts} == {(text, reasoning)}
+
+
+def test_endless_white_space_is_not_held_back():
+    thinking = Thinking()
+
+    assert thinking.feed("\n" * MOST_HELD_CHARS) == ("\n" * MOST_HELD_CHARS, "")
+    assert parted("<think>a", *["\n"] * 3 * MOST_HELD_CHARS, "b</think>c") == (
+        "c",
+        "a" + "\n" * 3 * MOST_HELD_CHARS + "b",
+    )
+
+
+def test_the_page_shows_it_as_reasoning_and_never_sends_it_back(alice, upstream):
+    upstream.answer(*body(*map(token, ("<thi", "nk>\nHm.", "\n</th", "ink>\n\nHel", "lo")), b"data: [DONE]\n\n"))
+    alice.end(alice.new_chat("Hi"))
+    upstream.answer(*tokens("Fine"))
+
+    alice.end(alice.say("How are you?"))
+
+    assert "think>" not in text_of(alice.page())
+    assert "ReasoningHm." in text_of(alice.page())
+    assert [message["content"] for message in upstream.requests[1].json["messages"]] == ["Hi", "Hello", "How are you?"]
+
+
+def test_an_answer_that_breaks_off_loses_nothing(alice, upstream):
+    upstream.answer(*body(token("<thi"), framing="close"))
+    upstream.answer(*body(token("<thi"), framing="close"))
+
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+
+    assert alice.raw(reply) == "<thi"
