@@ -22,7 +22,7 @@ from tests.upstream import chunk, head, token
 
 TOKENS_A_SECOND = (20, 30)
 TOKENS_A_PARAGRAPH = 150
-HOSTILE_SECONDS = 20.0  # how long a hostile answer takes
+HOSTILE_SECONDS = 100.0  # how long a hostile answer takes: some 120 tokens a second, as a fast model speaks
 HOSTILE_TOKEN_CHARS = 8
 HOSTILE_PAUSE_SECONDS = 0.05
 LAST_WORDS = "That is all."
