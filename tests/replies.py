@@ -1,0 +1,89 @@
+"""Replies that run in a hub of this process: their deltas come from the test, not from an upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from queue import SimpleQueue
+
+from sqlalchemy import insert, select
+
+from tests.wait import wait_until
+from webapp.chat import Delta, Message
+from webapp.generation import Generation, Hub
+from webapp.storage import Storage, messages, schema
+from webapp.text import new_id
+
+
+class Script:
+    """A source of deltas; `say` adds one, `end` ends it."""
+
+    def __init__(self) -> None:
+        self._steps: SimpleQueue[Delta | None] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[Delta]:
+        return iter(self._steps.get, None)
+
+    def say(self, text: str = "", reasoning: str = "") -> None:
+        self._steps.put(Delta(text, reasoning))
+
+    def end(self) -> None:
+        self._steps.put(None)
+
+    abort = close = end
+
+
+class Reply:
+    """A reply in the database that runs in a hub of worker `worker_id`."""
+
+    def __init__(self, storage: Storage, hub: Hub, worker_id: str) -> None:
+        self.id = add_reply(storage, worker_id)
+        self.script = Script()
+        hub.start(self.id, self.script, lambda: None)
+        self.generation: Generation = hub.all()[self.id]
+
+    def say(self, text: str = "", reasoning: str = "") -> None:
+        """Add to the reply; wait until its thread has it."""
+        expected = self.generation.since(0)[0].text + text, self.generation.since(0)[0].reasoning + reasoning
+        self.script.say(text, reasoning)
+        self._wait(lambda: (self.generation.since(0)[0].text, self.generation.since(0)[0].reasoning) == expected)
+
+    def end(self) -> None:
+        """End the reply; wait until its HTML is made."""
+        self.script.end()
+        self._wait(lambda: self.generation.is_rendered)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, 15, "the reply's thread")
+
+
+def add_reply(storage: Storage, worker_id: str) -> str:
+    """Store a user, a conversation and a running reply of this worker; return the reply's id."""
+    now, user_id, conversation_id, reply_id = datetime.now(UTC), new_id(), new_id(), new_id()
+    conversation = {"title": "", "model": "m", "temperature": 1.0, "system": "", "created_at": now, "updated_at": now}
+    with storage.begin() as tx:
+        tx.execute(insert(schema.users).values(id=user_id, created_at=now))
+        tx.execute(insert(schema.conversations).values(id=conversation_id, user_id=user_id, **conversation))
+        reply = Message(reply_id, conversation_id, None, "assistant", "", "streaming", now)
+        messages.add(tx, reply, worker_id=worker_id)
+    return reply_id
+
+
+def stored(storage: Storage, reply_id: str) -> Message:
+    """The reply as the database has it."""
+    with storage.read() as tx:
+        return messages.find(tx, reply_id)
+
+
+def saved_text(storage: Storage, reply_id: str) -> tuple[str, str]:
+    """The text and the reasoning of a running reply that the database has."""
+    with storage.read() as tx:
+        found = [piece for _number, piece in messages.pieces_after(tx, reply_id, 0)]
+    return "".join(piece.text for piece in found), "".join(piece.reasoning for piece in found)
+
+
+def heartbeats(storage: Storage, worker_id: str) -> int | None:
+    """How often a worker has counted; None for one that never has."""
+    with storage.read() as tx:
+        query = select(schema.workers.c.beats).where(schema.workers.c.id == worker_id)
+        return tx.execute(query).scalar_one_or_none()

@@ -1,0 +1,82 @@
+"""When a worker is taken for dead. The test calls each look; what counts is the order of looks, not their time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+from tests.replies import Reply, add_reply, stored
+from webapp.generation import Hub
+from webapp.pulse import Pulse, Watch
+from webapp.storage import Storage
+from webapp.storage.migrate import migrate
+
+
+@pytest.fixture
+def storage(database_url):
+    storage = Storage(database_url)
+    migrate(storage)
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def watch(storage):
+    """The watch of this worker: a look sees a count, the second one suspects, the third one buries."""
+    return Watch(storage, Hub(lambda text: None), "this worker", lease_seconds=0, grace_seconds=0)
+
+
+@pytest.fixture
+def other_storage(storage):
+    """The database as another worker sees it."""
+    other = Storage(storage.url.render_as_string(hide_password=False))
+    yield other
+    other.close()
+
+
+def test_a_worker_that_does_not_count_is_buried_at_the_third_look(storage, watch):
+    reply_id = add_reply(storage, "dead worker")
+
+    statuses = []
+    for _ in range(3):
+        watch.look()
+        statuses.append(stored(storage, reply_id).status)
+
+    assert statuses == ["streaming", "streaming", "interrupted"]
+
+
+def test_a_worker_whose_pulse_ticks_lives(storage, watch):
+    hub = Hub(lambda text: None)
+    reply = Reply(storage, hub, "live worker")
+    pulse = Pulse(storage, hub, "live worker")
+
+    for _ in range(5):
+        pulse.tick()
+        watch.look()
+
+    assert stored(storage, reply.id).status == "streaming"
+    reply.generation.stop()
+
+
+def test_a_suspect_is_suspected_anew_after_the_database_was_away(storage, watch, other_storage):
+    reply_id = add_reply(storage, "slow worker")
+    watch.look()
+    watch.look()
+
+    with _locked(other_storage):
+        watch.look()
+    watch.look()
+    assert stored(storage, reply_id).status == "streaming"
+
+    watch.look()
+    assert stored(storage, reply_id).status == "interrupted"
+
+
+@contextmanager
+def _locked(storage):
+    """Keep everyone else from writing."""
+    with storage.begin() as tx:
+        if not storage.is_sqlite:
+            tx.exec_driver_sql("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+        yield
