@@ -33,6 +33,7 @@ LAYERS = [
     ["webapp.conversations", "webapp.history"],
     ["webapp.following"],
     ["webapp.pulse", "webapp.typesetter", "webapp.settings"],
+    ["webapp.watch"],
     [
         "webapp.upstream.models",
         "webapp.limits",

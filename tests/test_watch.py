@@ -8,9 +8,10 @@ import pytest
 
 from tests.replies import Reply, add_reply, stored
 from webapp.generation import Hub
-from webapp.pulse import Pulse, Watch
+from webapp.pulse import Pulse
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
+from webapp.watch import Watch
 
 
 @pytest.fixture

@@ -18,12 +18,10 @@ from webapp.generation import Generation, Hub
 from webapp.markdown import RENDERER
 from webapp.storage import Storage, messages, workers
 from webapp.storage.messages import Final
+from webapp.watch import WATCH_SECONDS, Watch
 
 TICK_SECONDS = 0.25
 GATHER_SECONDS = 0.01  # replies that end together are saved together
-WATCH_SECONDS = 2.0
-LEASE_SECONDS = 8.0  # how long a worker's count may stand still before it is suspected
-GRACE_SECONDS = 4.0  # how long a suspect has, with a database that can be written, to count again
 PATIENCE_SECONDS = 5.0  # how long a finished reply waits for storage before its followers are told
 RENDER_SECONDS = 8.0  # how long a finished reply waits for its HTML before it is saved without
 DRAIN_SECONDS = 3.0  # how long running replies may go on once the worker is told to stop
@@ -119,7 +117,7 @@ class Pulse:
             running = messages.running(tx, self._worker_id)
             messages.append(tx, [row for row in rows if row[0] in running])
             messages.finish(tx, finals)
-            workers.beat(tx, self._worker_id)
+            workers.count_heartbeat(tx, self._worker_id)
         for generation in generations:
             self._saved[generation.reply_id].unsaved = None
             if generation.reply_id not in running:  # buried by another worker while this one stood still, or purged
@@ -170,82 +168,6 @@ class Pulse:
         if time.monotonic() >= self._drain_at:
             for generation in self._hub.all().values():
                 generation.stop("interrupted")
-
-
-class Watch:
-    """Buries dead workers: their running replies become interrupted, with the text that they saved.
-
-    So does a reply of its own worker that does not run: its send was stored without this worker hearing of it.
-
-    A worker whose count stands still is suspected first. It dies only when it still has not counted after a
-    time in which this worker could write: a database that nobody can write to kills nobody.
-    """
-
-    def __init__(
-        self,
-        storage: Storage,
-        hub: Hub,
-        worker_id: str,
-        *,
-        lease_seconds: float = LEASE_SECONDS,
-        grace_seconds: float = GRACE_SECONDS,
-    ) -> None:
-        self._storage = storage
-        self._hub = hub
-        self._worker_id = worker_id
-        self._lease_seconds = lease_seconds
-        self._grace_seconds = grace_seconds
-        self._seen: dict[str, tuple[int, float]] = {}
-        self._suspects: dict[str, float] = {}
-        self._orphans: dict[str, float] = {}
-
-    def look(self) -> None:
-        """Look at the counts of all workers with running replies, and for replies that nobody runs. Never raises."""
-        try:
-            with self._storage.read() as tx:
-                beats = workers.beats(tx)
-                own = messages.running(tx, self._worker_id)
-            orphans = own.keys() - self._hub.all().keys()
-            beats.pop(self._worker_id, None)
-            for worker_id, count in beats.items():
-                self._judge(worker_id, count, time.monotonic())
-            self._seen = {worker_id: self._seen[worker_id] for worker_id in beats}
-            self._suspects = {worker_id: at for worker_id, at in self._suspects.items() if worker_id in beats}
-            self._judge_own(orphans, time.monotonic())
-        except StorageUnavailable:
-            self._suspects.clear()
-        except Exception:
-            log.exception("the watch could not look")
-
-    def _judge_own(self, orphans: Iterable[str], now: float) -> None:
-        self._orphans = {reply_id: self._orphans.get(reply_id, now) for reply_id in orphans}
-        lost = [reply_id for reply_id, since in self._orphans.items() if now - since >= self._lease_seconds]
-        if lost:
-            with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
-                messages.interrupt(tx, lost)
-            log.warning("%d replies were stored and never began: they are interrupted", len(lost))
-
-    def _judge(self, worker_id: str, count: int, now: float) -> None:
-        seen_count, since = self._seen.get(worker_id, (-1, now))
-        if count != seen_count:
-            self._seen[worker_id] = (count, now)
-            self._suspects.pop(worker_id, None)
-        elif worker_id in self._suspects:
-            if now - self._suspects[worker_id] >= self._grace_seconds:
-                self._bury(worker_id, count)
-        elif now - since >= self._lease_seconds:
-            with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
-                workers.beat(tx, self._worker_id)  # shows that the database can be written
-            self._suspects[worker_id] = now
-
-    def _bury(self, worker_id: str, count: int) -> None:
-        with self._storage.begin(wait_seconds=TICK_SECONDS) as tx:
-            if workers.beats(tx).get(worker_id) != count:
-                return
-            replies = messages.running(tx, worker_id)
-            messages.interrupt(tx, replies)
-            workers.discard(tx, worker_id)
-        log.warning("worker %s is gone: %d replies are interrupted", worker_id, len(replies))
 
 
 def _final(generation: Generation, outcome: Outcome) -> Final:

@@ -22,8 +22,8 @@ from tests.upstream import Request, Wait, chunk, head, token
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp.generation import Hub
-from webapp.pulse import Watch
 from webapp.storage import Storage
+from webapp.watch import Watch
 
 pytestmark = pytest.mark.faults
 

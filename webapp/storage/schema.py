@@ -155,7 +155,7 @@ sends = Table(
     Column("reply_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# A worker with running replies counts its beats here; one whose count stands still is dead.
+# A worker with running replies counts its heartbeats here; one whose count stays the same is dead.
 workers = Table(
     "workers",
     metadata,
