@@ -43,7 +43,7 @@ LAYERS = [
         "webapp.storage.migrate",
     ],
     [
-        "webapp.upstream.answers",
+        "webapp.upstream.stream",
         "webapp.storage.workers",
         "webapp.storage.titles",
         "webapp.storage.search",
@@ -51,6 +51,8 @@ LAYERS = [
         "webapp.storage.branches",
         "webapp.storage.conversations",
     ],
+    ["webapp.upstream.exchange"],
+    ["webapp.upstream.answers"],
     ["webapp.storage.messages"],
     ["webapp.storage.index", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],

@@ -15,6 +15,7 @@ from webapp import lockchat
 from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat, _create_completion
+from webapp.upstream import exchange
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -100,7 +101,7 @@ class TestTheRequest:
         ask(client)
 
         headers = upstream.requests[0].headers
-        assert headers["user-agent"] == lockchat.USER_AGENT
+        assert headers["user-agent"] == exchange.USER_AGENT
         assert headers["accept-encoding"] == "identity"
         assert headers["content-type"] == "application/json"
         assert not {"authorization", "cookie"} & headers.keys()
@@ -298,7 +299,7 @@ class TestConnections:
     def test_a_hundred_answers_need_one_connection(
         self, upstream: Upstream, client: Lockchat, framing: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("webapp.lockchat.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
         upstream.always(*tokens("a", framing=framing))
 
         for _ in range(100):

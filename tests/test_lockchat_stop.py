@@ -14,7 +14,8 @@ import pytest
 from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, head, token, tokens
 from webapp.chat import Delta
 from webapp.errors import UpstreamError
-from webapp.lockchat import Lockchat, Stream
+from webapp.lockchat import Lockchat
+from webapp.upstream.stream import Stream
 
 QUESTION = [{"role": "user", "content": "hi"}]
 
@@ -144,7 +145,7 @@ class TestStop:
         assert upstream.client_left.wait(5)
 
     def test_a_stop_after_the_end_is_nothing(self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("webapp.lockchat.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
         client = Lockchat(upstream.url)
         stream = client.stream(QUESTION, "gpt-4")
         list(stream)

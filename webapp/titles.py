@@ -16,10 +16,11 @@ from webapp import language
 from webapp.config import Config
 from webapp.errors import AppError
 from webapp.language import gettext as _
-from webapp.lockchat import Lockchat, Stream
+from webapp.lockchat import Lockchat
 from webapp.storage import Storage, titles
 from webapp.storage.titles import Opening
 from webapp.text import clean, title_of
+from webapp.upstream.stream import Stream
 
 TOTAL_SECONDS = 20.0
 ANSWER_BYTES = 16 * 2**10  # a title is short, but some models think aloud before it

@@ -22,12 +22,13 @@ from webapp.history import History
 from webapp.language import gettext as _
 from webapp.language import number
 from webapp.limits import Holder, SendLimits
-from webapp.lockchat import Lockchat, Stream
+from webapp.lockchat import Lockchat
 from webapp.settings import Changes, SettingsCheck, Typed
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.storage.messages import Final
 from webapp.text import clean, new_id, title_of
 from webapp.upstream.models import Models
+from webapp.upstream.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,107 @@
+"""One upstream as a place to ask: its address, its keys, and what went wrong there in words that users may read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import requests
+
+from webapp.errors import UpstreamError
+from webapp.upstream import answers, transport
+from webapp.upstream.transport import Lifeline
+
+USER_AGENT = "lockchat-webapp/1"
+ERROR_BYTES = 65536
+
+log = logging.getLogger(__name__)
+
+
+class Exchange:
+    """Asks one upstream, for many threads. Seconds are for the connection and for a whole answer.
+
+    `auth` goes into the query, `api_key` into the Authorization header, and neither into any message or log.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: str | None,
+        api_key: str | None,
+        connect_seconds: float,
+        total_seconds: float,
+        ca_bundle: str | None,
+        proxy: str | None,
+    ) -> None:
+        base = base_url.rstrip("/")
+        self._base = base if base.endswith("/v1") else f"{base}/v1"
+        self._query = urlencode({"auth": auth}) if auth else ""
+        self._secrets = tuple(secret for secret in (auth, api_key) if secret)
+        self._session = transport.open_session(ca_bundle, proxy)
+        self._session.headers.clear()
+        self._session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
+        if api_key:
+            self._session.headers["authorization"] = f"Bearer {api_key}".encode()
+        self._connect_seconds = connect_seconds
+        self._total_seconds = total_seconds
+
+    def line(self, total_seconds: float | None = None) -> Lifeline:
+        """A lifeline for one exchange."""
+        return Lifeline(self._total_seconds if total_seconds is None else total_seconds, self._query)
+
+    def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> requests.Response:
+        """Send a request and return the response, its body unread. Raises UpstreamError."""
+        headers = {"content-type": "application/json"} if body else None
+        return transport.send(
+            self._session,
+            line,
+            method,
+            self._base + path,
+            data=body,
+            headers=headers,
+            timeout=(self._connect_seconds, self._total_seconds),
+        )
+
+    def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
+        """A cleaned copy of a failure for users and the log, without the exception chain."""
+        shown = UpstreamError(failure.reason, answers.clean(failure.detail, self._secrets), failure.retry_after)
+        if line.expired:
+            shown = UpstreamError(line.expired)
+        log.warning("upstream failed: %s", shown)
+        return shown
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._session.close()
+
+
+def check(response: requests.Response) -> None:
+    """Raise UpstreamError unless the upstream accepts the request."""
+    status = response.status_code
+    if 300 <= status < 400:
+        raise UpstreamError("redirect")
+    if status >= 400:
+        body = bytearray()
+        with contextlib.suppress(UpstreamError):  # it broke off: what came may say enough
+            for block in transport.read(response):
+                body += block
+                if len(body) > ERROR_BYTES:
+                    break
+        retry_after = answers.seconds_of(response.headers.get("retry-after"))
+        raise answers.failure_of(status, start_of(body), retry_after)
+
+
+def bounded(blocks: Iterator[bytes], limit: int) -> bytes:
+    """All the bytes, or a little more than `limit` of them."""
+    body = bytearray()
+    for block in blocks:
+        body += block
+        if len(body) > limit:
+            break
+    return bytes(body)
+
+
+def start_of(body: bytes | bytearray) -> str:
+    return body[:ERROR_BYTES].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
