@@ -3,7 +3,10 @@
 import logging
 import os
 import resource
+import subprocess
 import sys
+
+from gunicorn.util import set_owner_process
 
 from webapp.config import Config, check_bind
 from webapp.errors import ConfigError
@@ -32,10 +35,37 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def on_starting(server):
-    """Refuse settings that cannot be used before any worker starts, in one readable line."""
+    """Refuse settings that cannot be used and upgrade the database before any worker starts."""
+    from webapp.worker import Worker  # loads gevent
+
+    if not issubclass(server.worker_class, Worker):
+        sys.exit(
+            f"Lockchat cannot start: workers of the class {server.cfg.worker_class_str!r} cut long answers and block"
+            f" pages. Leave out -k, --worker-class and --threads: gunicorn.conf.py sets {worker_class}."
+        )
     if server.cfg.preload_app:
         sys.exit("Lockchat cannot start: with --preload its threads would stay behind in the first process.")
     _check([address[0] if isinstance(address, tuple) else address for address in server.cfg.address])
+    if _upgrade(server):
+        sys.exit(1)  # the reason is printed
+
+
+def on_reload(server):
+    """Upgrade for the new code before its workers start; the old ones serve on. Workers report what fails."""
+    _upgrade(server)
+
+
+def _upgrade(server):
+    """Upgrade the database in a process of its own; return its exit status.
+
+    A worker that took longer than `timeout` for it would be killed, and the next one after it.
+    """
+    environment = os.environ | server.cfg.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-m", "webapp.storage.migrate"],
+        env=environment,
+        preexec_fn=lambda: set_owner_process(server.cfg.uid, server.cfg.gid, initgroups=server.cfg.initgroups),
+    ).returncode
 
 
 def when_ready(server):

@@ -16,7 +16,7 @@ from webapp import language, lockchat, secret_key
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
-from webapp.errors import ConfigError, StorageUnavailable
+from webapp.errors import StorageUnavailable
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
@@ -46,10 +46,7 @@ log = logging.getLogger(__name__)
 
 def build(config: Config) -> Flask:
     """The Flask app, with its pulse running. See `webapp.create_app`."""
-    try:
-        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"LOCKCHAT_DATA_DIR={str(config.data_dir)!r} cannot be used: {error.strerror}.") from None
+    files.make_directory(config.data_dir)
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
         SECRET_KEY=config.secret_key or secret_key.kept(config.data_dir / "secret_key"),
@@ -68,7 +65,7 @@ def build(config: Config) -> Flask:
 
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
-    storage = Storage(config.database_url or f"sqlite:///{config.data_dir.absolute() / 'lockchat.sqlite3'}")
+    storage = Storage(config.storage_url)
     if storage.is_sqlite:
         files.remove_old_copies(storage.url.database)
     _bring_up_to_date(storage)

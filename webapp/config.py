@@ -60,6 +60,11 @@ class Config:
     conversations_per_user: int = 10_000
     proxies: tuple[str, ...] = ()
 
+    @property
+    def storage_url(self) -> str:
+        """The address of the database: the one that is set, else a SQLite file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'lockchat.sqlite3'}"
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
         """The settings of an environment. Raises ConfigError for one that cannot be used."""

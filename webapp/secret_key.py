@@ -37,8 +37,13 @@ def is_weak(secret: str) -> bool:
 
 def kept(path: Path) -> str:
     """The secret in this file, which is made when it is not there. Raises ConfigError for one that is not secret."""
-    if not path.exists():
-        _make(path)
+    try:
+        if not path.exists():
+            _make(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be made: {error.strerror}. Make the directory writable, or set LOCKCHAT_SECRET_KEY."
+        ) from None
     try:
         secret, mode = path.read_text(encoding="utf-8").strip(), path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:

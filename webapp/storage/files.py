@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from webapp.errors import ConfigError, StorageUnavailable
+
 COPY_SECONDS = 14 * 86_400.0  # long enough to notice that an upgrade went wrong
 
 
@@ -18,9 +20,9 @@ def make_private(database: str | None) -> None:
 
     SQLite gives WAL and SHM the mode of the database. Files of other owners stay as they are.
     """
-    if not database or database == ":memory:" or database.startswith("file:"):
+    if not is_file_name(database):
         return
-    path = Path(database)
+    path = Path(database or "")
     # Only a new file: closing one that is open in this process would let go of SQLite's locks on it.
     # Whoever opens the database is told why it cannot be used.
     with suppress(OSError):
@@ -32,9 +34,61 @@ def make_private(database: str | None) -> None:
                 file.chmod(mode & 0o700)
 
 
+def make_directory(path: Path) -> None:
+    """Make the data directory, for its owner only, unless it is there. Raises ConfigError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"LOCKCHAT_DATA_DIR={str(path)!r} cannot be used: {error.strerror}.") from None
+
+
+def check(database: Path) -> None:
+    """Raise StorageUnavailable, before SQLite opens it, for a database that this user cannot read and write."""
+    if not os.access(database.parent, os.W_OK | os.X_OK):
+        raise _unusable(
+            f"{database.parent} is no directory that {_user()} may write to. Give the directory to this user"
+        )
+    if database.exists() and not database.is_file():
+        raise _unusable(f"{database} is no file. Name a file")
+    if database.exists() and not os.access(database, os.R_OK | os.W_OK):
+        raise _unusable(f"{database} cannot be read and written by {_user()}. Give the file to this user")
+
+
+def why_unusable(database: Path, error: BaseException | None) -> str:
+    """The sentence for an error of the driver: it names the file and says what to do."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        advice = f"{database} is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
+    elif name.startswith("SQLITE_READONLY"):
+        advice = f"{database} can only be read. Make it and its directory writable for {_user()}"
+    elif name == "SQLITE_FULL":
+        advice = f"there is no room for {database}. Make room on its disk"
+    else:
+        advice = f"{database}: {error}. Check the file, its directory and LOCKCHAT_DATA_DIR"
+    return _unusable(advice).sentence
+
+
+def _unusable(advice: str) -> StorageUnavailable:
+    return StorageUnavailable(f"The database cannot be opened: {advice}.")
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}"
+
+
+def is_file_name(database: str | None) -> bool:
+    """Whether SQLite reads this name of a database as the path of a file."""
+    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
+
+
+def copy_before(database: Path, revision: str) -> Path:
+    """Where the copy is that was made before the upgrade from a revision."""
+    return database.with_name(f"{database.name}.before-{revision}")
+
+
 def copy(database: Path, revision: str) -> None:
     """Copy a database as it was at a revision to `NAME.before-REVISION`; a copy is whole or not there."""
-    target = database.with_name(f"{database.name}.before-{revision}")
+    target = copy_before(database, revision)
     draft = target.with_name(f"{target.name}.part")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

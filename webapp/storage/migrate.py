@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +17,10 @@ from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, pool, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from webapp.errors import StorageUnavailable
+from webapp.config import Config
+from webapp.errors import ConfigError, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.storage import Storage, files
 
@@ -31,17 +34,86 @@ log = logging.getLogger(__name__)
 def migrate(storage: Storage) -> None:
     """Create or upgrade the tables; where there is nothing to do, no lock is waited for.
 
-    Raises StorageUnavailable when the database cannot be opened, or another process holds the lock for too long.
+    Raises StorageUnavailable when the database cannot be used, or another process holds the lock for too long;
+    ConfigError for a database that a newer version made. Both leave the database as it is.
     """
-    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    database = Path(storage.url.database or "")
     try:
-        with _connection(storage) as connection:
-            if MigrationContext.configure(connection).get_current_revision() == newest:
-                if storage.is_sqlite:
-                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
-                return
-    except OperationalError as error:
-        raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
+        if storage.is_sqlite and files.is_file_name(storage.url.database):
+            files.check(database)
+        if not _is_newest(storage):
+            _upgrade(storage)
+    except DatabaseError as error:
+        if storage.is_sqlite:
+            raise StorageUnavailable(files.why_unusable(database, error.orig)) from None
+        if isinstance(error, OperationalError):
+            raise StorageUnavailable(f"The database cannot be opened: {error.orig}") from None
+        raise
+
+
+def main() -> None:
+    """Upgrade the database that the environment names: gunicorn's master runs this before its workers start.
+
+    Exits with a sentence and status 1 when no worker could use the database. A server that is away is no
+    reason: the app waits for it.
+    """
+    try:
+        config = Config.from_env()
+        files.make_directory(config.data_dir)
+        storage = Storage(config.storage_url)
+        migrate(storage)
+    except ConfigError as error:
+        sys.exit(f"Lockchat cannot start: {error.sentence}")
+    except StorageUnavailable as error:
+        if storage.is_sqlite:
+            sys.exit(f"Lockchat cannot start: {error.sentence}")
+
+
+def _is_newest(storage: Storage) -> bool:
+    """Whether there is nothing to do. Raises ConfigError for the database of a newer version."""
+    with _connection(storage) as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+        _refuse_newer(storage, revision)
+        if revision == _scripts().get_current_head():
+            if storage.is_sqlite:
+                _check_writable(connection)
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
+            return True
+    return False
+
+
+def _refuse_newer(storage: Storage, revision: str | None) -> None:
+    known = [script.revision for script in _scripts().walk_revisions()]
+    if revision is None or revision in known:
+        return
+    if not storage.is_sqlite:
+        raise ConfigError(
+            f"The database {storage.url.database} was made by a newer version of Lockchat (revision {revision})."
+            " Install that version, or restore a backup."
+        )
+    database = Path(storage.url.database or "")
+    copies = [copy for name in known if (copy := files.copy_before(database, name)).exists()]
+    way_back = f"move it away and rename {copies[0]} to {database.name}" if copies else "restore a backup in its place"
+    raise ConfigError(
+        f"{database} was made by a newer version of Lockchat (revision {revision})."
+        f" Install that version; or, to go back to the time before the upgrade, {way_back}."
+    )
+
+
+def _check_writable(connection: Connection) -> None:
+    """Raise the driver's error for a database that can only be read."""
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    dbapi = connection.connection.dbapi_connection
+    try:
+        dbapi.executescript("BEGIN IMMEDIATE; ROLLBACK")  # type: ignore[union-attr]
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # then another process writes
+            raise OperationalError("BEGIN IMMEDIATE", {}, error) from None
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
+
+
+def _upgrade(storage: Storage) -> None:
     with _lock(storage), _connection(storage) as connection:
         if storage.is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -49,7 +121,7 @@ def migrate(storage: Storage) -> None:
             connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         current = MigrationContext.configure(connection).get_current_revision()
-        if current == newest:
+        if current == _scripts().get_current_head():
             return
         if current and storage.is_sqlite:
             files.copy(Path(storage.url.database or ""), current)
@@ -67,6 +139,10 @@ def _overwrite_deleted(connection: Connection) -> None:
         connection.exec_driver_sql("VACUUM")
     except OperationalError as error:
         log.warning("the database cannot be written anew, deleted text may still be in its file: %s", error.orig)
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
 
 
 def _alembic() -> AlembicConfig:
@@ -114,3 +190,7 @@ def _wait_for(descriptor: int) -> None:
             if time.monotonic() > deadline:
                 raise StorageUnavailable(_("Another process is upgrading the database. Try again later.")) from None
         time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()

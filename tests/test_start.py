@@ -1,0 +1,201 @@
+"""The start: what no worker could use is refused in one line that says what to do, and stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import need
+from tests.server import ROOT, free_port
+from webapp import create_app
+from webapp.config import Config
+from webapp.errors import ConfigError, StorageUnavailable
+from webapp.storage import Storage
+from webapp.storage.migrate import migrate
+
+NEWEST = "UPDATE alembic_version SET version_num = '9999'"
+STARTS = {
+    "gunicorn": ["-m", "gunicorn", "wsgi:app"],
+    "flask run": ["-m", "flask", "run", "--port", "0"],
+    "migrate": ["-m", "webapp.storage.migrate"],
+}
+
+
+@pytest.fixture
+def data():
+    """A data directory with a database of this version, which another user of the machine may reach too."""
+    data = Path(tempfile.mkdtemp())
+    create_app(Config(data_dir=data)).extensions["close"]()
+    yield data
+    data.chmod(0o700)
+    shutil.rmtree(data)
+
+
+def start(data: Path, *arguments: str, before: tuple[str, ...] = (), **settings: str) -> tuple[int, str]:
+    """Run Python until it ends; its exit status, and what it says."""
+    environment = {"PATH": os.environ["PATH"], "LOCKCHAT_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"LOCKCHAT_BIND": f"127.0.0.1:{free_port()}"} | settings
+    done = subprocess.run(
+        [*before, sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stderr
+
+
+def edit(database: Path, statement: str) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def break_header(data: Path) -> str:
+    (data / "lockchat.sqlite3").write_bytes(b"no database " * 1000)
+    return "is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
+
+
+def cut_short(data: Path) -> str:
+    os.truncate(data / "lockchat.sqlite3", 8192)
+    return "is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
+
+
+def make_newer(data: Path) -> str:
+    (data / "lockchat.sqlite3.before-0003").write_bytes(b"")
+    (data / "lockchat.sqlite3.before-0004").write_bytes(b"")
+    edit(data / "lockchat.sqlite3", NEWEST)
+    return f"rename {data / 'lockchat.sqlite3.before-0004'} to lockchat.sqlite3"
+
+
+@pytest.mark.parametrize("spoil", [break_header, cut_short, make_newer])
+@pytest.mark.parametrize("how", STARTS)
+def test_a_database_that_cannot_be_used_stops_the_start_with_one_line(data, how, spoil):
+    database = data / "lockchat.sqlite3"
+    advice = spoil(data)
+    before = database.read_bytes()
+
+    status, said = start(data, *STARTS[how])
+
+    assert status != 0
+    [line] = [line for line in said.splitlines() if "Lockchat cannot start" in line]
+    assert str(database) in line
+    assert advice in line
+    assert "Traceback" not in said
+    assert database.read_bytes() == before
+
+
+@pytest.mark.parametrize("spoil", [break_header, cut_short, make_newer])
+def test_the_app_raises_one_of_our_errors_for_such_a_database(data, spoil):
+    advice = spoil(data)
+
+    with pytest.raises((ConfigError, StorageUnavailable)) as caught:
+        create_app(Config(data_dir=data))
+
+    assert advice in caught.value.sentence
+
+
+def test_a_newer_database_without_a_copy_asks_for_a_backup(data):
+    edit(data / "lockchat.sqlite3", NEWEST)
+
+    with pytest.raises(ConfigError, match="restore a backup"):
+        create_app(Config(data_dir=data))
+
+
+def test_a_newer_database_of_a_server_is_refused_by_name(database_url):
+    storage = Storage(database_url)
+    migrate(storage)
+    with storage.begin() as tx:
+        tx.exec_driver_sql(NEWEST)
+
+    with pytest.raises(ConfigError, match="newer version of Lockchat"):
+        migrate(storage)
+
+    storage.close()
+
+
+@pytest.fixture
+def bound():
+    """How to run a program that modes of files bind: root's do not, unless it gives up the right to pass them by."""
+    if os.geteuid():
+        return ()
+    need(shutil.which("setpriv"), "setpriv")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "advice"),
+    [
+        ("lockchat.sqlite3", 0o400, "cannot be read and written by user"),
+        ("lockchat.sqlite3", 0o000, "cannot be read and written by user"),
+        (".", 0o500, "is no directory that user"),
+    ],
+)
+@pytest.mark.parametrize("how", STARTS)
+def test_a_database_without_the_rights_to_it_stops_the_start_with_one_line(data, bound, how, name, mode, advice):
+    (data / name).chmod(mode)
+
+    status, said = start(data, *STARTS[how], before=bound)
+
+    assert status != 0
+    assert said.count("Lockchat cannot start") == 1
+    assert f"{data / name} {advice}" in said
+    assert "Traceback" not in said
+
+
+def test_a_new_data_directory_that_can_only_be_read_stops_the_start_with_one_line(data, bound):
+    for path in data.iterdir():
+        path.unlink()
+    data.chmod(0o500)
+
+    status, said = start(data, *STARTS["flask run"], before=bound, LOCKCHAT_DATABASE_URL="sqlite:////tmp/x.sqlite3")
+
+    assert status != 0
+    assert f"{data}/secret_key cannot be made: Permission denied" in said
+    assert "Traceback" not in said
+
+
+def test_a_database_that_another_process_writes_is_no_read_only_one(data):
+    other = sqlite3.connect(data / "lockchat.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    migrate(Storage(f"sqlite:///{data / 'lockchat.sqlite3'}"))
+
+    other.close()
+
+
+@pytest.mark.parametrize("arguments", [["-k", "sync"], ["-k", "gthread"], ["-k", "gevent"]])
+def test_gunicorn_with_workers_of_another_class_is_refused(data, arguments):
+    status, said = start(data, "-m", "gunicorn", *arguments, "wsgi:app")
+
+    assert status != 0
+    assert f"workers of the class '{arguments[1]}' cut long answers" in said
+    assert "Traceback" not in said
+
+
+def test_an_upgrade_that_takes_longer_than_a_workers_time_out_is_waited_for(data, start_server):
+    database = data / "lockchat.sqlite3"
+    edit(database, "DROP INDEX ix_messages_unrendered")
+    edit(database, "UPDATE alembic_version SET version_num = '0003'")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, f"{database}.lock"], stdout=subprocess.PIPE
+    )  # as an upgrade that takes 5 seconds does
+    holder.stdout.readline()
+
+    server = start_server(DATABASE_URL=f"sqlite:///{database}", arguments=("--timeout", "2"))
+
+    holder.communicate()
+    assert "WORKER TIMEOUT" not in server.log.read_text()
+
+
+HOLD_LOCK = """
+import fcntl, sys, time
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+time.sleep(5)
+"""
