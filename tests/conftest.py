@@ -27,6 +27,15 @@ if not os.environ.get("CI"):  # where there is no deadline, and the same example
 DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
 
 
+QUICK = "not browser and not faults"
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two test processes for the quick suite; none beside this one where browsers and faults are timed."""
+    return 2 if config.option.markexpr == QUICK else 0
+
+
 def need(present: object, what: str) -> None:
     """Skip a test for what this machine lacks, and say so; in CI nothing may be lacking."""
     if not present:
