@@ -65,48 +65,30 @@ def build(config: Config) -> Flask:
 
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
-    storage = Storage(config.storage_url)
-    if storage.is_sqlite:
-        files.remove_old_copies(storage.url.database)
-    _bring_up_to_date(storage)
-    rendering = process.shared()
-    threading.Thread(target=rendering.render, args=["warm up"], daemon=True).start()  # it takes a second
+    storage = _database(config)
+    rendering = _renderer()
     hub = Hub(rendering.render)
-    upkeep = Upkeep(storage)
     upstream = _upstream(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
     limits = _send_limits(config)
     check = SettingsCheck(models, config.max_question_chars)
     pulse = Pulse(storage, hub, worker_id)
-    titler = None
+    typesetter = Typesetter(storage, rendering)
+    background: list[Pulse | Typesetter | Upkeep | Titler] = [pulse, typesetter, upkeep := Upkeep(storage)]
     if config.titles == "upstream" and config.url:  # the demo has no model to ask
         titler = Titler(_upstream(hurried(config), config.url), storage)
-        titler.start()
         pulse.on_saved = titler.offer
-    pulse.start()
-    typesetter = Typesetter(storage, rendering)
-    typesetter.start()
-    upkeep.start()
-    # Several tabs may follow one reply, and a reader who left is noticed a beat later.
-    followers = Gate(
-        ANSWERS,
-        per_user=4 * config.streams_per_user,
-        per_address=2 * config.streams_per_address,
-        total=2 * config.streams_total,
-    )
+        background.append(titler)
+    for worker in background:
+        worker.start()
 
     def close() -> None:
         """Stop what runs in the background, and let go of files and connections."""
         for generation in hub.all().values():
             generation.stop("interrupted")
-        pulse.close()
-        typesetter.close()
-        upkeep.close()
-        if titler:
-            titler.close()
-        upstream.close()
-        storage.close()
+        for part in (*background, upstream, storage):
+            part.close()
 
     parts.keep(
         app,
@@ -120,11 +102,36 @@ def _join(app: Flask, config: Config) -> None:
             turns=Turns(config, storage, hub, upstream, models, check, limits, worker_id),
             presets=Presets(storage, check),
             archive=Archive(config, storage, models, limits.stored, typesetter),
-            followers=followers,
+            followers=_followers(config),
             typesetter=typesetter,
             upkeep=upkeep,
             close=close,
         ),
+    )
+
+
+def _database(config: Config) -> Storage:
+    """The database, at the newest schema."""
+    storage = Storage(config.storage_url)
+    if storage.is_sqlite:
+        files.remove_old_copies(storage.url.database)
+    _bring_up_to_date(storage)
+    return storage
+
+
+def _renderer() -> process.Renderer:
+    rendering = process.shared()
+    threading.Thread(target=rendering.render, args=["warm up"], daemon=True).start()  # it takes a second
+    return rendering
+
+
+def _followers(config: Config) -> Gate:
+    """Limits open streams: several tabs may follow one reply, and a reader who left is noticed a beat later."""
+    return Gate(
+        ANSWERS,
+        per_user=4 * config.streams_per_user,
+        per_address=2 * config.streams_per_address,
+        total=2 * config.streams_total,
     )
 
 
