@@ -1,4 +1,4 @@
-"""Imports point down the list of layers only."""
+"""Imports point down the list of layers only; what strings name, imports cannot show, so few places may do that."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ LAYERS = [
     ["webapp.views.marks", "webapp.views.places", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.imports"],
+    ["webapp.files.ours", "webapp.files.chatgpt"],
+    ["webapp.files.values", "webapp.files"],
     ["webapp.transfer"],
     ["webapp.conversations", "webapp.history"],
     ["webapp.following"],
@@ -73,6 +75,7 @@ LAYERS = [
     ],
     ["webapp.chat", "webapp.language", "webapp.tree", "webapp.text", "webapp.loop", "webapp.upstream.thinking"],
 ]
+EXTENSIONS_MODULE = "webapp.views.parts"  # alone reads and writes `app.extensions`
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -104,3 +107,36 @@ def test_imports_point_down_the_layers(path):
     upward = {name for name in imports_of(path) if LEVELS[name] <= level}
 
     assert upward == set()
+
+
+def strings_outside_url_for(path: Path) -> set[str]:
+    """The strings of a file, but for the endpoints that `url_for` is called with."""
+    tree = ast.parse(path.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [call.args[0] for call in calls if ast.unparse(call.func).endswith("url_for") and call.args]
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in named]
+    return {node.value for node in constants if isinstance(node.value, str)}
+
+
+def test_endpoints_are_named_in_calls_of_url_for_only(site):
+    endpoints = site.view_functions.keys() - {"static"}  # Flask's own
+
+    found = {name_of(path): strings_outside_url_for(path) & endpoints for path in MODULES}
+
+    assert {name: strings for name, strings in found.items() if strings} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_one_module_alone_reads_the_extensions_of_the_app(path):
+    tree = ast.parse(path.read_text())
+
+    lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "extensions"]
+
+    assert lines == [] or name_of(path) == EXTENSIONS_MODULE
+
+
+def test_an_endpoint_outside_url_for_is_found(tmp_path):
+    file = tmp_path / "view.py"
+    file.write_text("PUBLIC = {'chat.index'}\nplace = url_for('chat.show_conversation', id='x')\n")
+
+    assert strings_outside_url_for(file) == {"chat.index", "x"}

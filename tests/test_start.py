@@ -19,6 +19,7 @@ from webapp.config import Config
 from webapp.errors import ConfigError, StorageUnavailable
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
+from webapp.views import parts
 
 NEWEST = "UPDATE alembic_version SET version_num = '9999'"
 STARTS = {
@@ -32,7 +33,7 @@ STARTS = {
 def data():
     """A data directory with a database of this version, which another user of the machine may reach too."""
     data = Path(tempfile.mkdtemp())
-    create_app(Config(data_dir=data)).extensions["close"]()
+    parts.of(create_app(Config(data_dir=data))).close()
     yield data
     data.chmod(0o700)
     shutil.rmtree(data)
@@ -177,19 +178,16 @@ def test_gunicorn_with_workers_of_another_class_is_refused(data, arguments):
     assert "Traceback" not in said
 
 
-def test_an_upgrade_that_takes_longer_than_a_workers_time_out_is_waited_for(data, start_server):
-    database = data / "lockchat.sqlite3"
-    edit(database, "DROP INDEX ix_messages_unrendered")
-    edit(database, "UPDATE alembic_version SET version_num = '0003'")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_LOCK, f"{database}.lock"], stdout=subprocess.PIPE
-    )  # as an upgrade that takes 5 seconds does
-    holder.stdout.readline()
+def test_workers_start_when_the_upgrade_is_done(tmp_path, start_server):
+    database, log = tmp_path / "x.sqlite3", tmp_path / "server.log"
+    command = [sys.executable, "-c", HOLD_LOCK, f"{database}.lock", log]
 
-    server = start_server(DATABASE_URL=f"sqlite:///{database}", arguments=("--timeout", "2"))
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other_upgrade:
+        assert other_upgrade.stdout.readline() == b"locked\n"
+        start_server(DATABASE_URL=f"sqlite:///{database}")
 
-    holder.communicate()
-    assert "WORKER TIMEOUT" not in server.log.read_text()
+    lines = log.read_text()
+    assert lines.index("Starting gunicorn") < lines.index("released") < lines.index("Booting worker")
 
 
 HOLD_LOCK = """
@@ -197,5 +195,10 @@ import fcntl, sys, time
 file = open(sys.argv[1], "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 print("locked", flush=True)
-time.sleep(5)
+log = open(sys.argv[2], "a+")
+while not log.seek(0) and "Starting gunicorn" not in log.read():
+    time.sleep(0.02)
+time.sleep(2)  # a worker would have started in this time
+log.write("released\\n")
+log.flush()
 """

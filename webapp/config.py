@@ -68,7 +68,7 @@ class Config:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
         """The settings of an environment. Raises ConfigError for one that cannot be used."""
-        read = _Reader(env)
+        read = _Settings(env)
         config = cls(
             url=read.upstream_url("URL"),
             auth=read.secret("AUTH"),
@@ -119,17 +119,6 @@ class _Reader:
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(word for part in (self.text(name) or "").split(",") if (word := part.strip()))
 
-    def hosts(self, name: str) -> frozenset[str]:
-        words = [word.lower().strip("[]") for word in self.words(name)]
-        if not all(HOST_NAME.fullmatch(word) or is_address(word) for word in words):
-            raise _refused(name, self.text(name), "host names without scheme and port, with commas between")
-        return frozenset(words)
-
-    def bound_hosts(self, name: str) -> frozenset[str]:
-        """The hosts of addresses to listen on; a socket's path or number has none."""
-        words = [word for word in self.words(name) if not word.startswith(("unix:", "fd:"))]
-        return frozenset(word.rpartition(":")[0].lower().strip("[]") for word in words) - {""}
-
     def choice(self, name: str, accepted: tuple[str, ...]) -> str:
         value = self.text(name) or accepted[0]
         if value not in accepted:
@@ -155,6 +144,34 @@ class _Reader:
         if not 0 < number <= 86_400:
             raise _refused(name, value, "seconds, above 0 and up to 86400")
         return number
+
+    def secret(self, name: str) -> str | None:
+        value, path = self.text(name), self.text(name + "_FILE")
+        if value and path:
+            raise ConfigError(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one.")
+        if path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip() or None
+            except (OSError, UnicodeDecodeError):
+                raise _refused(name + "_FILE", path, "the path of a text file that can be read") from None
+        if value and not value.isprintable():
+            raise ConfigError(f"{PREFIX}{name} holds a line end or another control character. Give it on one line.")
+        return value
+
+
+class _Settings(_Reader):
+    """Look-ups of what this app needs: addresses, hosts, proxies, certificates, the secret key."""
+
+    def hosts(self, name: str) -> frozenset[str]:
+        words = [word.lower().strip("[]") for word in self.words(name)]
+        if not all(HOST_NAME.fullmatch(word) or is_address(word) for word in words):
+            raise _refused(name, self.text(name), "host names without scheme and port, with commas between")
+        return frozenset(words)
+
+    def bound_hosts(self, name: str) -> frozenset[str]:
+        """The hosts of addresses to listen on; a socket's path or number has none."""
+        words = [word for word in self.words(name) if not word.startswith(("unix:", "fd:"))]
+        return frozenset(word.rpartition(":")[0].lower().strip("[]") for word in words) - {""}
 
     def certificates(self, name: str) -> str | None:
         value = self.text(name)
@@ -183,19 +200,6 @@ class _Reader:
         value = self.secret(name)
         if value and not value.startswith(DATABASES):
             raise _refused(name, None, "sqlite:///path or postgresql://user:password@host/name")
-        return value
-
-    def secret(self, name: str) -> str | None:
-        value, path = self.text(name), self.text(name + "_FILE")
-        if value and path:
-            raise ConfigError(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: keep one.")
-        if path:
-            try:
-                value = Path(path).read_text(encoding="utf-8").strip() or None
-            except (OSError, UnicodeDecodeError):
-                raise _refused(name + "_FILE", path, "the path of a text file that can be read") from None
-        if value and not value.isprintable():
-            raise ConfigError(f"{PREFIX}{name} holds a line end or another control character. Give it on one line.")
         return value
 
     def secret_key(self, name: str) -> str | None:

@@ -1,0 +1,134 @@
+"""ChatGPT's export: a list of conversations.
+
+Each has a `mapping` of nodes that name their `parent`, and a `current_node`. It is not specified anywhere; whatever is
+missing here, or of another type, was seen missing there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from webapp.chat import Conversation, Message, Outcome
+from webapp.files.values import Record, an_object, label, moment, ordered, text, title
+from webapp.language import gettext as _
+from webapp.text import clean
+
+
+def read(value: dict[str, Any], now: datetime) -> Record:
+    created_at = moment(value.get("create_time"), now) or now
+    nodes = {node_id: an_object(node) for node_id, node in value["mapping"].items()}
+    said = {
+        node_id: message
+        for node_id, node in nodes.items()
+        if (message := _from_node(node_id, an_object(node.get("message")), created_at, now))
+    }
+    nearest = _nearest_kept(nodes, said)
+    linked = [replace(message, parent_id=nearest.get(_parent(nodes[node_id]))) for node_id, message in said.items()]
+    heads, messages = _joined(ordered(linked))
+    conversation = Conversation(
+        id="",
+        user_id="",
+        title=title(value.get("title"), messages),
+        model=label(value.get("default_model_slug")),
+        temperature=None,
+        system="",
+        leaf_id=heads.get(nearest.get(text(value.get("current_node")))),
+        created_at=created_at,
+        updated_at=moment(value.get("update_time"), now) or created_at,
+    )
+    return Record(conversation, messages)
+
+
+def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: datetime) -> Message | None:
+    """The message of a node; None for what nobody said or saw: instructions, tools and what goes to them."""
+    role, metadata = an_object(value.get("author")).get("role"), an_object(value.get("metadata"))
+    if role not in ("user", "assistant") or metadata.get("is_visually_hidden_from_conversation"):
+        return None
+    if value.get("recipient", "all") not in ("all", None):
+        return None
+    text, thought = _content(an_object(value.get("content")))
+    if not text.strip() and not thought:
+        return None
+    return Message(
+        id=node_id,
+        conversation_id="",
+        parent_id=None,
+        role=role,
+        text=text,
+        status="done",
+        created_at=moment(value.get("create_time"), now) or created_at,
+        thought=thought,
+        model=label(metadata.get("model_slug")) if role == "assistant" else "",
+        outcome=Outcome("done") if role == "assistant" else None,
+    )
+
+
+def _content(content: dict[str, Any]) -> tuple[str, str]:
+    """Text and thought of a ChatGPT message."""
+    if content.get("content_type") == "thoughts":
+        thoughts = content.get("thoughts")
+        thoughts = [an_object(thought) for thought in thoughts] if isinstance(thoughts, list) else []
+        return "", "\n\n".join(text(thought.get("content")) for thought in thoughts)
+    parts = content.get("parts")
+    if isinstance(parts, list):
+        return "\n\n".join(filter(None, map(_part, parts))), ""
+    return text(content.get("text")), ""
+
+
+def _part(part: object) -> str:
+    """A part of a message; what is not text is named."""
+    if isinstance(part, str):
+        return clean(part)
+    value = an_object(part)
+    if isinstance(value.get("text"), str):  # what was heard
+        return clean(value["text"])
+    kind = text(value.get("content_type"))
+    if "image" in kind:
+        return _("[image]")
+    return _("[audio]") if "audio" in kind else _("[file]")
+
+
+def _nearest_kept(nodes: Mapping[str, dict[str, Any]], kept: Iterable[str]) -> dict[str | None, str | None]:
+    """For each node the closest one upward that is kept, which may be itself."""
+    nearest: dict[str | None, str | None] = {node_id: node_id for node_id in kept}
+    for node_id in nodes:
+        way: list[str] = []
+        at: str | None = node_id
+        while at is not None and at in nodes and at not in nearest:
+            nearest[at] = None  # where a circle would end
+            way.append(at)
+            at = _parent(nodes[at])
+        nearest |= dict.fromkeys(way, nearest.get(at))
+    return nearest
+
+
+def _joined(messages: Sequence[Message]) -> tuple[dict[str | None, str], list[Message]]:
+    """Replies that follow upon replies made one, as ChatGPT shows them; and the id that each message went into."""
+    children = Counter(message.parent_id for message in messages)
+    roles = {message.id: message.role for message in messages}
+    heads: dict[str | None, str] = {}
+    groups: dict[str, list[Message]] = {}
+    for message in messages:
+        parent_id = message.parent_id
+        goes_on = parent_id and message.role == roles[parent_id] == "assistant" and children[parent_id] == 1
+        heads[message.id] = heads[parent_id] if goes_on else message.id
+        groups.setdefault(heads[message.id], []).append(message)
+    return heads, [
+        replace(
+            group[0],
+            parent_id=heads.get(group[0].parent_id),
+            text="\n\n".join(message.text for message in group if message.text),
+            thought="\n\n".join(message.thought for message in group if message.thought),
+            model=next((message.model for message in group if message.model), ""),
+        )
+        for group in groups.values()
+    ]
+
+
+def _parent(node: dict[str, Any]) -> str | None:
+    parent = node.get("parent")
+    return parent if isinstance(parent, str) else None
