@@ -1,7 +1,7 @@
-"""Replies in the making: one pump a reply, any number of followers. Knows no HTTP and no storage.
+"""Running replies: a thread reads each one from the upstream, any number of followers read it from here.
 
-A generation belongs to no connection. Its thread takes deltas from the upstream; whoever follows it gets what
-there is and then what comes, merged from the follower's own position: a slow follower makes no queue grow.
+A reply does not depend on a connection. Each follower keeps its position and gets all newer deltas as one, so a
+slow follower needs no queue. This module knows no HTTP and no storage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """A stream of deltas that another thread can end at once."""
+    """A stream of deltas that another thread can abort at once."""
 
     def __iter__(self) -> Iterator[Delta]: ...
     def abort(self) -> None: ...
@@ -34,19 +34,19 @@ class Source(Protocol):
 
 
 def merge(deltas: Sequence[Delta]) -> Delta:
-    """One delta that adds what all of them add."""
+    """Return one delta with the text and the reasoning of all these."""
     return Delta("".join(delta.text for delta in deltas), "".join(delta.reasoning for delta in deltas))
 
 
 class Generation:
-    """One reply: the deltas so far, and the outcome once there is one."""
+    """One reply: its deltas so far, and its outcome once it has ended."""
 
     def __init__(
         self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event
     ) -> None:
         self.reply_id = reply_id
-        self.html: str | None = None  # of the finished reply
-        self.is_rendered = False  # `html` stays as it is: made, or given up
+        self.html: str | None = None  # of the whole reply; None until it is rendered
+        self.is_rendered = False  # `html` no longer changes; None if the text could not be rendered
         self._render = render
         self._hub_changed = changed
         self._source = source
@@ -59,13 +59,14 @@ class Generation:
         self._first_token_seconds: float | None = None
 
     def start(self) -> None:
-        """Pump the source in a thread of its own."""
-        threading.Thread(target=self._pump, name=f"reply-{self.reply_id}", daemon=True).start()
+        """Read the source in a new thread."""
+        threading.Thread(target=self._run, name=f"reply-{self.reply_id}", daemon=True).start()
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
-        """Yield what there is at once, then what comes, an empty delta each silent beat, the outcome at last.
+        """Yield the deltas so far as one, then newer ones as they come, and the outcome last.
 
-        The outcome comes when storage has taken the reply, or has failed to (`saved` is False then).
+        Yields an empty delta, a beat, after each `beat_seconds` without news. Yields the outcome once the reply
+        is saved, or could not be saved: then `saved` is False.
         """
         position, wait_seconds = 0, 0.0
         while True:
@@ -80,22 +81,22 @@ class Generation:
                 return
 
     def since(self, position: int) -> tuple[Delta, int, Outcome | None]:
-        """What came after `position`, the new position, and the outcome if the reply has ended."""
+        """Return the deltas after `position` as one, the new position, and the outcome of a reply that has ended."""
         with self._changed:
             return merge(self._deltas[position:]), len(self._deltas), self._outcome
 
     def shown(self) -> tuple[Delta, Outcome | None]:
-        """The text so far, and the outcome once followers are told of it: one that storage knows, or has refused."""
+        """Return the deltas so far as one, and the outcome once the reply is saved, or could not be saved."""
         with self._changed:
             return merge(self._deltas), self._outcome if self._settled else None
 
     def stop(self, status: Status = "stopped") -> None:
-        """End the reply here and close the upstream's connection at once. The text so far stands."""
+        """End the reply and close the upstream's connection at once; keep the text so far."""
         self._end(Outcome(status))
         self._source.abort()
 
     def settle(self, *, saved: bool) -> None:
-        """Tell the followers that storage has taken the finished reply, or has failed to."""
+        """Give followers the outcome: the finished reply is saved, or could not be saved."""
         with self._changed:
             if self._outcome:
                 self._outcome = replace(self._outcome, saved=saved)
@@ -105,7 +106,7 @@ class Generation:
     def _has_more(self, position: int) -> bool:
         return self._settled or len(self._deltas) > position
 
-    def _pump(self) -> None:
+    def _run(self) -> None:
         try:
             self._end(self._take_all())
             self.html = self._render(self.since(0)[0].text)
@@ -126,7 +127,7 @@ class Generation:
                     break
             return Outcome("done", last.finish_reason, usage=last.usage)
         except UpstreamError as error:
-            # What broke off after the answer began is interrupted: the text stands, and Retry is offered.
+            # A reply that breaks off after it began keeps its text, and the page offers Retry.
             status: Status = "interrupted" if error.reason == "cut_off" else "error"
             return Outcome(status, last.finish_reason, error.failure, last.usage)
         except Exception:
@@ -141,7 +142,7 @@ class Generation:
                 return False
             if self._first_token_seconds is None:
                 self._first_token_seconds = time.monotonic() - self._started
-            # No database stores NUL.
+            # PostgreSQL cannot store NUL.
             self._deltas.append(Delta(delta.text.replace("\0", "\ufffd"), delta.reasoning.replace("\0", "\ufffd")))
             self._changed.notify_all()
             return True
@@ -160,15 +161,15 @@ class Generation:
 
 
 class Hub:
-    """The generations of this worker, from their start until storage has taken them.
+    """The running replies of this worker, from their start until they are saved.
 
-    `render` makes the HTML of a finished text in the reply's own thread; None where it cannot be made now.
+    `render` turns a finished text into HTML, in the reply's thread; it returns None if it cannot do so now.
     """
 
     def __init__(self, render: Render) -> None:
-        self.changed = threading.Event()  # set at each start and end, and by HTML; the pulse waits for it
+        self.changed = threading.Event()  # set when a reply starts, ends or is rendered; the pulse waits for it
         self._render = render
-        self.is_stopping: Callable[[], bool] = lambda: False  # told to stop, the worker starts nothing any more
+        self.is_stopping: Callable[[], bool] = lambda: False  # whether the worker is shutting down
         self._generations: dict[str, Generation] = {}
 
     def start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
@@ -179,7 +180,7 @@ class Hub:
         self.changed.set()
 
     def stop(self, reply_id: str) -> bool:
-        """Stop a reply that runs in this worker; False when it does not."""
+        """Stop a reply of this worker; return False if it does not run here."""
         generation = self._generations.get(reply_id)
         if generation:
             generation.stop()
@@ -189,12 +190,12 @@ class Hub:
         return self._generations.get(reply_id)
 
     def all(self) -> dict[str, Generation]:
-        """The generations as they are now, by reply id.
+        """Return a copy of the running replies, by reply id.
 
-        Taken before a read of the database it misses nothing: a reply leaves the hub after storage has it.
+        Call it before you read the database and you miss no reply: a reply leaves the hub after it is saved.
         """
         return dict(self._generations)
 
     def discard(self, reply_id: str) -> None:
-        """Forget a reply that storage has taken."""
+        """Remove a saved reply."""
         self._generations.pop(reply_id, None)

@@ -1,7 +1,7 @@
-"""The pulse of a worker: once a tick, ONE transaction saves the new text of all its running replies.
+"""The pulse of a worker: each tick saves the new text of all its running replies in ONE transaction.
 
-The same transaction counts a beat, by which other workers know that this one lives, and reads which of its
-replies are to be stopped. Beats are counted, not dated, so a clock that jumps kills nobody.
+The transaction also counts a heartbeat, which shows other workers that this one is alive, and reads which
+replies to stop. A heartbeat is a count, not a time, so a clock that jumps does no harm.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from webapp.storage.messages import Final
 from webapp.watch import WATCH_SECONDS, Watch
 
 TICK_SECONDS = 0.25
-GATHER_SECONDS = 0.01  # replies that end together are saved together
-PATIENCE_SECONDS = 5.0  # how long a finished reply waits for storage before its followers are told
-RENDER_SECONDS = 8.0  # how long a finished reply waits for its HTML before it is saved without
-DRAIN_SECONDS = 3.0  # how long running replies may go on once the worker is told to stop
+GATHER_SECONDS = 0.01  # so that replies that end together are saved together
+PATIENCE_SECONDS = 5.0  # for a database that is away; then followers learn that the reply is not saved
+RENDER_SECONDS = 8.0  # for the HTML of a finished reply; then it is saved without
+DRAIN_SECONDS = 3.0  # for running replies when the worker shuts down; then they are interrupted
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Saved:
-    """How far a reply is cut into pieces, and the last of them while storage has not confirmed it.
+    """The saved part of one reply, and the last piece while its commit is not confirmed.
 
-    A commit whose answer was lost may have stored it, so a piece never changes once it is cut.
+    An unconfirmed commit may have stored the piece, so a piece never changes.
     """
 
     position: int = 0
@@ -44,10 +44,10 @@ class _Saved:
 
 
 class Pulse:
-    """Saves the replies of one hub, and buries dead workers. What fails is left to the next tick.
+    """Saves the replies of one hub, and looks for dead workers. The next tick retries what failed.
 
-    When the worker is told to stop, replies are interrupted, their text kept.
-    `on_saved` hears of each finished reply, after its followers; it must return at once.
+    When the worker shuts down, the pulse interrupts replies and keeps their text.
+    It calls `on_saved` with the id of each finished reply, after the followers; `on_saved` must return at once.
     """
 
     def __init__(self, storage: Storage, hub: Hub, worker_id: str) -> None:
@@ -62,18 +62,18 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
-        """Beat in a thread of its own, until `close`."""
+        """Tick in a new thread until `close`."""
         self._thread.start()
 
     def close(self) -> None:
-        """Save once more and end the thread."""
+        """End the thread and save once more."""
         self._closed = True
         self._hub.changed.set()
         self._thread.join()
-        self.tick()  # the thread's last one may have begun before the last reply ended
+        self.tick()  # the thread's last tick may have begun before the last reply ended
 
     def tick(self) -> None:
-        """Save what is new, settle what has ended, stop what is to be stopped. Never raises."""
+        """Save new text, finish ended replies, stop those that a user has stopped elsewhere. Never raises."""
         self._drain_if_stopping()
         generations = list(self._hub.all().values())
         try:
@@ -96,7 +96,7 @@ class Pulse:
                 watched_at = time.monotonic()
 
     def _save(self, generations: Sequence[Generation]) -> None:
-        """Save all that is new in one transaction; stop the replies that it says are to be stopped."""
+        """Save all new text in one transaction, then stop the replies that the database marks."""
         rows: list[tuple[str, int, Delta]] = []
         finals: list[Final] = []
         for generation in generations:
@@ -120,7 +120,7 @@ class Pulse:
             workers.count_heartbeat(tx, self._worker_id)
         for generation in generations:
             self._saved[generation.reply_id].unsaved = None
-            if generation.reply_id not in running:  # buried by another worker while this one stood still, or purged
+            if generation.reply_id not in running:  # another worker interrupted it, or it is purged
                 generation.stop("interrupted")
             elif running[generation.reply_id]:
                 generation.stop()
@@ -129,13 +129,13 @@ class Pulse:
             self.on_saved(final.reply_id)
 
     def _is_complete(self, generation: Generation, saved: _Saved) -> bool:
-        """Whether a reply that has ended has its HTML, or is not to wait for it any longer."""
+        """Whether an ended reply has its HTML, or waits for it no longer."""
         saved.ended_at = saved.ended_at or time.monotonic()
         waited_seconds = time.monotonic() - saved.ended_at
         return generation.is_rendered or waited_seconds > RENDER_SECONDS or self._closed or self._hub.is_stopping()
 
     def _save_one_by_one(self, generations: Sequence[Generation]) -> None:
-        """Keep a reply that no database takes from holding up the others."""
+        """Save each reply in its own transaction, so that one that cannot be saved does not hold up the others."""
         for generation in generations:
             try:
                 self._save([generation])

@@ -1,4 +1,4 @@
-"""Render stored replies that have no HTML yet: imported and interrupted ones, and those of an older renderer."""
+"""Render saved replies without current HTML: imported and interrupted ones, and those of an older renderer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Typesetter:
-    """Looks for such replies in a thread of its own, until `close`."""
+    """Renders such replies in a thread of its own, until `close`."""
 
     def __init__(self, storage: Storage, renderer: Renderer) -> None:
         self._storage = storage
@@ -31,7 +31,7 @@ class Typesetter:
         self._thread.start()
 
     def catch_up(self, seconds: float) -> None:
-        """Begin at once; wait until nothing is left, but not for longer than this."""
+        """Render now; wait until no reply is left, for at most so many seconds."""
         self._idle.clear()
         self._wanted.set()
         self._idle.wait(seconds)
@@ -56,7 +56,7 @@ class Typesetter:
             self._wanted.wait(LOOK_SECONDS)
 
     def _render_some(self) -> bool:
-        """Render a batch; tell whether there may be more."""
+        """Render a batch; return whether there may be more."""
         with self._storage.read() as tx:
             waiting = messages.unrendered(tx, RENDERER, BATCH)
         done: list[tuple[str, str]] = []

@@ -11,20 +11,21 @@ from webapp.generation import Hub
 from webapp.storage import Storage, messages, workers
 
 WATCH_SECONDS = 2.0
-LEASE_SECONDS = 8.0  # how long a worker's count may stand still before it is suspected
-GRACE_SECONDS = 4.0  # how long a suspect has, with a database that can be written, to count again
-WAIT_SECONDS = 0.25  # for another writer; the pulse waits meanwhile
+LEASE_SECONDS = 8.0  # a worker whose count stays the same for so long is suspected
+GRACE_SECONDS = 4.0  # a suspect that does not count within this time is dead
+WAIT_SECONDS = 0.25  # for another writer; the pulse, on the same thread, waits too
 
 log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Buries dead workers: their running replies become interrupted, with the text that they saved.
+    """Interrupts the running replies of dead workers, and keeps their saved text.
 
-    So does a reply of its own worker that does not run: its send was stored without this worker hearing of it.
+    It does the same with a reply of its own worker that never began: the send was stored, but its commit was
+    not confirmed.
 
-    A worker whose count stands still is suspected first. It dies only when it still has not counted after a
-    time in which this worker could write: a database that nobody can write to kills nobody.
+    A worker whose count stays the same is a suspect first. It is dead if it has still not counted after
+    `grace_seconds` in which this worker could write: an outage of the database makes nobody dead.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Watch:
         self._orphans: dict[str, float] = {}
 
     def look(self) -> None:
-        """Look at the counts of all workers with running replies, and for replies that nobody runs. Never raises."""
+        """Check the heartbeats of all workers, and the replies of this one that never began. Never raises."""
         try:
             with self._storage.read() as tx:
                 counts = workers.heartbeats(tx)
@@ -78,13 +79,13 @@ class Watch:
             self._suspects.pop(worker_id, None)
         elif worker_id in self._suspects:
             if now - self._suspects[worker_id] >= self._grace_seconds:
-                self._bury(worker_id, count)
+                self._interrupt_replies_of(worker_id, count)
         elif now - since >= self._lease_seconds:
             with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
-                workers.count_heartbeat(tx, self._worker_id)  # shows that the database can be written
+                workers.count_heartbeat(tx, self._worker_id)  # fails if nobody can write now
             self._suspects[worker_id] = now
 
-    def _bury(self, worker_id: str, count: int) -> None:
+    def _interrupt_replies_of(self, worker_id: str, count: int) -> None:
         with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
             if workers.heartbeats(tx).get(worker_id) != count:
                 return

@@ -1,1 +1,1 @@
-"""From markdown to safe HTML, whole or growing. `webapp.markdown` and `webapp.patches` are its doors."""
+"""From markdown to safe HTML. Other code calls `webapp.markdown` (whole texts) and `webapp.patches` (growing ones)."""

@@ -1,14 +1,14 @@
-"""How much work one text may cost: counted in steps, so that every machine stops at the same place."""
+"""Limits the work for one text, counted in steps: every machine stops at the same place."""
 
 from __future__ import annotations
 
 
 class OverBudget(Exception):
-    """The text costs more than it may; it is shown as it is written."""
+    """The text costs too many steps; it is shown as plain text."""
 
 
 class Budget:
-    """Steps that are left; a step costs about 10 us."""
+    """The steps left; a step takes about 10 us."""
 
     __slots__ = ("left",)
 
@@ -16,7 +16,7 @@ class Budget:
         self.left = steps
 
     def spend(self, steps: int = 1) -> None:
-        """Take steps. Raises OverBudget once there are none."""
+        """Use up steps. Raises OverBudget if too few are left."""
         self.left -= steps
         if self.left < 0:
             raise OverBudget

@@ -7,7 +7,7 @@ from pygments.token import STANDARD_TYPES
 
 
 def clean(html: str) -> str:
-    """The HTML without anything that is not on the list."""
+    """Return the HTML without tags, attributes, classes and links that the list does not allow."""
     return _cleaner.clean(html)
 
 
@@ -62,6 +62,6 @@ TAGS = frozenset(
     mprescripts mtable mtr mtd mpadded mphantom menclose mstyle merror
     """.split()  # noqa: SIM905
 )
-"""Every tag that can come out of the renderer."""
+"""Every tag that the renderer makes."""
 
 _cleaner = _make_cleaner()

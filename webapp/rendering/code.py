@@ -1,4 +1,4 @@
-"""Highlight code with Pygments, for as long as the budget of its text allows."""
+"""Highlight code with Pygments, within a limit of processor time for each text."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from pygments.lexers import get_all_lexers, get_lexer_by_name
 
 MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments
 MAX_CODE_LINE_CHARS = 500  # several lexers take quadratic time on longer lines
-MAX_BLANK_LINES = 100  # and on longer runs of these
-MAX_CODE_SECONDS = 0.5  # of processor time for all code of one text; one lexer makes 400 MB of 20 KB
+MAX_BLANK_LINES = 100  # and on longer runs of blank lines
+MAX_CODE_SECONDS = 0.5  # of processor time for all code of one text; one lexer would turn 20 KB into 400 MB
 
 
 def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
+    """Return code as HTML, highlighted where that is quick. Takes the time from `env["code_seconds"]`."""
     lexer = _lexer(language.lower())
     if not lexer or env["code_seconds"] <= 0 or not _is_quick(code):
         return escape(code)
     begun = thread_time()
     try:
         return pygments.format(_bounded(lexer.get_tokens(code), len(code), begun + env["code_seconds"]), _formatter)
-    except Exception:  # one of some 500 lexers has a bug, or gave up: colours are not worth the message
+    except Exception:  # a lexer has a bug or took too long: show the code without colours
         return escape(code)
     finally:
         env["code_seconds"] -= thread_time() - begun
 
 
 def _is_quick(code: str) -> bool:
-    """Whether lexers take little time: a short text, no endless line, no long run of blank lines."""
+    """Whether lexers are quick on this code: short, without very long lines or long runs of blank lines."""
     if len(code) > MAX_CODE_CHARS:
         return False
     blank = 0
@@ -63,8 +64,8 @@ def _lexer(language: str) -> Lexer | None:
     return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language in _LANGUAGES else None
 
 
-# Of Pygments' 600 lexers, the languages that people ask about: each was tried with 20 KB of hostile text.
-# Others were not, and one of them thinks for 38 seconds about an ordinary file.
+# The common ones of Pygments' 600 languages, each tested with 20 KB of hostile text.
+# One of the others takes 38 seconds for an ordinary file.
 _LANGUAGES = frozenset(
     """
     bash sh shell zsh console bat batch powershell ps1 fish python py python3 pycon ruby rb perl pl lua tcl r julia

@@ -1,4 +1,4 @@
-"""Formulas in TeX: find them in the text, bound their cost, turn them into MathML."""
+"""Formulas in TeX: find them in a text, limit their cost, turn them into MathML."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from webapp.rendering.budget import Budget
 
 MAX_FORMULA_CHARS = 4_000
 MAX_FORMULA_LINES = 100
-MAX_FORMULA_DEPTH = 600  # math-core recurses without a limit, 2 KB of stack a level: past it the process dies
-# For each opening bracket that nothing closes, math-core reads the rest twice: 2^n times for n of them.
-MAX_FORMULA_COST = 2**20  # characters that it reads for one formula, about 11 ms
+MAX_FORMULA_DEPTH = 600  # math-core recurses without a limit, 2 KB of stack a level: deeper ones crash the process
+# math-core reads the rest twice for each unclosed bracket: 2^n times for n of them.
+MAX_FORMULA_COST = 2**20  # characters that math-core reads for one formula, about 11 ms
 FORMULA_COST_PER_STEP = 1_000
 
 
 def math_inline(state: StateInline, silent: bool) -> bool:
-    """A formula within a line: a rule of the parser."""
+    """Parser rule: a formula within a line."""
     formula = formula_at(state.src, state.pos, state.posMax)
     if not formula or (formula.opening == "$" and state.src[state.pos - 1 : state.pos].isalnum()):
         return False
@@ -35,7 +35,7 @@ def math_inline(state: StateInline, silent: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula in a line of text: its opening mark, what stands in it, and where it ends."""
+    """A formula in a line of text: its opening mark, its content, and the position after it."""
 
     opening: str
     content: str
@@ -43,7 +43,7 @@ class Formula:
 
 
 def formula_at(text: str, start: int, end: int) -> Formula | None:
-    """The formula that begins here, of at most MAX_FORMULA_CHARS."""
+    """The formula that begins at `start`, of at most MAX_FORMULA_CHARS; None if there is none."""
     end = min(end, start + MAX_FORMULA_CHARS)
     opening = text[start : start + 2]
     if closing := {"\\(": "\\)", "\\[": "\\]"}.get(opening):
@@ -64,7 +64,7 @@ _DOLLARS = re.compile(
 
 
 def math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A formula on lines of its own, up to the closing mark at the end of a line; no blank line within."""
+    """Parser rule: a formula on its own lines. It ends with a closing mark at a line's end and has no blank line."""
     if state.is_code_block(start):
         return False
     opening = _MATH_BLOCK.match(state.src, state.bMarks[start] + state.tShift[start], state.eMarks[start])
@@ -99,7 +99,7 @@ _MATH_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline
 
 
 def to_mathml(source: str, opening: str, budget: Budget) -> str:
-    """MathML, or the source as code where it cannot be read as a formula."""
+    """Return MathML; return the source as code if math-core cannot read it or it costs too much."""
     closing = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}.get(opening)
     whole = opening + source + (closing or opening.replace("begin", "end"))
     budget.spend(2)
@@ -113,7 +113,7 @@ def to_mathml(source: str, opening: str, budget: Budget) -> str:
         mathml = _formulas.convert_with_local_state(
             source if closing else whole, displaystyle=opening not in ("$", "\\(")
         )
-        if "<a " in mathml:  # a reference to another formula: it would lead into our page
+        if "<a " in mathml:  # a reference to another formula would link into our page
             raise LatexError
     except LatexError:
         return f"<code>{escape(whole)}</code>"
@@ -121,9 +121,9 @@ def to_mathml(source: str, opening: str, budget: Budget) -> str:
 
 
 def unclosed_brackets(source: str) -> int:
-    """How many opening brackets of a formula nothing closes within their braces, as math-core sees it.
+    """Count the unclosed brackets of a formula as math-core does, each within its pair of braces.
 
-    Any closing bracket closes the last open one; those of `\\left` and `\\right` are not counted.
+    Any closing bracket closes the last open one. Brackets of `\\left` and `\\right` do not count.
     """
     unclosed, groups = 0, [0]
     for mark in _BRACKET.finditer(source):

@@ -1,4 +1,4 @@
-"""Links: those to other sites stay, all others are spelled out; images and bare addresses become links."""
+"""Links: those to other sites stay, others become plain text; images and bare addresses become links."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from markdown_it.token import Token
 
 
 def links(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Keep the links that leave this site, spell the others out, and make links of images.
+    """Keep links to other sites, turn other links into plain text and images into links.
 
-    A remote image tells its host what was read and when; a relative link reaches into our own routes.
+    A remote image would tell its host that the page is read; a relative link would call our own routes.
     """
-    targets: list[str] = []  # of the links that are open here, the innermost last; "" once it is spelled out
-    kept = 0  # how many were open when one was kept: a link holds no other link
+    targets: list[str] = []  # of the open links, the innermost last; "" once its address is shown as text
+    kept = 0  # how many links were open when one was kept: a link contains no other link
     for index, token in enumerate(tokens):
         if token.type == "link_open":
             target = str(token.attrs["href"])
@@ -39,12 +39,12 @@ def links(tokens: Sequence[Token]) -> Iterator[Token]:
             yield token
 
 
-# No user name before the host: https://bank.example@other.example is a disguise.
+# No user name before the host: https://bank.example@other.example goes to other.example.
 _OUTSIDE = re.compile(r"https?://[a-z0-9._-]+(?::\d{1,5})?(?=[/?#]|\Z)|mailto:[^/?#\\]", re.IGNORECASE)
 
 
 def _is_blank(tokens: Sequence[Token], index: int) -> bool:
-    """Whether the link that opens here has no words."""
+    """Whether the link at `index` has no words."""
     for position in range(index + 1, len(tokens)):
         token = tokens[position]
         if token.type == "image" or token.content.strip():
@@ -55,7 +55,7 @@ def _is_blank(tokens: Sequence[Token], index: int) -> bool:
 
 
 def _image_link(image: Token, *, inside: bool) -> Iterator[Token]:
-    """The image's address under its description; the description alone where a link is open already."""
+    """A link to the image, named by its description; the description alone inside another link."""
     source = str(image.attrs["src"])
     name = _text(image.content if image.content.strip() else source)
     if inside:
@@ -73,7 +73,7 @@ def _text(content: str) -> Token:
 
 
 def bare_link(state: StateInline, silent: bool) -> bool:
-    """An address that stands in the text as it is. The parser stops at its colon."""
+    """Parser rule: a bare address. The parser calls it at the colon."""
     scheme = _SCHEME.search(state.src, max(0, state.pos - 6), state.pos)
     rest = _REST.match(state.src, state.pos, state.posMax)
     if not scheme or not rest or state.linkLevel:

@@ -1,7 +1,7 @@
-"""Render answers in a process of their own, so that no text holds the loop of a worker.
+"""Render answers in a separate process, so that no text blocks a worker.
 
-The kernel ends that process when a text takes more than CPU_SECONDS of its processor: also in the middle of a
-regular expression or of a library's C code, which no thread and no greenlet could interrupt.
+The kernel kills that process when a text takes more than CPU_SECONDS of processor time. No thread or greenlet
+could interrupt a regular expression or a library's C code.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 from webapp.markdown import MAX_TEXT_CHARS, plain, render
 
 CPU_SECONDS = 2.0  # for one text
-WALL_SECONDS = 20.0  # on a machine with much else to do
+WALL_SECONDS = 20.0  # of waiting for one text; a busy machine needs longer than CPU_SECONDS
 MEMORY_BYTES = 2**31
-NICE = 5  # the loop comes first
+NICE = 5  # streams and requests come first
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from webapp.rendering.process import serve; serve(int(sys.argv[2]))"
 )
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 @cache
 def shared() -> Renderer:
-    """The renderer of this process, for all who need one."""
+    """The renderer that all parts of this process share."""
     renderer = Renderer()
     atexit.register(renderer.close)
     return renderer
 
 
 class Renderer:
-    """A process that renders one text at a time; it starts with the first text, and again after it was ended."""
+    """A process that renders one text at a time; starts with the first text, and again after a kill."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,9 +50,9 @@ class Renderer:
         self._line: socket.socket | None = None
 
     def render(self, text: str) -> str | None:
-        """What `markdown.render` makes of a text; as it is written where that takes too long.
+        """Return the HTML that `markdown.render` makes of a text; plain text if that takes too long.
 
-        Only the calling thread waits. Returns None where no process can be had: try again later.
+        Only the calling thread waits. Returns None if the process cannot start: retry later.
         """
         if not text:
             return ""
@@ -89,7 +89,7 @@ class Renderer:
         with there:
             root = str(Path(__file__).parents[2])
             command = [sys.executable, "-c", START, root, str(there.fileno())]
-            # A session of its own: Ctrl+C is for the server, which ends this one when it has no more use for it.
+            # In a new session Ctrl+C reaches only the server, which then ends this process.
             self._process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)
         return self._line
 
@@ -103,12 +103,12 @@ class Renderer:
 
 
 def serve(descriptor: int) -> None:
-    """Answer each text with its HTML, until the other side hangs up: what the process does."""
+    """The process's main loop: answer each text with its HTML until the other side hangs up."""
     os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with socket.socket(fileno=descriptor) as line, contextlib.suppress(OSError):
         while text := _receive(line):
-            signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)  # its signal ends the process
+            signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)  # the timer's signal kills the process
             html = render(text.decode("utf-8", "surrogatepass")).encode()
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             _send(line, html or b"\n")
@@ -122,7 +122,7 @@ def _send(line: socket.socket, data: bytes) -> None:
 
 
 def _receive(line: socket.socket) -> bytes:
-    """One message; empty when the other side has hung up."""
+    """Read one message; empty if the other side has hung up."""
     head = _read(line, _LENGTH.size)
     return _read(line, _LENGTH.unpack(head)[0]) if head else b""
 

@@ -1,7 +1,7 @@
-"""What may be shown of a markdown text whose end has not come yet: all but what is half typed there.
+"""The part of a growing markdown text that can be shown: all but a half-typed mark at its end.
 
-Two questions, of the open block and of its last line of text. An answer may err without harm: the finished text
-is rendered as a whole (see `patches`).
+`visible` answers for the open block, `ripe` for its last line. A wrong answer does no harm: the finished text is
+rendered as a whole (see `patches`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from webapp.rendering.budget import OverBudget
 from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at
 
-HELD_CHARS = 400  # the longest piece that waits for its closing mark
-MAX_OPEN = 9  # so many spans, one in another, are closed
-SPAN_CHARS = 600  # the longest emphasis or code that is shown before it is closed
-LOOKED_AT_CHARS = 2_400  # behind a mark: the longest link, or span of code, that is taken for a whole
-MAX_MARKS = 2_000  # of one line; each may cost a look at LOOKED_AT_CHARS
+HELD_CHARS = 400  # longer text does not wait for its closing mark
+MAX_OPEN = 9  # of nested spans, those that get closing marks
+SPAN_CHARS = 600  # the longest unclosed emphasis or code that is shown
+LOOKED_AT_CHARS = 2_400  # after a mark: the longest link, or span of code, that is found
+MAX_MARKS = 2_000  # of one line; each may cost a search of LOOKED_AT_CHARS
 
 
-# What the open block may show: whole lines, and the last one unless it is only half a mark
+# The open block: whole lines, and the last one unless it is only half a mark
 
 
 def visible(rest: str, *, in_table: bool) -> str:
-    """The beginning of an open block's source that can be parsed already; `in_table` if a table is open there."""
+    """The start of an open block's source that can be parsed now; `in_table` says that a table is open there."""
     line = rest.rfind("\n") + 1
     if _HALF_LINE.fullmatch(rest, line):
         rest = rest[:line]
@@ -48,8 +48,8 @@ _HALF_LINE = re.compile(
 
 
 def _half_formula(rest: str, start: int) -> int:
-    """Where a formula of several lines begins that has no end yet; else the end of `rest`."""
-    unclosed: set[str] = set()  # what closes no later formula either
+    """Where an unfinished formula of several lines begins; the end of `rest` if there is none."""
+    unclosed: set[str] = set()  # closing marks that do not occur after here
     while opening := _FORMULA_LINE.search(rest, start):
         closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
         lines = () if closing in unclosed else _CLOSING_LINE.finditer(rest, opening.end())
@@ -68,7 +68,7 @@ _CLOSING_LINE = re.compile(r"(\$\$|\\\]|\\end\{(?:align|equation|gather|multline
 
 
 def _half_table(rest: str, start: int) -> int:
-    """Where a line begins that may be the head of a table; else the end of `rest`."""
+    """Where a line begins that may become the head of a table; the end of `rest` if there is none."""
     if _TABLE_RULE.search(rest, start):
         return len(rest)
     start = max(start, rest.rfind("\n", 0, len(rest) - 1) + 1)
@@ -81,16 +81,16 @@ def _half_table(rest: str, start: int) -> int:
 
 
 _TABLE_RULE = re.compile(rf"^{_PREFIX}(?=[^\n|]*+\|)(?=[^\n-]*+-)[|:\- \t]++\n", re.MULTILINE)
-# Possessive: a line of many spans of code would be parted in 2^n ways.
+# Possessive: otherwise a line with n spans of code is matched in 2^n ways.
 _BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*+`?+)*+)\|")
 
 
-# What a line of text may show: all but what waits for its other end
+# The last line of text: all but a link, formula or span that waits for its end
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run of `*`, `_` or `~` that is not closed."""
+    """An unclosed run of `*`, `_` or `~`."""
 
     mark: str
     start: int
@@ -100,7 +100,7 @@ class _Run:
 
 
 def ripe(text: str) -> tuple[str, str, frozenset[str]]:
-    """What may be shown of a growing line of text, the marks that close it, and the characters its rest waits for.
+    """Return the text of a growing line that can be shown, the marks that close it, and what the rest waits for.
 
     Raises OverBudget for a line of more than MAX_MARKS marks.
     """
@@ -126,7 +126,7 @@ def ripe(text: str) -> tuple[str, str, frozenset[str]]:
 
 
 def _end_of_whole(text: str, start: int) -> int:
-    """Where the formula, link, span of code, escape or address ends that begins here; 0 if none does."""
+    """Where the formula, link, span of code, escape or address at `start` ends; 0 if none begins there."""
     if formula := formula_at(text, start, len(text)):
         return formula.end
     whole = _WHOLE.match(text, start, start + LOOKED_AT_CHARS)
@@ -140,7 +140,7 @@ def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
 
 
 def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
-    """The characters one of which ends what begins here; None if nothing does, empty if any may."""
+    """The characters that may end the mark at `start`; empty if any may, None if it waits for none."""
     if len(text) - start > LOOKED_AT_CHARS:
         return None
     rest = text[start:]
@@ -166,7 +166,7 @@ def _half_dollars(text: str, start: int, mark: str) -> frozenset[str] | None:
 
 
 def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
-    """Close runs with this one, or open it, by the rules of CommonMark; False if more text must decide."""
+    """Close earlier runs with this one, or open it, by CommonMark's rules; False if that depends on more text."""
     mark, chars = text[start], end - start
     before, after = text[start - 1 : start] or " ", text[end : end + 1]
     if not after and not any(run.mark == mark and run.left <= chars for run in runs):

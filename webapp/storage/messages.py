@@ -18,7 +18,7 @@ IDS_PER_QUERY = 500  # below every database's limit of variables
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """A finished reply as it is stored."""
+    """The values to save of a finished reply."""
 
     reply_id: str
     text: str
@@ -29,7 +29,7 @@ class Final:
 
 
 def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
-    """The places of all messages of one conversation of this user, siblings in the order of insertion."""
+    """The ids and parents of all messages of one conversation of this user, siblings in the order of insertion."""
     query = (
         select(messages.c.id, messages.c.parent_id)
         .where(messages.c.conversation_id == conversation_id, is_of(user_id, conversation_id))
@@ -41,13 +41,13 @@ def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
 def some(
     tx: Connection, user_id: str, conversation_id: str, message_ids: Sequence[str], *, with_html: bool = True
 ) -> list[Message]:
-    """These messages of one conversation of this user, in this order; those that are not there are left out."""
+    """These messages of one conversation of this user, in this order; skips unknown ids."""
     found: dict[str, Message] = {}
     columns = [column if with_html or column.name != "html" else null().label("html") for column in messages.c]
     for start in range(0, len(message_ids), IDS_PER_QUERY):
         query = select(*columns).where(
             messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]),
-            # Not by the index of conversations, which would read all messages of this one.
+            # `coalesce` avoids the index of conversations, which would read all messages of this one.
             func.coalesce(messages.c.conversation_id, "") == conversation_id,
             is_of(user_id, conversation_id),
         )
@@ -56,13 +56,13 @@ def some(
 
 
 def is_of(user_id: str, conversation_id: str) -> ColumnElement[bool]:
-    """The condition that a conversation is this user's."""
+    """The condition that this user owns the conversation."""
     query = select(conversations.c.id).where(conversations.c.id == conversation_id, conversations.c.user_id == user_id)
     return exists(query)
 
 
 def get(tx: Connection, user_id: str, message_id: str) -> Message | None:
-    """One message of this user, or None; a deleted conversation has none."""
+    """One message of this user; None if it is unknown or its conversation is deleted."""
     query = (
         select(messages)
         .join(conversations)
@@ -73,19 +73,19 @@ def get(tx: Connection, user_id: str, message_id: str) -> Message | None:
 
 
 def find(tx: Connection, message_id: str) -> Message:
-    """A message that is known to be there, whoever owns it: the caller has checked."""
+    """One message of any user: the caller has checked the owner. Raises NoResultFound for an unknown id."""
     return _message(tx.execute(select(messages).where(messages.c.id == message_id)).one())
 
 
 def add(tx: Connection, *new: Message, worker_id: str | None = None) -> None:
-    """Store new messages, parents before their children. `worker_id` is the worker that runs the reply among them."""
+    """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them."""
     if new:
         tx.execute(insert(messages), [_columns(message) | {"worker_id": worker_id} for message in new])
         index.add(tx, [message.id for message in new if message.status != "streaming"])
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
-    """Note that this send made this reply; False when the key was used before."""
+    """Save which reply a send made; return False if the key was used before."""
     return insert_missing(tx, sends, user_id=user_id, key=key, reply_id=reply_id)
 
 
@@ -96,7 +96,7 @@ def sent_with(tx: Connection, user_id: str, key: str) -> str | None:
 
 
 def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
-    """Add pieces (reply id, number, delta) to running replies; one that is there already stays."""
+    """Add pieces (reply id, number, delta) to running replies; skips a piece that is already saved."""
     if rows:
         tx.execute(
             insert_or_keep(tx, pieces),
@@ -118,7 +118,7 @@ def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, 
 
 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
-    """Store finished replies whole, and drop their pieces."""
+    """Save finished replies and delete their pieces."""
     for final in finals:
         tx.execute(
             update(messages)
@@ -137,7 +137,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
 
 
 def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
-    """The ids and texts of some finished replies that have no HTML of this renderer version."""
+    """The ids and texts of up to `limit` finished replies without HTML of this renderer version."""
     query = (
         select(messages.c.id, messages.c.text)
         .where(
@@ -151,20 +151,20 @@ def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str
 
 
 def set_html(tx: Connection, rendered: Iterable[tuple[str, str]], renderer: int) -> None:
-    """Store the HTML of finished replies (id, html), made by this version of the renderer."""
+    """Save the HTML (id, html) of finished replies, made by this version of the renderer."""
     for message_id, html in rendered:
         tx.execute(update(messages).where(messages.c.id == message_id).values(html=html, renderer=renderer))
 
 
 def request_stop(tx: Connection, reply_id: str) -> None:
-    """Mark a running reply to be stopped by the worker that runs it."""
+    """Ask the worker that runs this reply to stop it."""
     tx.execute(
         update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(stop_requested=True)
     )
 
 
 def request_stops(tx: Connection, conversation_id: str) -> list[str]:
-    """Mark all running replies of a conversation to be stopped; return their ids."""
+    """Ask the workers to stop all running replies of a conversation; return the ids."""
     statement = (
         update(messages)
         .where(messages.c.conversation_id == conversation_id, messages.c.status == "streaming")
@@ -175,7 +175,7 @@ def request_stops(tx: Connection, conversation_id: str) -> list[str]:
 
 
 def running(tx: Connection, worker_id: str) -> dict[str, bool]:
-    """The running replies of this worker by their ids, each with whether it is to be stopped."""
+    """The ids of the running replies of this worker, each with whether a stop is requested."""
     query = select(messages.c.id, messages.c.stop_requested).where(
         messages.c.worker_id == worker_id, messages.c.status == "streaming"
     )
@@ -183,7 +183,7 @@ def running(tx: Connection, worker_id: str) -> dict[str, bool]:
 
 
 def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
-    """End replies that nobody runs any more, with the text that is saved."""
+    """Mark replies that nobody runs as interrupted, with their saved text."""
     for reply_id in reply_ids:
         saved = [piece for _number, piece in pieces_after(tx, reply_id, 0)]
         values = {

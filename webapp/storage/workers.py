@@ -1,4 +1,4 @@
-"""Workers in the database: who runs replies, and who has stopped counting."""
+"""Workers in the database: their heartbeats."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def heartbeats(tx: Connection) -> dict[str, int]:
 
 
 def discard(tx: Connection, worker_id: str) -> None:
-    """Forget a worker that is dead."""
+    """Delete a dead worker."""
     tx.execute(delete(workers).where(workers.c.id == worker_id))
