@@ -13,7 +13,7 @@ from webapp.rendering.budget import OverBudget
 from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at
 
 HELD_CHARS = 400  # longer text does not wait for its closing mark
-MAX_OPEN = 9  # of nested spans, those that get closing marks
+MAX_OPEN = 9  # fewer nested spans than this get closing marks
 SPAN_CHARS = 600  # the longest unclosed emphasis or code that is shown
 LOOKED_AT_CHARS = 2_400  # after a mark: the longest link, or span of code, that is found
 MAX_MARKS = 2_000  # of one line; each may cost a search of LOOKED_AT_CHARS
