@@ -42,7 +42,7 @@ MAX_DEPTH = 9  # so many elements, one in another, are searched for a difference
 LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 HALF_FENCE_CHARS = 200  # a longer line of fence marks is a line of code
 STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
-FIRST_STEPS, STEPS_PER_CHAR = 5_000, 10  # for the whole message: ordinary answers take 1 to 4 a character
+FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
 CODE_SECONDS = 0.02  # of processor time, to highlight the code that ends in one piece of text
 
