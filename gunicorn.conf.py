@@ -58,7 +58,7 @@ def on_reload(server):
 def _upgrade(server):
     """Upgrade the database in a process of its own; return its exit status.
 
-    A worker that took longer than `timeout` for it would be killed, and the next one after it.
+    If a worker did it, the others would give up waiting after a minute, and gunicorn would end with them.
     """
     environment = os.environ | server.cfg.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
