@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import settings
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import create_engine, make_url, text
 from werkzeug.serving import make_server
 
@@ -67,14 +68,23 @@ def upstream() -> Iterator[Upstream]:
         yield upstream
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates are compiled once, not in every test."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_site(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+def make_site(
+    upstream: Upstream, database_url: str, tmp_path: Path, compiled_templates: FileSystemBytecodeCache
+) -> Iterator[Callable[..., Flask]]:
     """Start the app on a threaded server of this process; arguments are settings. Its `url` is in `extensions`."""
     closers: list[Callable[[], object]] = []
 
     def make(**settings: object) -> Flask:
         defaults = {"url": upstream.url, "database_url": database_url, "data_dir": tmp_path / "data"}
         app = create_app(Config(**(defaults | settings)))
+        app.jinja_env.bytecode_cache = compiled_templates
         server = make_server("127.0.0.1", 0, app, threaded=True)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -356,7 +356,9 @@ class TestRetries:
         assert 58 <= (answers.seconds_of(in_a_minute) or 0) <= 60
         assert answers.seconds_of(a_minute_ago) == 0
 
-    @pytest.mark.parametrize("wait", ["11", "86400", formatdate(time.time() + 3600, usegmt=True)])
+    @pytest.mark.parametrize(
+        "wait", ["11", "86400", formatdate(time.time() + 3600, usegmt=True)], ids=["s", "day", "date"]
+    )
     def test_a_long_retry_after_is_the_users_to_wait(self, upstream: Upstream, wait: str) -> None:
         upstream.always(*error(429, retry_after=wait))
 
