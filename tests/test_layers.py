@@ -29,6 +29,8 @@ LAYERS = [
     ["webapp.views.marks", "webapp.views.places", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.imports"],
+    ["webapp.files.ours", "webapp.files.chatgpt"],
+    ["webapp.files.values", "webapp.files"],
     ["webapp.transfer"],
     ["webapp.conversations", "webapp.history"],
     ["webapp.following"],
