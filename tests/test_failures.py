@@ -74,6 +74,16 @@ def test_a_busy_upstream_says_when_to_come_back(alice, upstream):
     assert "Он просит подождать 61 секунду." in text_of(alice.page())
 
 
+def test_a_complaint_can_be_joined_to_the_log_by_its_id(alice, upstream, caplog):
+    upstream.always(*SCRIPTS["auth"])
+    reply = alice.new_chat("Hello")
+
+    alice.end(reply)
+
+    assert f"For the administrator: reply {reply[:8]}" in text_of(alice.page())
+    assert f"reply {reply[:8]} failed: auth: Bad news." in caplog.text
+
+
 @pytest.mark.parametrize("reason", ["cut_off", "idle_timeout"])
 def test_what_came_before_the_failure_stands(alice, upstream, reason):
     upstream.always(*SCRIPTS[reason])

@@ -127,6 +127,8 @@ class Generation:
                     break
             return Outcome("done", last.finish_reason, usage=last.usage)
         except UpstreamError as error:
+            # The page shows the same id beside its sentence.
+            log.warning("reply %s failed: %s", self.reply_id[:8], error)
             # A reply that breaks off after it began keeps its text, and the page offers Retry.
             status: Status = "interrupted" if error.reason == "cut_off" else "error"
             return Outcome(status, last.finish_reason, error.failure, last.usage)
