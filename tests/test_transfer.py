@@ -13,10 +13,10 @@ from sqlalchemy import event
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
-from webapp import imports, transfer
 from webapp.archive import READ_MESSAGES
 from webapp.chat import Conversation, Message
 from webapp.errors import StorageUnavailable
+from webapp.files import reader, record, zips
 from webapp.limits import Holder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -189,7 +189,7 @@ def test_the_file_is_named_by_day_and_title(alice, title, disposition):
 def test_a_file_name_suits_every_file_system(title, name):
     conversation = Conversation("", 0, "", "", "", title, None, NOW, NOW)
 
-    assert transfer.file_name(conversation) == name
+    assert record.file_name(conversation) == name
 
 
 def test_another_format_is_refused(alice, branched):
@@ -515,10 +515,10 @@ def test_a_file_beyond_the_limit_is_refused_with_the_limit(import_file):
 @pytest.mark.parametrize(
     "data",
     [
-        zip_of(a__json=" " * (imports.MAX_JSON_BYTES + 1)),
-        zip_of(a__json=" " * (imports.MAX_JSON_BYTES // 2), b__json=" " * (imports.MAX_JSON_BYTES // 2 + 1)),
-        zip_of(a__json="[" + "[]," * imports.MAX_JSON_VALUES + "[]]"),
-        zip_of(**{f"{n}__json": "" for n in range(imports.MAX_MEMBERS + 1)}),
+        zip_of(a__json=" " * (zips.MAX_JSON_BYTES + 1)),
+        zip_of(a__json=" " * (zips.MAX_JSON_BYTES // 2), b__json=" " * (zips.MAX_JSON_BYTES // 2 + 1)),
+        zip_of(a__json="[" + "[]," * reader.MAX_JSON_VALUES + "[]]"),
+        zip_of(**{f"{n}__json": "" for n in range(zips.MAX_MEMBERS + 1)}),
     ],
     ids=["one member", "all members", "many values", "many members"],
 )
@@ -532,8 +532,8 @@ def test_a_zip_that_would_grow_too_large_is_refused(import_file, data):
 @pytest.mark.parametrize(
     "values",
     [
-        [chatgpt(("q", None, "user", "x", {}))] * (imports.MAX_CONVERSATIONS + 1),
-        [chatgpt(*((str(n), n and str(n - 1), "user", "x", {}) for n in range(imports.MAX_MESSAGES + 1)))],
+        [chatgpt(("q", None, "user", "x", {}))] * (reader.MAX_CONVERSATIONS + 1),
+        [chatgpt(*((str(n), n and str(n - 1), "user", "x", {}) for n in range(reader.MAX_MESSAGES + 1)))],
     ],
     ids=["conversations", "messages"],
 )
@@ -572,7 +572,7 @@ def test_names_of_models_and_reasons_are_cut(alice, import_file):
 def test_an_import_is_stored_in_short_transactions():
     values = [message(f"{n}", "x" * (60_000 if n < 10 else 10)) for n in range(300)]
 
-    parts = list(imports.batches([imports.Record(None, values[:200]), imports.Record(None, values[200:])]))
+    parts = list(reader.batches([record.Record(None, values[:200]), record.Record(None, values[200:])]))
 
     assert [one for part in parts for one in part.messages] == values
     assert [len(part.messages) for part in parts] == [1] * 9 + [50, 50, 50, 50, 50, 41]
@@ -587,7 +587,7 @@ def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
     conversation = Conversation("gpt-4", 1.0, "", "c" * 36, "", "Half", None, NOW, NOW)
 
     def break_off():
-        yield imports.Batch([conversation], [message("a", "Hi", conversation.id)])
+        yield reader.Batch([conversation], [message("a", "Hi", conversation.id)])
         raise StorageUnavailable("away")
 
     with pytest.raises(StorageUnavailable):
@@ -615,7 +615,7 @@ def test_others_write_while_a_large_file_is_imported(alice, bob, site):
 
     assert answer.status_code == 303
     assert sum(rows) == 2000
-    assert max(rows) <= imports.BATCH_MESSAGES
+    assert max(rows) <= reader.BATCH_MESSAGES
 
 
 def test_a_file_is_read_in_another_process(alice, import_file, monkeypatch):
@@ -625,7 +625,7 @@ def test_a_file_is_read_in_another_process(alice, import_file, monkeypatch):
 
 
 def test_a_file_that_takes_too_long_is_given_up(import_file, monkeypatch):
-    monkeypatch.setattr("webapp.archive.READ_SECONDS", 0.001)
+    monkeypatch.setattr("webapp.files.reader.READ_SECONDS", 0.001)
 
     answer = import_file(ours({"id": "a"}))
 
@@ -672,10 +672,10 @@ def test_a_large_part_of_an_export_is_written_in_pieces():
             return super().write(data)
 
     sink = Sink()
-    transfer.write(["я" * 500_000, "x"], sink)
+    record.save(["я" * 500_000, "x"], sink)
 
     assert sink.getvalue().decode() == "я" * 500_000 + "x"
-    assert max(sizes) <= transfer.PART_BYTES
+    assert max(sizes) <= record.PART_BYTES
 
 
 def test_another_site_may_not_import(alice):

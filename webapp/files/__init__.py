@@ -1,1 +1,1 @@
-"""Conversations of other products and of ours as files: one module a format."""
+"""Conversations as files: one record between them, one module a format."""

@@ -1,7 +1,7 @@
 """ChatGPT's export: a list of conversations.
 
-Each has a `mapping` of nodes that name their `parent`, and a `current_node`. It is not specified anywhere; whatever is
-missing here, or of another type, was seen missing there.
+Each has a `mapping` of nodes that name their `parent`, and a `current_node`. There is no specification: each value that
+this module allows to be missing or of another type is so in a real export.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from webapp.chat import Conversation, Message, Outcome
-from webapp.files.values import Record, an_object, label, moment, ordered, text, title
+from webapp.files.record import Record
+from webapp.files.values import an_object, label, moment, ordered, text, title
 from webapp.language import gettext as _
 from webapp.text import clean
 
 
-def read(value: dict[str, Any], now: datetime) -> Record:
+def read(value: dict[str, Any], now: datetime) -> Record | None:
+    """The record of one conversation, times at most `now`; None if it has no messages. Raises Invalid."""
     created_at = moment(value.get("create_time"), now) or now
     nodes = {node_id: an_object(node) for node_id, node in value["mapping"].items()}
     said = {
@@ -29,6 +31,8 @@ def read(value: dict[str, Any], now: datetime) -> Record:
     nearest = _nearest_kept(nodes, said)
     linked = [replace(message, parent_id=nearest.get(_parent(nodes[node_id]))) for node_id, message in said.items()]
     heads, messages = _joined(ordered(linked))
+    if not messages:
+        return None
     conversation = Conversation(
         id="",
         user_id="",
@@ -44,21 +48,20 @@ def read(value: dict[str, Any], now: datetime) -> Record:
 
 
 def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: datetime) -> Message | None:
-    """The message of a node; None for what nobody said or saw: instructions, tools and what goes to them."""
+    """The message of a node; None for hidden and empty ones, instructions, and messages from or to tools."""
     role, metadata = an_object(value.get("author")).get("role"), an_object(value.get("metadata"))
-    if role not in ("user", "assistant") or metadata.get("is_visually_hidden_from_conversation"):
+    is_hidden = metadata.get("is_visually_hidden_from_conversation") or value.get("recipient") not in ("all", None)
+    if is_hidden or role not in ("user", "assistant"):
         return None
-    if value.get("recipient", "all") not in ("all", None):
-        return None
-    text, thought = _content(an_object(value.get("content")))
-    if not text.strip() and not thought:
+    said, thought = _content(an_object(value.get("content")))
+    if not said.strip() and not thought:
         return None
     return Message(
         id=node_id,
         conversation_id="",
         parent_id=None,
         role=role,
-        text=text,
+        text=said,
         status="done",
         created_at=moment(value.get("create_time"), now) or created_at,
         thought=thought,
@@ -68,7 +71,7 @@ def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: d
 
 
 def _content(content: dict[str, Any]) -> tuple[str, str]:
-    """Text and thought of a ChatGPT message."""
+    """The text and the thought in the content of a message."""
     if content.get("content_type") == "thoughts":
         thoughts = content.get("thoughts")
         thoughts = [an_object(thought) for thought in thoughts] if isinstance(thoughts, list) else []
@@ -80,12 +83,11 @@ def _content(content: dict[str, Any]) -> tuple[str, str]:
 
 
 def _part(part: object) -> str:
-    """A part of a message; what is not text is named."""
-    if isinstance(part, str):
-        return clean(part)
+    """The text of a part, or the name of its kind."""
     value = an_object(part)
-    if isinstance(value.get("text"), str):  # what was heard
-        return clean(value["text"])
+    said = part if isinstance(part, str) else value.get("text")  # the transcript of audio
+    if isinstance(said, str):
+        return clean(said)
     kind = text(value.get("content_type"))
     if "image" in kind:
         return _("[image]")
@@ -93,13 +95,13 @@ def _part(part: object) -> str:
 
 
 def _nearest_kept(nodes: Mapping[str, dict[str, Any]], kept: Iterable[str]) -> dict[str | None, str | None]:
-    """For each node the closest one upward that is kept, which may be itself."""
+    """For each node the id of the nearest kept one among itself and its ancestors."""
     nearest: dict[str | None, str | None] = {node_id: node_id for node_id in kept}
     for node_id in nodes:
         way: list[str] = []
         at: str | None = node_id
         while at is not None and at in nodes and at not in nearest:
-            nearest[at] = None  # where a circle would end
+            nearest[at] = None  # ends a circle of parents
             way.append(at)
             at = _parent(nodes[at])
         nearest |= dict.fromkeys(way, nearest.get(at))
@@ -107,7 +109,7 @@ def _nearest_kept(nodes: Mapping[str, dict[str, Any]], kept: Iterable[str]) -> d
 
 
 def _joined(messages: Sequence[Message]) -> tuple[dict[str | None, str], list[Message]]:
-    """Replies that follow upon replies made one, as ChatGPT shows them; and the id that each message went into."""
+    """Join replies that directly follow replies, as ChatGPT shows them; with the id that each message is joined to."""
     children = Counter(message.parent_id for message in messages)
     roles = {message.id: message.role for message in messages}
     heads: dict[str | None, str] = {}

@@ -1,36 +1,75 @@
-"""Our own JSON, as `transfer` writes it."""
+"""Our own JSON: one object for one conversation.
+
+It has `format` ("lockchat"), `version` (1), the conversation's settings and times, `leaf` (the id of the last message
+of the shown branch) and `messages`, parents before their children. Times are in ISO 8601.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from webapp.chat import Conversation, Message, Status
+from webapp.chat import Conversation, Message, Outcome, Status
 from webapp.errors import Invalid
-from webapp.files.values import Record, amount, an_object, broken, label, moment, ordered, text, title
+from webapp.files.record import Record
+from webapp.files.values import an_object, broken, label, moment, ordered, text, title
 from webapp.language import gettext as _
-from webapp.outcomes import FIELDS, from_flat
+from webapp.outcomes import FIELDS, flat, from_flat
 from webapp.settings import temperature_of
-from webapp.transfer import NAMES, VERSION
 
-FINISHED: Mapping[object, Status] = {
-    "done": "done",
-    "stopped": "stopped",
-    "interrupted": "interrupted",
-    "error": "error",
-    "streaming": "interrupted",  # it ran while it was exported
-}
+FORMAT = "lockchat"
+VERSION = 1
+NAMES = {"failure_reason": "failure", "completion_tokens": "tokens"}  # names in the file that differ from FIELDS
+
+
+def write(record: Record) -> Iterator[str]:
+    """Yield the file in parts, message by message: the whole is never in memory."""
+    conversation = record.conversation
+    value = {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": conversation.title,
+        "model": conversation.model,
+        "temperature": conversation.temperature,
+        "system": conversation.system,
+        "created_at": conversation.created_at.isoformat(),
+        "updated_at": conversation.updated_at.isoformat(),
+        "pinned": conversation.pinned,
+        "leaf": conversation.leaf_id,
+    }
+    yield json.dumps(value, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "messages": ['
+    comma = ""
+    for message in record.messages:
+        yield f"{comma}\n  {json.dumps(_value_of(message), ensure_ascii=False)}"
+        comma = ","
+    yield "\n ]\n}\n"
+
+
+def _value_of(message: Message) -> dict[str, object]:
+    outcome = flat(message.outcome or Outcome(message.status))
+    return {
+        "id": message.id,
+        "parent": message.parent_id,
+        "role": message.role,
+        "text": message.text,
+        "thought": message.thought,
+        "model": message.model,
+        "created_at": message.created_at.isoformat(),
+        **{NAMES.get(name, name): value for name, value in outcome.items()},
+    }
 
 
 def read(value: dict[str, Any], now: datetime) -> Record:
+    """The record in the object of a file; ids are the file's own, times at most `now`. Raises Invalid."""
     if value.get("version") != VERSION:
         raise Invalid(_("This file was made by another version of Lockchat."))
     created_at = moment(value.get("created_at"), now) or now
     values = value.get("messages")
     if not isinstance(values, list) or not values:
         raise broken()
-    messages = ordered([_from_our_message(item, created_at, now) for item in values])
+    messages = ordered([_message_of(item, created_at, now) for item in values])
     try:
         temperature = temperature_of(value.get("temperature"))
     except Invalid:
@@ -50,13 +89,16 @@ def read(value: dict[str, Any], now: datetime) -> Record:
     return Record(conversation, messages)
 
 
-def _from_our_message(value: Any, created_at: datetime, now: datetime) -> Message:
+def _message_of(value: Any, created_at: datetime, now: datetime) -> Message:
     value = an_object(value)
     message_id, parent_id, role = value.get("id"), value.get("parent"), value.get("role")
     if not isinstance(message_id, str) or not isinstance(parent_id, str | None) or role not in ("user", "assistant"):
         raise broken()
-    status = value.get("status")
-    status = FINISHED.get(status, "done") if isinstance(status, str) and role == "assistant" else "done"
+    status: Any = value.get("status") if role == "assistant" else "done"
+    if status not in get_args(Status):
+        status = "done"
+    elif status == "streaming":  # the reply was still running during the export
+        status = "interrupted"
     outcome = {name: _field(kind, value.get(NAMES.get(name, name))) for name, kind in FIELDS.items()}
     return Message(
         id=message_id,
@@ -72,8 +114,9 @@ def _from_our_message(value: Any, created_at: datetime, now: datetime) -> Messag
     )
 
 
-def _field(kind: type, value: Any) -> str | float | None:
+def _field(kind: type, value: Any) -> Any:
+    """The value as this kind; None for any other."""
     if kind is str:
         return label(value) or None
-    found = amount(value)
-    return found if found is None else kind(found)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return kind(value) if is_number and 0 <= value < 2**31 else None  # larger ones fit no column

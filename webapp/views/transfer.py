@@ -11,9 +11,11 @@ from typing import IO
 from flask import Blueprint, Response, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp import language, transfer
+from webapp import language
 from webapp.archive import Archive
 from webapp.errors import Invalid
+from webapp.files import markdown, ours, zips
+from webapp.files.record import file_name, save
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.views.chat import sentence
@@ -39,8 +41,8 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
     with _place():
         record = archive().get(current_user().id, conversation_id)
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
-        transfer.write(transfer.to_json(record) if ending == "json" else transfer.to_markdown(record, sentence), file)
-    name = f"{transfer.file_name(record.conversation)}.{ending}"
+        save(ours.write(record) if ending == "json" else markdown.write(record, sentence), file)
+    name = f"{file_name(record.conversation)}.{ending}"
     return _download(file, name, "application/json" if ending == "json" else "text/markdown")
 
 
@@ -48,7 +50,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
 def export_all() -> ResponseReturnValue:
     with _place():
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
-        transfer.write_zip(archive().all(current_user().id), file, sentence)
+        zips.write(archive().all(current_user().id), file, sentence)
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
 
 
