@@ -15,7 +15,7 @@ from tests.upstream import Upstream, body, error, event, head
 from webapp import sse
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers
+from webapp.upstream import answers, cleaning
 
 QUESTION = [{"role": "user", "content": "hi"}]
 FLOOD_BYTES = 2**27  # more than any machine works through in a second
@@ -69,7 +69,7 @@ def test_an_upstream_that_never_pauses_leaves_the_others_their_turns(upstream: U
 def test_a_long_error_takes_no_longer_than_a_short_one(said: str) -> None:
     def fail(chars: int) -> Callable[[object], object]:
         payload = {"error": {"message": said * (chars // len(said)), "code": "x" * chars}}
-        return lambda _: answers.clean(answers.failure_of(None, payload).detail, ("some-key-1234567",))
+        return lambda _: cleaning.clean(answers.failure_of(None, payload).detail, ("some-key-1234567",))
 
     assert seconds(fail(4_000_000), None, 3) < 20 * max(seconds(fail(10_000), None, 3), 0.002)
 
@@ -79,7 +79,7 @@ def test_of_a_long_error_both_ends_are_read() -> None:
 
     assert answers.failure_of(None, f"No such model. {long}").reason == "model_not_found"
     assert answers.failure_of(None, f"{long} Too many requests").reason == "rate_limited"
-    assert answers.clean(answers.failure_of(400, f"Bad luck. {long}").detail) == "Bad luck."
+    assert cleaning.clean(answers.failure_of(400, f"Bad luck. {long}").detail) == "Bad luck."
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_error_of_megabytes_with_a_status_is_cut(upstream: Upstream) -> None:
         list(client.stream(QUESTION, "gpt-4"))
     client.close()
 
-    assert len(caught.value.detail) <= answers.MAX_DETAIL_CHARS + 2
+    assert len(caught.value.detail) <= cleaning.MAX_DETAIL_CHARS + 2
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r", b"\r\n", b":\n", b"data\n", b"data:\n\n", b"id:1\n", b"retry:1\n"])

@@ -62,7 +62,7 @@ LAYERS = [
     ["webapp.storage.schema"],
     ["webapp.patches"],
     ["webapp.rendering.unfinished", "webapp.rendering.process"],
-    ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.upstream.masking"],
+    ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.upstream.cleaning"],
     ["webapp.rendering.links", "webapp.rendering.formulas", "webapp.rendering.code", "webapp.rendering.cleaner"],
     ["webapp.secret_key"],
     [

@@ -21,7 +21,7 @@ from tests.upstream import FRAMINGS, Close, Reset, Upstream, Wait, body, error, 
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers
+from webapp.upstream import answers, cleaning
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -557,16 +557,16 @@ class TestCleaning:
         ],
     )
     def test_the_upstreams_words_are_cleaned(self, said: str, expected: str) -> None:
-        assert answers.clean(said) == expected
+        assert cleaning.clean(said) == expected
 
     @given(st.text(), st.text())
     def test_a_key_never_survives(self, before: str, after: str) -> None:
         key = "my-own-key"
 
-        assert key not in answers.clean(before + key + after, (key,))
+        assert key not in cleaning.clean(before + key + after, (key,))
 
     def test_neither_capitals_nor_a_part_of_a_key_survive(self) -> None:
-        assert answers.clean("MY-OWN-KEY-123 or my-own-k rest", ("my-own-key-123",)) == "… or … rest"
+        assert cleaning.clean("MY-OWN-KEY-123 or my-own-k rest", ("my-own-key-123",)) == "… or … rest"
 
     @given(any_json)
     def test_any_json_is_a_delta_or_an_error(self, payload: Any) -> None:

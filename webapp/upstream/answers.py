@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import time
-import unicodedata
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,14 +12,11 @@ import orjson
 
 from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
-from webapp.upstream.masking import mask
 from webapp.upstream.transport import Passing
 
-MAX_DETAIL_CHARS = 200
 MAX_JSON_VALUES = 200_000  # about; they take 50 ms, during which nothing else runs, and a long answer has a tenth
 LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
-_MAX_RAW_DETAIL_CHARS = 1000
 _MAX_ODD_JSON_VALUES = 20_000  # of JSON that orjson refuses; the other way takes ten times as long
 _MAX_READ_CHARS = 4000  # of an error's sentence: what it says is at its beginning or at its end
 _MAX_CODE_CHARS = 200
@@ -168,46 +163,6 @@ def model_ids(payload: Any) -> list[str]:
         raise UpstreamError("protocol")
     ids = [model.get("id") for model in models if isinstance(model, dict)]
     return [model_id for model_id in ids if isinstance(model_id, str) and model_id]
-
-
-def clean(said: str, secrets: tuple[str, ...] = ()) -> str:
-    """A sentence that users may read: without keys, addresses, markup, code names and invisible characters."""
-    text = said if len(said) <= _MAX_RAW_DETAIL_CHARS else said[:_MAX_RAW_DETAIL_CHARS].rpartition(" ")[0]
-    text = "".join(map(_visible, html.unescape(text)))
-    text = mask(text, secrets)
-    for pattern, replacement in _UNWANTED:
-        text = pattern.sub(replacement, text)
-    text = mask(text, secrets)  # again: there may have been markup inside
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_DETAIL_CHARS else text[:MAX_DETAIL_CHARS].rpartition(" ")[0] + " …"
-
-
-_UNWANTED = (
-    (re.compile(r"Traceback.*", re.S), " "),
-    (re.compile(r'File "[^"]*"(?:, line \d+)?(?:, in \S+)?'), " "),
-    (re.compile(r"<(?:script|style)[^<>]*>[^<]*", re.I), " "),
-    (re.compile(r"</?[a-z!][^<>]*(?:>|\Z)", re.I), ""),
-    (re.compile(r"\bat (?:\w+\.){2,9}\w+\([^()]*\)"), " "),
-    (re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+", re.I), "…"),
-    (re.compile(r"\bbearer\s+\S+", re.I), "…"),
-    (re.compile(r"\b\w{0,30}(?:password|secret|token|key)\w{0,30}\s?[=:]\s?\S+", re.I), "…"),
-    (re.compile(r"\b(?:api.?key|password|secret)\s+(['\"])[^'\"]+\1", re.I), "…"),
-    (re.compile(r"\S{0,60}\*{3}\S*"), "…"),
-    (re.compile(r"(?<!\S)/(?:[\w.-]+/)+\S*|[?&]\w+=\S*"), "…"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-f:]{2,40}\](?::\d+)?|\blocalhost:\S+", re.I), "…"),
-    (re.compile(r"\b(?:[\w-]{1,63}\.){1,8}[a-z]{2,}(?::\d+\S*|/\S+)", re.I), "…"),
-    (re.compile(r"\b(?=\w*[a-z][A-Z])[A-Z]\w*\([^()]*\):?|\b[a-z_]\w{0,60}(?:\.[a-z_]\w{0,60}){0,8}\.[A-Z]\w*:"), ""),
-    (re.compile(r"\b(?:sk|pk|rk|hf|gsk|ghp|xox\w)[-_][\w*.-]{4,}|\beyJ[\w.-]{8,}", re.I), "…"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{16,}\b", re.I), "…"),
-    (re.compile(r"(?=[A-Za-z+/]{0,60}\d)[A-Za-z0-9+/]{24,}={0,2}"), "…"),
-    (re.compile(r"\b(?:\w{1,60}\.){0,8}\w{1,60}(?:Error|Exception)\b(?:\(\))?:?"), ""),
-)
-
-
-def _visible(character: str) -> str:
-    category = unicodedata.category(character)
-    # Format characters (bidi, zero width) vanish; controls and odd code points part words.
-    return "" if category == "Cf" else " " if category[0] in "CZ" else character
 
 
 def _first(choices: Any) -> dict[str, Any]:

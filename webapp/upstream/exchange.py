@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import requests
 
 from webapp.errors import UpstreamError
-from webapp.upstream import answers, transport
+from webapp.upstream import answers, cleaning, transport
 from webapp.upstream.transport import Lifeline
 
 USER_AGENT = "lockchat-webapp/1"
@@ -66,7 +66,7 @@ class Exchange:
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
         """A cleaned copy of a failure for users and the log, without the exception chain."""
-        shown = UpstreamError(failure.reason, answers.clean(failure.detail, self._secrets), failure.retry_after)
+        shown = UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
         if line.expired:
             shown = UpstreamError(line.expired)
         log.warning("upstream failed: %s", shown)

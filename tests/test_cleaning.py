@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import string
 from base64 import b64encode
-from urllib.parse import quote
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from webapp.upstream import answers
-from webapp.upstream.masking import mask
+from webapp.upstream import cleaning
+from webapp.upstream.cleaning import mask
 
 KEY = "gT7xQ2-mZp9_kLw4vB8n"
 SENTENCES = [
@@ -54,16 +55,27 @@ separators = st.text(" -_.,:;/|*'\"()\t\n\u200b\u200d\ufeff\u00ad\u2060\u0301", 
     ],
 )
 def test_a_key_is_masked(said: str) -> None:
-    shown = answers.clean(f"We got {said} from you", (KEY,))
+    shown = cleaning.clean(f"We got {said} from you", (KEY,))
 
     assert set(shown.removeprefix("We got ").removesuffix(" from you")) <= set("….=;")
+
+
+@pytest.mark.parametrize(
+    "key", ["Qx7-first+key/==", "a&b=ü #", "käse-größe-8", "пароль-ключ", "pass word", "k&y=1/2+3"]
+)
+@pytest.mark.parametrize("encode", [quote, quote_plus, lambda key: quote(quote(key, safe=""), safe="")])
+@pytest.mark.parametrize("change", [str, str.lower])
+def test_a_url_encoded_key_is_masked(key: str, encode: Callable[[str], str], change: Callable[[str], str]) -> None:
+    shown = cleaning.clean(f"We got {change(encode(key))} from you", (key,))
+
+    assert shown == "We got … from you"
 
 
 @given(keys, separators, st.integers(0, 5))
 def test_no_row_of_six_characters_survives_what_is_put_between_them(key: str, separator: str, form: int) -> None:
     spelled = [key, key[::-1], separator.join(key), separator.join(key[::-1]), key[:6], key[-6:]][form]
 
-    shown = answers.clean(f"It said {spelled} to us", (key,)).casefold()
+    shown = cleaning.clean(f"It said {spelled} to us", (key,)).casefold()
 
     letters = "".join(filter(str.isalnum, shown.removeprefix("it said").removesuffix("to us")))
     pieces = {way[at : at + 6] for way in (key.casefold(), key[::-1].casefold()) for at in range(len(key) - 5)}
