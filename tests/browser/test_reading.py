@@ -167,6 +167,7 @@ def test_a_question_is_edited_by_keyboard(answered, upstream):
     upstream.answer(*tokens("To the second"))
 
     page.get_by_role("link", name="Edit").press("Enter")
+    page.wait_for_url("**/c/*edit=*")  # until it has loaded, Chromium may focus the fragment, #edit, once more
     expect(page.locator("#edit")).to_be_focused()
     page.keyboard.press("Control+a")
     page.keyboard.type("In other words")
