@@ -3,66 +3,98 @@
 from __future__ import annotations
 
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from tests.test_budget import HOSTILE
 from webapp.chat import Delta, Message, Outcome
 from webapp.markdown import PLAIN, render
-from webapp.patches import LiveRenderer
 from webapp.views import stream
 
 
 @pytest.fixture
-def rests(monkeypatch):
-    """Notes the rests instead of taking them; a piece costs what the test says."""
-    noted: list[float] = []
-    monkeypatch.setattr(stream.time, "sleep", noted.append)
-    monkeypatch.setattr(stream, "give_way", lambda: None)
-    return noted
-
-
-@pytest.fixture
 def clock(monkeypatch):
-    """The processor time: each look at it takes as long as the test says."""
-    clock = {"now": 0.0, "step": 0.0}
+    """A clock of which each look at the processor time takes `step`, and each rest what it says; both noted."""
+    clock = SimpleNamespace(now=0.0, step=0.0, rests=[], looks=0)
 
     def thread_time():
-        clock["now"] += clock["step"]
-        return clock["now"]
+        clock.now += clock.step
+        return clock.now
 
-    monkeypatch.setattr(stream.time, "thread_time", thread_time)
+    def sleep(seconds):
+        clock.now += seconds
+        clock.rests.append(seconds)
+
+    monkeypatch.setattr(
+        stream, "time", SimpleNamespace(thread_time=thread_time, sleep=sleep, monotonic=lambda: clock.now)
+    )
+    monkeypatch.setattr(stream, "give_way", lambda: None)
     return clock
 
 
-def test_a_cheap_piece_is_followed_by_the_next_one_at_once(rests, clock):
-    clock["step"] = 0.001
-
-    assert stream._fed(LiveRenderer(), "a" * 3_000)[1] == 0
-    assert rests == []
+@pytest.fixture
+def feed():
+    return stream._Feed()
 
 
-def test_a_costly_piece_is_followed_by_a_rest(rests, clock):
-    clock["step"] = 0.01
+def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):
+    clock.step = 0.001
 
-    rest_seconds = stream._fed(LiveRenderer(), "*a* " * 500)[1]
+    feed.feed("a" * 3_000)
 
-    assert rests == [pytest.approx(0.5)]
-    assert rest_seconds == pytest.approx(0.5)
+    assert clock.rests == []
 
 
-def test_a_text_that_comes_faster_than_it_is_rendered_goes_on_as_it_is_written(rests, clock):
-    clock["step"] = 0.03
-    live = LiveRenderer()
+def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
+    clock.step = 0.01
 
-    patches, rest_seconds = stream._fed(live, "*a* " * 2_000)
+    feed.feed("*a* " * 500)
+    feed.feed("*a* ")
 
-    assert live.html == f"{PLAIN}{'*a* ' * 2_000}</p>\n"
+    assert clock.rests == [pytest.approx(0.04)] * 2
+
+
+def test_costly_readers_take_turns(feed):
+    others = stream._Feed()
+    feed._is_costly = others._is_costly = True
+    went_on = threading.Event()
+    reader = threading.Thread(target=lambda: (others.feed("*a* "), went_on.set()))
+
+    with stream._Feed._turns:
+        reader.start()
+        waited = not went_on.wait(0.2)
+        plain = stream._Feed().feed("words")
+    reader.join(5)
+
+    assert waited
+    assert plain
+    assert went_on.is_set()
+
+
+def test_a_reader_who_goes_away_leaves_the_turn_to_the_next(clock, feed, monkeypatch):
+    clock.step = 0.01
+    feed.feed("*a* ")
+    monkeypatch.setattr(stream.time, "sleep", lambda _seconds: (_ for _ in ()).throw(GeneratorExit))
+
+    with pytest.raises(GeneratorExit):
+        feed.feed("*a* ")
+
+    assert not stream._Feed._turns.locked()
+
+
+def test_a_text_that_comes_faster_than_it_is_rendered_goes_on_as_plain_text(clock, feed):
+    clock.step = 2.0
+    text = "*a* " * 2_000
+
+    patches = feed.feed(text)
+
+    assert feed.live.html == f"{PLAIN}{text}</p>\n"
     assert ("x", 0) in patches
-    assert rest_seconds == 0
 
 
-@pytest.mark.usefixtures("rests")
+@pytest.mark.usefixtures("clock")
 def test_at_the_end_it_is_shown_whole_all_the_same(site):
     text = HOSTILE["columns"][:40_000]
     ended = Message("m", "c", None, "assistant", text, "done", None, html=str(render(text)), outcome=Outcome("done"))

@@ -6,6 +6,7 @@ gets the whole reply so far (`reset`), so a break can neither lose nor double a 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -26,8 +27,8 @@ from webapp.views.visitor import current_user
 RETRY_MILLISECONDS = 1000
 PIECE_CHARS = 1_000
 CHEAP_SECONDS = 0.003  # of processor time, for one piece: ordinary answers take a tenth of it
-REST = 50  # times as long as a costly piece took
-MOST_SECONDS = 0.1  # of processor time, for what came at once
+REST = 4  # times as long as a costly piece took: costly texts take a fifth of the loop, all readers together
+LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
 
 blueprint = Blueprint("stream", __name__)
 
@@ -42,18 +43,17 @@ def show_stream(message_id: str) -> ResponseReturnValue:
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
-    state, live, is_first, rest_seconds = "queued", LiveRenderer(), True, 0.0
+    state, feed, is_first = "queued", _Feed(), True
     for step in steps:
         if isinstance(step, Message):
-            if step.html is not None and (patches := live.finish(step.html)):
+            if step.html is not None and (patches := feed.live.finish(step.html)):
                 yield _event("patch", patches)
             yield _end(step)
             return
         before, state = state, _state(state, step)
-        time.sleep(rest_seconds)
-        patches, rest_seconds = _fed(live, step.text)
+        patches = feed.feed(step.text)
         if is_first:
-            snapshot = {"html": live.html, "state": state, "thought": step.reasoning}
+            snapshot = {"html": feed.live.html, "state": state, "thought": step.reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
             is_first = False
             continue
@@ -67,24 +67,40 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield sse.encode("", event="beat")
 
 
-def _fed(live: LiveRenderer, text: str) -> tuple[list[Patch], float]:
-    """Feed a text piece by piece. Returns the patches, and the seconds to rest before the next text.
+class _Feed:
+    """The live renderer of one reader. The costly pieces of all readers take turns."""
 
-    Rests after costly pieces: no reader takes more than a fiftieth of a core. A text that comes faster than that
-    goes on as it is written.
-    """
-    patches: list[Patch] = []
-    spent_seconds = rest_seconds = 0.0
-    for start in range(0, max(len(text), 1), PIECE_CHARS):
-        time.sleep(rest_seconds) if rest_seconds else give_way()
+    _turns = threading.Lock()
+
+    def __init__(self) -> None:
+        self.live = LiveRenderer()
+        self._is_costly = False  # the last piece was
+
+    def feed(self, text: str) -> list[Patch]:
+        """Feed a text piece by piece and return the patches."""
+        patches: list[Patch] = []
+        began = time.monotonic()
+        for start in range(0, max(len(text), 1), PIECE_CHARS):
+            piece = text[start : start + PIECE_CHARS]
+            if not self._is_costly:
+                give_way()
+                patches += self._feed(piece)[0]
+                continue
+            with self._turns:  # held while it rests, so that nobody begins meanwhile
+                new, seconds = self._feed(piece)
+                time.sleep(seconds * REST)
+            patches += new
+            if self._is_costly and time.monotonic() - began > LATE_SECONDS:
+                patches += self.live.give_up()
+        return patches
+
+    def _feed(self, piece: str) -> tuple[list[Patch], float]:
+        """Return the patches, and the seconds of processor time that they took."""
         began = time.thread_time()
-        patches += live.feed(text[start : start + PIECE_CHARS])
+        patches = self.live.feed(piece)
         seconds = time.thread_time() - began
-        spent_seconds += seconds
-        rest_seconds = seconds * REST if seconds > CHEAP_SECONDS else 0.0
-        if spent_seconds > MOST_SECONDS:
-            patches, rest_seconds = patches + live.give_up(), 0.0
-    return patches, rest_seconds
+        self._is_costly = seconds > CHEAP_SECONDS
+        return patches, seconds
 
 
 def _end(message: Message) -> bytes:
