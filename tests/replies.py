@@ -44,9 +44,9 @@ class Reply:
 
     def say(self, text: str = "", reasoning: str = "") -> None:
         """Add to the reply; wait until its thread has it."""
-        expected = self.generation.since(0)[0].text + text, self.generation.since(0)[0].reasoning + reasoning
+        expected = self.generation.since()[0].text + text, self.generation.since()[0].reasoning + reasoning
         self.script.say(text, reasoning)
-        self._wait(lambda: (self.generation.since(0)[0].text, self.generation.since(0)[0].reasoning) == expected)
+        self._wait(lambda: (self.generation.since()[0].text, self.generation.since()[0].reasoning) == expected)
 
     def end(self) -> None:
         """End the reply; wait until its HTML is made."""

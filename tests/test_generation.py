@@ -65,4 +65,4 @@ def test_nul_becomes_a_replacement_character_in_text_and_reasoning(script, gener
 
     wait_until(lambda: generation.is_rendered, 15)
 
-    assert generation.since(0)[0] == Delta("a\ufffdb", "c\ufffdd")
+    assert generation.since()[0] == Delta("a\ufffdb", "c\ufffdd")

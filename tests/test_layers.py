@@ -73,7 +73,15 @@ LAYERS = [
         "webapp.upstream",
         "webapp.addresses",
     ],
-    ["webapp.chat", "webapp.language", "webapp.tree", "webapp.text", "webapp.loop", "webapp.upstream.thinking"],
+    [
+        "webapp.chat",
+        "webapp.language",
+        "webapp.tree",
+        "webapp.text",
+        "webapp.growing",
+        "webapp.loop",
+        "webapp.upstream.thinking",
+    ],
 ]
 EXTENSIONS_MODULE = "webapp.views.parts"  # alone reads and writes `app.extensions`
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -17,8 +17,12 @@ from typing import Protocol
 
 from webapp.chat import Delta, Failure, Outcome, Status
 from webapp.errors import UpstreamError
+from webapp.growing import GrowingText
 
 BEAT_SECONDS = 15.0  # below the 30-60 s idle limits of common proxies
+
+Position = tuple[int, int]  # in characters: of the text, and of the reasoning
+START: Position = (0, 0)
 
 Render = Callable[[str], str | None]
 
@@ -39,7 +43,7 @@ def merge(deltas: Sequence[Delta]) -> Delta:
 
 
 class Generation:
-    """One reply: its deltas so far, and its outcome once it has ended."""
+    """One reply: its text and reasoning so far, and its outcome once it has ended."""
 
     def __init__(
         self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event
@@ -52,7 +56,8 @@ class Generation:
         self._source = source
         self._on_end = on_end
         self._changed = threading.Condition()
-        self._deltas: list[Delta] = []
+        self._text = GrowingText()
+        self._reasoning = GrowingText()
         self._outcome: Outcome | None = None
         self._settled = False
         self._started = time.monotonic()
@@ -63,32 +68,33 @@ class Generation:
         threading.Thread(target=self._run, name=f"reply-{self.reply_id}", daemon=True).start()
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
-        """Yield the deltas so far as one, then newer ones as they come, and the outcome last.
+        """Yield all so far as one delta, then what is new as it comes, and the outcome last.
 
         Yields an empty delta, a beat, after each `beat_seconds` without news. Yields the outcome once the reply
         is saved, or could not be saved: then `saved` is False.
         """
-        position, wait_seconds = 0, 0.0
+        position, wait_seconds = START, 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(partial(self._has_more, position), wait_seconds)
-                new, outcome = self._deltas[position:], self._outcome if self._settled else None
-            position, wait_seconds = position + len(new), beat_seconds
-            if new or not outcome:
-                yield merge(new)
+                new, outcome = self._since(position), self._outcome if self._settled else None
+                has_new, position = position != self._position(), self._position()
+            wait_seconds = beat_seconds
+            if has_new or not outcome:
+                yield new
             if outcome:
                 yield outcome
                 return
 
-    def since(self, position: int) -> tuple[Delta, int, Outcome | None]:
-        """Return the deltas after `position` as one, the new position, and the outcome of a reply that has ended."""
+    def since(self, position: Position = START) -> tuple[Delta, Position, Outcome | None]:
+        """Return all after `position` as one delta, the new position, and the outcome of a reply that has ended."""
         with self._changed:
-            return merge(self._deltas[position:]), len(self._deltas), self._outcome
+            return self._since(position), self._position(), self._outcome
 
     def shown(self) -> tuple[Delta, Outcome | None]:
-        """Return the deltas so far as one, and the outcome once the reply is saved, or could not be saved."""
+        """Return all so far as one delta, and the outcome once the reply is saved, or could not be saved."""
         with self._changed:
-            return merge(self._deltas), self._outcome if self._settled else None
+            return self._since(START), self._outcome if self._settled else None
 
     def stop(self, status: Status = "stopped") -> None:
         """End the reply and close the upstream's connection at once; keep the text so far."""
@@ -103,13 +109,19 @@ class Generation:
             self._settled = True
             self._changed.notify_all()
 
-    def _has_more(self, position: int) -> bool:
-        return self._settled or len(self._deltas) > position
+    def _since(self, position: Position) -> Delta:
+        return Delta(self._text.since(position[0]), self._reasoning.since(position[1]))
+
+    def _position(self) -> Position:
+        return len(self._text), len(self._reasoning)
+
+    def _has_more(self, position: Position) -> bool:
+        return self._settled or self._position() != position
 
     def _run(self) -> None:
         try:
             self._end(self._take_all())
-            self.html = self._render(self.since(0)[0].text)
+            self.html = self._render(self.since()[0].text)
         finally:
             self.is_rendered = True
             self._hub_changed.set()
@@ -145,7 +157,8 @@ class Generation:
             if self._first_token_seconds is None:
                 self._first_token_seconds = time.monotonic() - self._started
             # PostgreSQL cannot store NUL.
-            self._deltas.append(Delta(delta.text.replace("\0", "\ufffd"), delta.reasoning.replace("\0", "\ufffd")))
+            self._text.add(delta.text.replace("\0", "\ufffd"))
+            self._reasoning.add(delta.reasoning.replace("\0", "\ufffd"))
             self._changed.notify_all()
             return True
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from webapp.chat import Delta, Outcome
 from webapp.errors import StorageFull, StorageUnavailable
-from webapp.generation import Generation, Hub
+from webapp.generation import START, Generation, Hub, Position
 from webapp.markdown import RENDERER
 from webapp.storage import Storage, messages, workers
 from webapp.storage.messages import Final
@@ -36,7 +36,7 @@ class _Saved:
     An unconfirmed commit may have stored the piece, so a piece never changes.
     """
 
-    position: int = 0
+    position: Position = START
     pieces: int = 0
     unsaved: tuple[str, int, Delta] | None = None
     final: Final | None = None
@@ -106,7 +106,7 @@ class Pulse:
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
                 continue
-            if position > saved.position and not saved.unsaved:
+            if position != saved.position and not saved.unsaved:
                 saved.pieces, saved.position = saved.pieces + 1, position
                 saved.unsaved = (generation.reply_id, saved.pieces, delta)
             if saved.unsaved:
@@ -171,6 +171,6 @@ class Pulse:
 
 
 def _final(generation: Generation, outcome: Outcome) -> Final:
-    whole = generation.since(0)[0]
+    whole = generation.since()[0]
     renderer = RENDERER if generation.html is not None else None
     return Final(generation.reply_id, whole.text, whole.reasoning, generation.html, renderer, outcome)

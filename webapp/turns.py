@@ -254,7 +254,7 @@ class Turns:
         """Leave the gates, and charge the text of the reply."""
         held.close()
         if generation := self._hub.get(reply_id):
-            whole = generation.since(0)[0]
+            whole = generation.since()[0]
             self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning))
 
     def _sent_before(self, ask: _Ask) -> Turn:
