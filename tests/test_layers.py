@@ -81,6 +81,7 @@ LAYERS = [
         "webapp.growing",
         "webapp.loop",
         "webapp.upstream.thinking",
+        "webapp.upstream.chunked",
     ],
 ]
 EXTENSIONS_MODULE = "webapp.views.parts"  # alone reads and writes `app.extensions`

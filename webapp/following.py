@@ -46,15 +46,13 @@ class Following:
         if generation is None:
             yield from self._follow_stored(message.id)
             return
-        texts: list[str] = []
-        thoughts: list[str] = []
         for step in generation.follow():
             if isinstance(step, Outcome):
-                text, thought, html = "".join(texts), "".join(thoughts), generation.html
-                yield replace(message, text=text, thought=thought, html=html, status=step.status, outcome=step)
+                whole, html = generation.since()[0], generation.html
+                yield replace(
+                    message, text=whole.text, thought=whole.reasoning, html=html, status=step.status, outcome=step
+                )
             else:
-                texts.append(step.text)
-                thoughts.append(step.reasoning)
                 yield step
 
     def _follow_stored(self, reply_id: str) -> Iterator[Delta | Message]:

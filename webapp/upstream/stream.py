@@ -138,7 +138,7 @@ class Stream(Iterator[Delta]):
 
     def _blocks(self, response: requests.Response) -> Iterator[bytes]:
         """What the connection brings; the first of it is kept, in case that it is no event stream."""
-        for block in transport.read(response):
+        for block in transport.read(response, lambda: self._progress.began):
             if not self._progress.began and len(self._head) < ERROR_BYTES:
                 self._head += block
                 if answers.MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from http.cookiejar import DefaultCookiePolicy
 from itertools import islice
@@ -27,10 +27,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
 from webapp.errors import UpstreamError
+from webapp.upstream.chunked import Response
 
 POOL_SIZE = 100
 READ_BYTES = 16384  # the smallest events in as many take some 20 ms
 BYTES_PER_READ = 512  # a read costs as much as so many bytes
+PACE_SECONDS = 0.0002  # between two reads, for each stream
+LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.25
 PAUSE_SECONDS = 0.001  # not 0: gevent looks at its timers only after 50 sleeps of no time
 
 
@@ -158,30 +161,46 @@ def send(session: requests.Session, line: Lifeline, method: str, url: str, **opt
     raise failure
 
 
-def read(response: requests.Response) -> Iterator[bytes]:
+def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
     """Yield what each read brings, to the end. Raises UpstreamError("cut_off") when the connection breaks.
+
+    Sleeps after each read once `is_paced()`, so that the kernel gathers tokens and one wake-up serves several: the
+    more streams there are, the longer.
 
     Where bytes are there already, a read does not wait, and gevent's loop runs nothing else: no other stream and no
     deadline. So there is a pause after every READ_BYTES.
     """
+    global _streams
     # Only an upstream that ignores `Accept-Encoding: identity` needs decoding.
     decode = "content-encoding" in response.headers
     broken, turn_bytes = False, 0
-    while not broken:
-        block = b""
-        try:
-            block = response.raw.read1(READ_BYTES, decode_content=decode)
-        except Exception:
-            broken = True
-        if block:
-            yield block
-            turn_bytes += len(block) + BYTES_PER_READ
-            if turn_bytes > READ_BYTES:
-                time.sleep(PAUSE_SECONDS)
-                turn_bytes = 0
-        elif not broken:
-            return
+    _streams += 1
+    try:
+        while not broken:
+            block = b""
+            try:
+                block = response.raw.read1(READ_BYTES, decode_content=decode)
+            except Exception:
+                broken = True
+            if block:
+                yield block
+                turn_bytes += len(block) + BYTES_PER_READ
+                if turn_bytes > READ_BYTES:
+                    time.sleep(PAUSE_SECONDS)
+                    turn_bytes = 0
+                elif is_paced():
+                    time.sleep(pace_seconds(_streams))
+                    turn_bytes = 0
+            elif not broken:
+                return
+    finally:
+        _streams -= 1
     raise UpstreamError("cut_off")
+
+
+def pace_seconds(streams: int) -> float:
+    """The seconds between two reads of one stream, among so many."""
+    return min(max(streams * PACE_SECONDS, LEAST_PACE_SECONDS), MOST_PACE_SECONDS)
 
 
 def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
@@ -211,12 +230,15 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
 
 
+_streams = 0  # that `read` reads now
+
 _current: ContextVar[Lifeline | None] = ContextVar("lifeline", default=None)
 
 
 class _Connection(HTTPConnection):
     """A connection whose socket the current lifeline holds, from the first moment to the last."""
 
+    response_class = Response
     line: Lifeline | None = None
     exchanges = 0
     _spare: socket.socket | None = None

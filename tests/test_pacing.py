@@ -1,0 +1,66 @@
+"""A stream rests between reads, so that one wake-up serves several tokens; nobody waits for it to begin."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from tests.upstream import FRAMINGS, Upstream, body, chunk, head, token
+from webapp.lockchat import Lockchat
+from webapp.upstream import transport
+
+QUESTION = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """The rests of streams in seconds; none is taken."""
+    noted: list[float] = []
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=transport.time.monotonic, sleep=noted.append))
+    return noted
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_nothing_rests_before_the_first_token(upstream: Upstream, rests, framing):
+    silence = [b": working\n\n", token(role="assistant"), token("")]
+    upstream.answer(*body(*silence, token("Hello"), token(finish="stop"), framing=framing))
+
+    with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
+        first = next(stream)
+
+    assert first.text == "Hello"
+    assert rests == []
+
+
+def test_chunks_that_are_there_are_read_at_once(upstream: Upstream, rests):
+    many = b"".join(chunk(token(f" {number}")) for number in range(100))
+    end = chunk(token(finish="stop")) + chunk(b"data: [DONE]\n\n") + chunk(b"")
+    upstream.answer(head(content_type="text/event-stream", transfer_encoding="chunked"), many + end)
+
+    text = "".join(delta.text for delta in Lockchat(upstream.url).stream(QUESTION, "gpt-4"))
+
+    assert text == "".join(f" {number}" for number in range(100))
+    assert len(rests) < 10  # with a chunk a read there were 100
+
+
+@pytest.mark.usefixtures("rests")
+def test_running_streams_are_counted(upstream: Upstream):
+    before = transport._streams
+    upstream.always(*body(token("a"), token(finish="stop"), framing="close"))
+    streams = [Lockchat(upstream.url).stream(QUESTION, "gpt-4") for _ in range(3)]
+
+    for stream in streams:
+        next(stream)
+    running = transport._streams
+    for stream in streams:
+        list(stream)
+
+    assert running == before + 3
+    assert transport._streams == before
+
+
+@pytest.mark.parametrize(("streams", "seconds"), [(1, 0.033), (100, 0.033), (500, 0.1), (1_000, 0.2), (9_000, 0.25)])
+def test_the_rest_has_its_bounds(streams, seconds):
+    assert transport.pace_seconds(streams) == pytest.approx(seconds)

@@ -1,0 +1,99 @@
+"""The body of a chunked response, as much of it at a time as one read brought.
+
+http.client returns one chunk a call, and a server sends a chunk a token: whoever reads now and then falls behind.
+https://www.rfc-editor.org/rfc/rfc9112#section-7.1
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from enum import Enum, auto
+
+MAX_LINE_BYTES = 65_536  # of a chunk's size with its extensions, or of a trailer
+
+_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
+
+
+class _Line(Enum):
+    """What the next line is."""
+
+    SIZE = auto()
+    CHUNK_END = auto()
+    TRAILER = auto()
+
+
+class Chunks:
+    """Decodes chunks, however the bytes are cut.
+
+    `ended` is True once the last chunk and its trailers are there. `failure` is set by bytes that are no chunks, and
+    comes after the data before it.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.failure: http.client.HTTPException | None = None
+        self._next = _Line.SIZE
+        self._left_bytes = 0  # of the chunk at hand
+        self._half_line = b""
+
+    def feed(self, block: bytes) -> bytes:
+        """Return the data in these bytes."""
+        data: list[bytes] = []
+        position = 0
+        while position < len(block) and not self.ended and not self.failure:
+            if self._left_bytes:
+                data.append(block[position : position + self._left_bytes])
+                position += len(data[-1])
+                self._left_bytes -= len(data[-1])
+                continue
+            end = block.find(b"\n", position)
+            line = self._half_line + block[position : end if end >= 0 else len(block)]
+            if len(line) > MAX_LINE_BYTES:
+                self.failure = http.client.LineTooLong("chunk size or trailer")
+            if end < 0:
+                self._half_line = line
+                break
+            self._half_line, position = b"", end + 1
+            self._take(line.removesuffix(b"\r"))
+        return b"".join(data)
+
+    def close(self) -> None:
+        """The connection has ended: a failure in the middle of the body."""
+        if self._next is _Line.TRAILER:
+            self.ended = True
+        else:
+            self.failure = http.client.IncompleteRead(b"")
+
+    def _take(self, line: bytes) -> None:
+        if self._next is _Line.TRAILER:
+            self.ended = not line
+        elif self._next is _Line.CHUNK_END and not line:
+            self._next = _Line.SIZE
+        elif self._next is _Line.SIZE and (size := _SIZE.fullmatch(line)):
+            self._left_bytes = int(size[1], 16)
+            self._next = _Line.CHUNK_END if self._left_bytes else _Line.TRAILER
+        else:
+            self.failure = http.client.HTTPException("not a chunk")
+
+
+class Response(http.client.HTTPResponse):
+    """A response whose `read1` returns all chunks that one read of the socket brought."""
+
+    _chunks: Chunks | None = None
+
+    def read1(self, n: int = -1) -> bytes:
+        if not self.chunked or self.fp is None:
+            return super().read1(n)
+        chunks = self._chunks = self._chunks or Chunks()
+        data = b""
+        while not data and not chunks.ended:
+            if chunks.failure:
+                raise chunks.failure
+            if block := self.fp.read1(n):
+                data = chunks.feed(block)
+            else:
+                chunks.close()
+        if chunks.ended:
+            self._close_conn()  # type: ignore[attr-defined]
+        return data
