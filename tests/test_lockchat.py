@@ -56,6 +56,11 @@ class TestTheOriginalsInterface:
         assert answer == ["Hello", " world"]
         assert upstream.requests[0].target == "/v1/chat/completions"
 
+    def test_a_name_that_no_setting_has_is_ignored(self, upstream: Upstream) -> None:
+        others = {"base_url": upstream.url, "config": "x", "cls": "x", "url": "x", "models": "x"}
+
+        assert list(_create_completion("gpt-4", QUESTION, True, **others)) == ["Hello", " world"]
+
     def test_without_stream_the_answer_is_one_token(self, upstream: Upstream) -> None:
         upstream.answer(*completion("Hello world"))
 

@@ -517,7 +517,7 @@ class TestSecrets:
         assert [record.getMessage() for record in records] == ["upstream failed: bad_request: No such luck"]
 
     def test_the_values_do_not_show_in_a_repr(self) -> None:
-        client = Lockchat("http://upstream.test", **SECRETS)
+        client = Lockchat("http://user:SECRET@upstream.test", **SECRETS)
         stream = client.stream(QUESTION, "gpt-4")
 
         assert "SECRET" not in repr(client) + repr(stream)

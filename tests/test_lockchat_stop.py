@@ -16,6 +16,7 @@ from webapp.chat import Delta
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream.stream import Stream
+from webapp.upstream.transport import Lifeline
 
 QUESTION = [{"role": "user", "content": "hi"}]
 
@@ -133,6 +134,30 @@ class TestStop:
 
         assert reader.ends_within(5)
         assert reader.failure is None
+
+    def test_a_connection_that_comes_after_the_stop_is_cut(self) -> None:
+        line = Lifeline(60)
+        line.abort()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.settimeout(5)
+
+            line.hold(ours)
+
+            assert theirs.recv(1) == b""
+
+    def test_a_connection_that_comes_after_the_deadline_is_cut(self) -> None:
+        line = Lifeline(0.01)
+        line.start("first_token_timeout", 0.01)
+        assert wait_until(lambda: line.expired is not None)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.settimeout(5)
+
+            line.hold(ours)
+
+            assert theirs.recv(1) == b""
+        line.end()
 
     def test_after_a_stop_nothing_more_is_given(self, upstream: Upstream) -> None:
         upstream.always(*body(token("a") + token("b") + token("c"), Wait()))

@@ -68,7 +68,7 @@ def _join(app: Flask, config: Config) -> None:
     storage = _database(config)
     rendering = _renderer()
     hub = Hub(rendering.render)
-    upstream = _upstream(config, config.url or demo.start())
+    upstream = Lockchat.of(config, config.url or demo.start())
     models = Models(upstream.models, config.models, lockchat.model)
     worker_id = str(uuid.uuid4())
     limits = _send_limits(config)
@@ -77,7 +77,7 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     background: list[Pulse | Typesetter | Upkeep | Titler] = [pulse, typesetter, upkeep := Upkeep(storage)]
     if config.titles == "upstream" and config.url:  # the demo has no model to ask
-        titler = Titler(_upstream(hurried(config), config.url), storage)
+        titler = Titler(Lockchat.of(hurried(config), config.url), storage)
         pulse.on_saved = titler.offer
         background.append(titler)
     for worker in background:
@@ -168,23 +168,6 @@ def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
     timer = threading.Timer(RETRY_SECONDS, _bring_up_to_date, [storage], {"again": True})
     timer.daemon = True
     timer.start()
-
-
-def _upstream(config: Config, url: str) -> Lockchat:
-    return Lockchat(
-        url,
-        auth=config.auth,
-        api_key=config.api_key,
-        connect_seconds=config.connect_seconds,
-        first_token_seconds=config.first_token_seconds,
-        idle_seconds=config.idle_seconds,
-        total_seconds=config.total_seconds,
-        retries=config.retries,
-        max_answer_bytes=config.max_answer_bytes,
-        max_line_bytes=config.max_line_bytes,
-        ca_bundle=config.ca_bundle,
-        proxy=config.proxy,
-    )
 
 
 def _dress(app: Flask, config: Config) -> None:

@@ -26,23 +26,15 @@ HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 TITLES = ("words", "upstream")
 
 
-@dataclass(frozen=True)
-class Config:
-    """Every setting, with its default. Times are in seconds, sizes in bytes unless the name says otherwise."""
+@dataclass(frozen=True, kw_only=True)
+class UpstreamConfig:
+    """How to ask an upstream. Times are in seconds, sizes in bytes; `retries` are the tries after the first.
 
-    url: str | None = None
+    `auth` goes into the query and `api_key` into the Authorization header.
+    """
+
     auth: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
-    models: tuple[str, ...] = ()
-    ca_bundle: str | None = None
-    proxy: str | None = field(default=None, repr=False)
-    data_dir: Path = Path("data")
-    database_url: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
-    login: str = "open"
-    allow_open: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    metrics_token: str | None = field(default=None, repr=False)
     connect_seconds: float = 5
     first_token_seconds: float = 120
     idle_seconds: float = 60
@@ -50,6 +42,23 @@ class Config:
     retries: int = 2
     max_answer_bytes: int = 4 * 2**20
     max_line_bytes: int = 2**20
+    ca_bundle: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Config(UpstreamConfig):
+    """Every setting, with its default. Times are in seconds, sizes in bytes unless the name says otherwise."""
+
+    url: str | None = None
+    models: tuple[str, ...] = ()
+    data_dir: Path = Path("data")
+    database_url: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    login: str = "open"
+    allow_open: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    metrics_token: str | None = field(default=None, repr=False)
     max_question_chars: int = 100_000
     titles: str = "words"
     streams_per_user: int = 20

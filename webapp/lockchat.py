@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
-from webapp.config import Config
+from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, transport
 from webapp.upstream.exchange import Exchange, bounded, check
-from webapp.upstream.stream import Limits, Stream
+from webapp.upstream.stream import Stream
 from webapp.upstream.transport import Lifeline
 
 url = "http://super.lockchat.app"
@@ -20,20 +21,6 @@ working = True  # the original package's loader reads it first
 
 LIST_BYTES = 2**20
 LIST_SECONDS = 10.0
-
-_SETTINGS = (
-    "auth",
-    "api_key",
-    "connect_seconds",
-    "first_token_seconds",
-    "idle_seconds",
-    "total_seconds",
-    "retries",
-    "max_answer_bytes",
-    "max_line_bytes",
-    "ca_bundle",
-    "proxy",
-)
 
 
 def _create_completion(
@@ -46,8 +33,7 @@ def _create_completion(
     """
     given = {name: value for name, value in kwargs.items() if value is not None and value is not False}
     config = Config.from_env()
-    settings = {name: given.get(name, getattr(config, name)) for name in _SETTINGS}
-    lockchat = Lockchat(given.get("base_url") or config.url or url, **settings)
+    lockchat = Lockchat.of(config, given.get("base_url") or config.url or url, **given)
     deltas = lockchat.stream(messages, model, temperature, stream)
     try:
         tokens = (delta.text for delta in deltas if delta.text)
@@ -62,30 +48,21 @@ _arguments = ", ".join(f"{name}: {_hints[name]}" for name in ("model", "messages
 params = f"g4f.Providers.Lockchat supports: ({_arguments})"
 
 
-class Lockchat:
-    """One upstream, for many threads. Times are in seconds; `retries` are the tries after the first.
+@dataclass(frozen=True, eq=False)
+class Lockchat(UpstreamConfig):
+    """One upstream, for many threads. The keyword arguments are the fields of UpstreamConfig."""
 
-    `auth` goes into the query, `api_key` into the Authorization header, and neither into any message or log.
-    """
+    base_url: str = field(repr=False)  # may contain a password
+    _exchange: Exchange = field(init=False, repr=False)
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        auth: str | None = None,
-        api_key: str | None = None,
-        connect_seconds: float = 5,
-        first_token_seconds: float = 120,
-        idle_seconds: float = 60,
-        total_seconds: float = 900,
-        retries: int = 2,
-        max_answer_bytes: int = 4 * 2**20,
-        max_line_bytes: int = 2**20,
-        ca_bundle: str | None = None,
-        proxy: str | None = None,
-    ) -> None:
-        self._exchange = Exchange(base_url, auth, api_key, connect_seconds, total_seconds, ca_bundle, proxy)
-        self._limits = Limits(first_token_seconds, idle_seconds, retries, max_answer_bytes, max_line_bytes)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_exchange", Exchange(self.base_url, self))  # the class is frozen
+
+    @classmethod
+    def of(cls, config: UpstreamConfig, base_url: str, /, **changes: Any) -> Lockchat:
+        """The upstream that `config` describes. `changes` replace its settings; other names are ignored."""
+        names = [setting.name for setting in fields(UpstreamConfig)]
+        return cls(base_url, **{name: changes.get(name, getattr(config, name)) for name in names})
 
     def stream(
         self, messages: list[dict[str, Any]], model: str, temperature: float | None = None, stream: bool = True
@@ -94,7 +71,7 @@ class Lockchat:
         body: dict[str, Any] = {"messages": messages, "model": model, "stream": stream}
         if temperature is not None:
             body = {"temperature": temperature, **body}
-        return Stream(self._exchange, self._limits, answers.dump(body))
+        return Stream(self._exchange, self, answers.dump(body))
 
     def models(self) -> list[str]:
         """The ids of the models that the upstream offers. Raises UpstreamError."""

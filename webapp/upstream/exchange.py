@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import requests
 
+from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, cleaning, transport
 from webapp.upstream.transport import Lifeline
@@ -25,27 +26,18 @@ class Exchange:
     `auth` goes into the query, `api_key` into the Authorization header, and neither into any message or log.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        auth: str | None,
-        api_key: str | None,
-        connect_seconds: float,
-        total_seconds: float,
-        ca_bundle: str | None,
-        proxy: str | None,
-    ) -> None:
+    def __init__(self, base_url: str, config: UpstreamConfig) -> None:
         base = base_url.rstrip("/")
         self._base = base if base.endswith("/v1") else f"{base}/v1"
-        self._query = urlencode({"auth": auth}) if auth else ""
-        self._secrets = tuple(secret for secret in (auth, api_key) if secret)
-        self._session = transport.open_session(ca_bundle, proxy)
+        self._query = urlencode({"auth": config.auth}) if config.auth else ""
+        self._secrets = tuple(secret for secret in (config.auth, config.api_key) if secret)
+        self._session = transport.open_session(config.ca_bundle, config.proxy)
         self._session.headers.clear()
         self._session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
-        if api_key:
-            self._session.headers["authorization"] = f"Bearer {api_key}".encode()
-        self._connect_seconds = connect_seconds
-        self._total_seconds = total_seconds
+        if config.api_key:
+            self._session.headers["authorization"] = f"Bearer {config.api_key}".encode()
+        self._connect_seconds = config.connect_seconds
+        self._total_seconds = config.total_seconds
 
     def line(self, total_seconds: float | None = None) -> Lifeline:
         """A lifeline for one exchange."""

@@ -13,6 +13,7 @@ import requests
 
 from webapp import sse
 from webapp.chat import Delta, Usage
+from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, transport
 from webapp.upstream.exchange import ERROR_BYTES, Exchange, bounded, check, start_of
@@ -29,17 +30,6 @@ TAIL_BYTES = 65536
 
 _BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.M)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one answer may take; `retries` are the tries after the first."""
-
-    first_token_seconds: float
-    idle_seconds: float
-    retries: int
-    max_answer_bytes: int
-    max_line_bytes: int
 
 
 @dataclass(slots=True)
@@ -63,7 +53,7 @@ class Stream(Iterator[Delta]):
     iteration ends quietly. Otherwise only one thread takes deltas and closes. Raises UpstreamError.
     """
 
-    def __init__(self, exchange: Exchange, limits: Limits, body: bytes) -> None:
+    def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: bytes) -> None:
         self._exchange = exchange
         self._limits = limits
         self._body = body
