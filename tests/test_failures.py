@@ -74,14 +74,15 @@ def test_a_busy_upstream_says_when_to_come_back(alice, upstream):
     assert "Он просит подождать 61 секунду." in text_of(alice.page())
 
 
-def test_a_complaint_can_be_joined_to_the_log_by_its_id(alice, upstream, caplog):
+def test_one_log_line_joins_a_complaint_to_its_failure_by_the_replys_id(alice, upstream, caplog):
     upstream.always(*SCRIPTS["auth"])
     reply = alice.new_chat("Hello")
 
     alice.end(reply)
 
     assert f"For the administrator: reply {reply[:8]}" in text_of(alice.page())
-    assert f"reply {reply[:8]} failed: auth: Bad news." in caplog.text
+    lines = [line for line in caplog.messages if "Bad news." in line]
+    assert lines == [f"reply {reply[:8]} failed: auth: Bad news."]
 
 
 @pytest.mark.parametrize("reason", ["cut_off", "idle_timeout"])

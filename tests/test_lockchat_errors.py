@@ -508,13 +508,15 @@ class TestSecrets:
         assert "SECRET" not in told + str(failure.__dict__) + failure.sentence + caplog.text
         assert (failure.__cause__, failure.__context__) == (None, None)
 
-    def test_one_warning_tells_the_failure(self, upstream: Upstream, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_failure_is_raised_and_its_log_line_is_left_to_the_caller(
+        self, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    ) -> None:
         upstream.always(*error(400, "No such luck"))
 
-        fail(upstream.url, **SECRETS)
+        _, failure = fail(upstream.url, **SECRETS)
 
-        records = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert [record.getMessage() for record in records] == ["upstream failed: bad_request: No such luck"]
+        assert str(failure) == "bad_request: No such luck"
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
     def test_the_values_do_not_show_in_a_repr(self) -> None:
         client = Lockchat("http://user:SECRET@upstream.test", **SECRETS)

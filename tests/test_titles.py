@@ -133,6 +133,19 @@ def test_without_a_usable_title_the_first_words_stay(alice, upstream, script):
     assert "<title>The capital? · Lockchat</title>" in alice.page(conversation_id)
 
 
+def test_one_log_line_names_the_conversation_that_gets_no_title(alice, upstream, caplog):
+    upstream.answer(*tokens("Paris."))
+    upstream.answer(*error(500, "No luck"))
+    alice.end(alice.new_chat("The capital?"))
+    upstream.wait_for_requests(2)
+    conversation_id = alice.conversation_id
+
+    finish_titles(alice, upstream)
+
+    lines = [line for line in caplog.messages if "No luck" in line]
+    assert lines == [f"no better title for conversation {conversation_id}: upstream: No luck"]
+
+
 def test_a_title_that_does_not_come_is_given_up(alice, upstream, make_site):
     alice.base_url = make_site(titles="upstream", total_seconds=2.0).extensions["url"]
     upstream.answer(*tokens("Paris."))

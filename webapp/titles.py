@@ -72,19 +72,22 @@ class Titler:
 
     def _run(self) -> None:
         while not self._closed:
-            reply_id = self._waiting.get()
-            try:
-                self._better(reply_id)
-            except AppError as error:
-                log.info("no better title: %s", error)
-            except Exception:
-                log.info("no better title", exc_info=True)
+            self._better(self._waiting.get())
 
     def _better(self, reply_id: str) -> None:
-        with self._storage.read() as tx:
-            opening = titles.opening(tx, reply_id)
-        if opening is None or opening.title != title_of(opening.question):
-            return
+        subject = f"the conversation of reply {reply_id[:8]}"
+        try:
+            with self._storage.read() as tx:
+                opening = titles.opening(tx, reply_id)
+            if opening and opening.title == title_of(opening.question):
+                subject = f"conversation {opening.conversation_id}"
+                self._replace_title(opening)
+        except AppError as error:
+            log.warning("no better title for %s: %s", subject, error)
+        except Exception:
+            log.exception("no better title for %s", subject)
+
+    def _replace_title(self, opening: Opening) -> None:
         title = title_in(self._ask(opening))
         if title and not self._closed:
             with self._storage.begin() as tx:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -16,8 +15,6 @@ from webapp.upstream.transport import Lifeline
 
 USER_AGENT = "lockchat-webapp/1"
 ERROR_BYTES = 65536
-
-log = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -57,12 +54,10 @@ class Exchange:
         )
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
-        """A cleaned copy of a failure for users and the log, without the exception chain."""
-        shown = UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
+        """A cleaned copy of a failure for users and the log, without the exception chain. The caller logs it."""
         if line.expired:
-            shown = UpstreamError(line.expired)
-        log.warning("upstream failed: %s", shown)
-        return shown
+            return UpstreamError(line.expired)
+        return UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
 
     def close(self) -> None:
         """Close the idle connections."""
