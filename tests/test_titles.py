@@ -50,6 +50,15 @@ def test_after_the_first_answer_the_upstream_is_asked_for_a_title(alice, upstrea
     assert ">Capital of France</a>" in alice.get("/").text
 
 
+def test_the_reasoning_about_a_title_is_left_out(alice, upstream):
+    upstream.answer(*tokens("Paris."))
+    upstream.answer(*tokens("<thinking>A city,", " or a river?</thinking>\n\n", "Capital of France"))
+
+    alice.end(alice.new_chat("The capital?"))
+
+    wait_for_title(alice, "Capital of France")
+
+
 def test_only_the_first_answer_asks_for_a_title(alice, upstream):
     upstream.answer(*tokens("Paris."))
     upstream.answer(*tokens("A better title"))
@@ -212,8 +221,7 @@ def test_closing_waits_for_no_title(alice, upstream, site):
         ("- *Capital*", "Capital"),
         ("Sorting in C#", "Sorting in C#"),
         ("Title IX explained", "Title IX explained"),
-        ("<think>What is it?\nA city.</think>\n\nCapital", "Capital"),
-        ("<think>What is it?", ""),
+        ("The <think> tag of R1", "The <think> tag of R1"),
         ("a\0 b\t c", "a\ufffd b c"),
         ("word " * 40, "word " * 11 + "word…"),
         (" \n ", ""),

@@ -28,7 +28,6 @@ WAITING = 100  # replies; a better title is not worth more memory
 READ_CHARS = 2000  # of the question and of the answer: enough to see what they are about
 
 _RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _LABEL = re.compile(r"(?:[#>*-]+\s+)*(?:\**(?:title|заголовок|название)\**:\**\s+)?", re.IGNORECASE)
 _QUOTED = re.compile('["\'«“„‘]([^"«»“”„]+)["\'»“”’]')
 
@@ -105,7 +104,7 @@ class Titler:
 
 def title_in(said: str) -> str:
     """The title in what a model said: its first line, without label, quotes and markdown; it may be empty."""
-    lines = (line.strip() for line in _THOUGHT.sub("", clean(said)).splitlines())
+    lines = (line.strip() for line in clean(said).splitlines())
     line = next(filter(None, lines), "")
     line = _LABEL.sub("", line, count=1).replace("**", "").replace("`", "").strip("*_ ")
     quoted = _QUOTED.fullmatch(line.rstrip("."))
