@@ -1,19 +1,19 @@
-"""The address of a browser, also behind a proxy that names it in X-Forwarded-For."""
+"""The address of a browser, from the connection or from a proxy's X-Forwarded-For header."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
 
-UNIX = "unix"  # the peer of a unix socket, which has no address
-IPV6_PREFIX = 64  # one household or machine has so many addresses of IPv6
+UNIX = "unix"  # the peer of a unix socket has no address
+IPV6_PREFIX = 64  # a household or a machine owns a whole network of this size
 
 
 def client(peer: str, forwarded: str, proxies: Sequence[str]) -> str:
-    """The address that a request comes from, an IPv6 one as its network of IPV6_PREFIX bits.
+    """Return the address of a request's sender; for IPv6 its network of IPV6_PREFIX bits.
 
-    `peer` is the other end of the connection, "" for a unix socket; `forwarded` is the X-Forwarded-For header. Only
-    what one of `proxies` (addresses, networks or "unix") has added to the header is believed.
+    `peer` is the other end of the connection, "" for a unix socket. `forwarded` is the X-Forwarded-For header.
+    Trusts only the entries that one of `proxies` (addresses, networks or "unix") has added to the header.
     """
     address = peer or UNIX
     hops = [hop.strip() for hop in forwarded.split(",")]
@@ -25,7 +25,7 @@ def client(peer: str, forwarded: str, proxies: Sequence[str]) -> str:
 
 
 def is_proxy(value: str) -> bool:
-    """Whether a setting names an address, a network or "unix"."""
+    """Return whether a value is an address, a network or "unix"."""
     try:
         return value == UNIX or bool(ipaddress.ip_network(value))
     except ValueError:

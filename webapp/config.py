@@ -1,7 +1,7 @@
-"""The settings: all from the environment, all named LOCKCHAT_..., read once at start.
+"""Reads the settings from the environment, once at start. All are named LOCKCHAT_...
 
-A setting that cannot be used raises ConfigError, which names the variable, its value and what is accepted.
-A secret may also come from a file: LOCKCHAT_API_KEY_FILE names the file that holds LOCKCHAT_API_KEY.
+Raises ConfigError for an invalid setting: it names the variable, its value and the accepted values.
+A secret may also come from a file: LOCKCHAT_API_KEY_FILE is the path of a file with the LOCKCHAT_API_KEY.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from webapp.secret_key import MIN_CHARS, is_weak
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
 LOGINS = ("open",)
-PROXY = "proxy"  # in LOCKCHAT_ALLOW_OPEN, beside addresses
+PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 TITLES = ("words", "upstream")
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamConfig:
-    """How to ask an upstream. Times are in seconds, sizes in bytes; `retries` are the tries after the first.
+    """The settings of an upstream. Times are in seconds, sizes in bytes. `retries` are the tries after the first.
 
-    `auth` goes into the query and `api_key` into the Authorization header.
+    `auth` is sent in the query, `api_key` in the Authorization header.
     """
 
     auth: str | None = field(default=None, repr=False)
@@ -48,7 +48,7 @@ class UpstreamConfig:
 
 @dataclass(frozen=True)
 class Config(UpstreamConfig):
-    """Every setting, with its default. Times are in seconds, sizes in bytes unless the name says otherwise."""
+    """All settings with their defaults. Times are in seconds, sizes in bytes unless the name says otherwise."""
 
     url: str | None = None
     models: tuple[str, ...] = ()
@@ -71,12 +71,12 @@ class Config(UpstreamConfig):
 
     @property
     def storage_url(self) -> str:
-        """The address of the database: the one that is set, else a SQLite file in the data directory."""
+        """The database's URL: `database_url` if set, else a SQLite file in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'lockchat.sqlite3'}"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
-        """The settings of an environment. Raises ConfigError for one that cannot be used."""
+        """Return the settings in an environment. Raises ConfigError for an invalid one."""
         read = _Settings(env)
         config = cls(
             url=read.upstream_url("URL"),
@@ -117,7 +117,7 @@ class Config(UpstreamConfig):
 
 
 class _Reader:
-    """Typed look-ups in an environment; an empty value counts as not set."""
+    """Reads typed values from an environment. An empty value counts as not set."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
@@ -169,7 +169,7 @@ class _Reader:
 
 
 class _Settings(_Reader):
-    """Look-ups of what this app needs: addresses, hosts, proxies, certificates, the secret key."""
+    """Reads and checks addresses, hosts, proxies, certificates and the secret key."""
 
     def hosts(self, name: str) -> frozenset[str]:
         words = [word.lower().strip("[]") for word in self.words(name)]
@@ -178,7 +178,7 @@ class _Settings(_Reader):
         return frozenset(words)
 
     def bound_hosts(self, name: str) -> frozenset[str]:
-        """The hosts of addresses to listen on; a socket's path or number has none."""
+        """Return the hosts of the addresses to listen on. The path or number of a socket has no host."""
         words = [word for word in self.words(name) if not word.startswith(("unix:", "fd:"))]
         return frozenset(word.rpartition(":")[0].lower().strip("[]") for word in words) - {""}
 
@@ -214,7 +214,7 @@ class _Settings(_Reader):
     def secret_key(self, name: str) -> str | None:
         value = self.secret(name)
         if value and is_weak(value):
-            # The value itself stays out of the message: it may be used elsewhere too.
+            # The message leaves out the value: it may be a password for something else.
             raise ConfigError(f"{PREFIX}{name} is too easy to guess: use {MIN_CHARS} random characters or more.")
         return value
 
@@ -227,7 +227,7 @@ class _Settings(_Reader):
             host = parts.hostname
             _ = parts.port
         except ValueError:
-            shown = "..." if "@" in value or "?" in value else value  # there may be a key in it
+            shown = "..." if "@" in value or "?" in value else value  # it may contain a key
             raise _refused(name, shown, "an http:// or https:// address") from None
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ConfigError(
@@ -245,7 +245,7 @@ class _Settings(_Reader):
 
 
 def is_private(host: str) -> bool:
-    """Whether a host is on this machine or on a private network, as far as its name tells."""
+    """Return whether a host is on this machine or a private network, judged by its name alone."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -255,9 +255,9 @@ def is_private(host: str) -> bool:
 
 
 def check_bind(config: Config, hosts: list[str]) -> None:
-    """Refuse open login on an address that others can reach, unless that address is allowed by name.
+    """Raise ConfigError for open login on an address that others can reach and that `allow_open` does not name.
 
-    `hosts` are the addresses the server listens on; a path (a unix socket) is local. Raises ConfigError.
+    `hosts` are the addresses the server listens on; the path of a unix socket is local.
     """
     for host in hosts:
         if config.login == "open" and not is_loopback(host) and host not in config.allow_open:
@@ -268,7 +268,7 @@ def check_bind(config: Config, hosts: list[str]) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own; a path (a unix socket) is."""
+    """Return whether an address belongs to this machine alone. The path of a unix socket does."""
     if host == "localhost" or host.startswith("/"):
         return True
     try:
@@ -279,7 +279,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an IP address, not a name."""
+    """Return whether a host is an IP address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -288,6 +288,6 @@ def is_address(host: str) -> bool:
 
 
 def _refused(name: str, value: str | None, accepted: str) -> ConfigError:
-    """The error for a value, left out where there may be a password in it (None)."""
+    """Return the error for a value. None leaves the value out, because it may contain a password."""
     shown = "" if value is None else f"={value!r}"
     return ConfigError(f"{PREFIX}{name}{shown} cannot be used. Accepted: {accepted}.")

@@ -1,4 +1,4 @@
-"""One tree of errors, each with a code and the sentence that the user reads."""
+"""The errors that users see, each with a code and a sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webapp.language import mark, ngettext, number
 
 
 class AppError(Exception):
-    """An error that the user is told about; `sentence` is in the user's language."""
+    """An error that the user sees; `sentence` is in the user's language."""
 
     code = "error"
     retry_after: int | None = None
@@ -26,49 +26,49 @@ class AppError(Exception):
 
 
 class Invalid(AppError):
-    """The form holds something that cannot be used."""
+    """A field of the form is invalid."""
 
     code = "invalid"
 
 
 class TooLarge(AppError):
-    """The form holds more than is allowed."""
+    """The form exceeds a size limit."""
 
     code = "too_large"
 
 
 class NotFound(AppError):
-    """It does not exist, or it is not this user's."""
+    """The page or record does not exist, or belongs to another user."""
 
     code = "not_found"
 
 
 class Gone(AppError):
-    """It existed, and it is too late to ask for it."""
+    """The record existed, but it is too late to restore it."""
 
     code = "gone"
 
 
 class Forbidden(AppError):
-    """The request comes from somewhere it must not come from."""
+    """The sender may not do this: it is another site or machine, or has no token."""
 
     code = "forbidden"
 
 
 class Misdirected(AppError):
-    """The request asks for a host that this server is not."""
+    """The request names a host that this server does not serve."""
 
     code = "misdirected"
 
 
 class Conflict(AppError):
-    """The request contradicts what is already there."""
+    """The request contradicts the stored data."""
 
     code = "conflict"
 
 
 class Busy(AppError):
-    """A limit is reached or the server is restarting; `retry_after` seconds later it may work."""
+    """A limit is reached or the server is restarting. Retry after `retry_after` seconds."""
 
     code = "busy"
 
@@ -80,7 +80,7 @@ class StorageUnavailable(AppError):
 
 
 class StorageConflict(StorageUnavailable):
-    """Another transaction was in the way, and the database has rolled this one back: worth another try."""
+    """The database rolled the transaction back because of another one. Worth retrying."""
 
     code = "storage"
 
@@ -92,12 +92,12 @@ class StorageFull(StorageUnavailable):
 
 
 class ConfigError(AppError):
-    """A setting cannot be used; the sentence names it, its value and what is accepted."""
+    """A setting is invalid. The sentence names it, its value and the accepted values."""
 
     code = "config"
 
 
-# reason -> (code, sentence). The reason is what is stored; the code is what programs compare.
+# reason -> (code, sentence). Storage keeps the reason; programs compare the code.
 REASONS = MappingProxyType(
     {
         "auth": ("auth", mark("The upstream does not accept this server's key. An administrator has to check it.")),
@@ -134,7 +134,7 @@ REASONS = MappingProxyType(
 class UpstreamError(AppError):
     """The upstream failed.
 
-    `reason` is a key of REASONS and decides `code`. `detail` is the upstream's own sentence, already
+    `reason` is a key of REASONS and sets `code`. `detail` is the upstream's own sentence, already
     cleaned. `retry_after` is in seconds. Raises KeyError for an unknown reason.
     """
 
@@ -156,11 +156,11 @@ class UpstreamError(AppError):
 
     @property
     def failure(self) -> Failure:
-        """The same as a value, to be stored with the reply."""
+        """The value that storage keeps with the reply."""
         return Failure(self.reason, self.detail, self.retry_after)
 
     @classmethod
     def of(cls, failure: Failure) -> UpstreamError:
-        """The error that a stored failure came from; an unknown reason counts as `upstream`."""
+        """Return the error of a stored failure. An unknown reason becomes `upstream`."""
         reason = failure.reason if failure.reason in REASONS else "upstream"
         return cls(reason, failure.detail, failure.retry_after)

@@ -1,4 +1,4 @@
-"""The provider: chat completions of Lockchat, or of any server that speaks the same wire, as a stream of deltas."""
+"""The provider: chat completions from Lockchat, or any server with the same protocol, as a stream of deltas."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _create_completion(
 ) -> Iterator[str]:
     """Yield the text tokens of the answer; without `stream` the whole answer is one token.
 
-    `base_url` and the keyword arguments of Lockchat override the environment; None and False mean not given,
-    other names are ignored. Raises UpstreamError, and ConfigError for a setting that cannot be used.
+    `base_url` and the keyword arguments of Lockchat override the environment. None and False count as not given.
+    Ignores other names. Raises UpstreamError, and ConfigError for an invalid setting.
     """
     given = {name: value for name, value in kwargs.items() if value is not None and value is not False}
     config = Config.from_env()
@@ -60,21 +60,21 @@ class Lockchat(UpstreamConfig):
 
     @classmethod
     def of(cls, config: UpstreamConfig, base_url: str, /, **changes: Any) -> Lockchat:
-        """The upstream that `config` describes. `changes` replace its settings; other names are ignored."""
+        """Return the upstream that `config` describes. `changes` override its settings; ignores other names."""
         names = [setting.name for setting in fields(UpstreamConfig)]
         return cls(base_url, **{name: changes.get(name, getattr(config, name)) for name in names})
 
     def stream(
         self, messages: list[dict[str, Any]], model: str, temperature: float | None = None, stream: bool = True
     ) -> Stream:
-        """The answer to `messages`, asked for when the first delta is taken. None sends no temperature."""
+        """Return the answer to `messages`. The first `next` sends the request. Without `temperature` none is sent."""
         body: dict[str, Any] = {"messages": messages, "model": model, "stream": stream}
         if temperature is not None:
             body = {"temperature": temperature, **body}
         return Stream(self._exchange, self, answers.dump(body))
 
     def models(self) -> list[str]:
-        """The ids of the models that the upstream offers. Raises UpstreamError."""
+        """Return the ids of the models that the upstream offers. Raises UpstreamError."""
         line = self._exchange.line(LIST_SECONDS)
         line.start("first_token_timeout", LIST_SECONDS)
         try:

@@ -1,4 +1,4 @@
-"""The secret that signs cookies: the one that is kept in the data directory, and which ones are too easy to guess."""
+"""The secret that signs cookies: its file in the data directory, and the check for weak secrets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from webapp.errors import ConfigError
 
 MIN_CHARS = 16
-MIN_UNITS = 9  # single characters that nothing before them explains; 16 random hexadecimal digits have 12 to 16
-SHORTEST = 4  # of repeats and rows; shorter ones occur in random secrets too
+MIN_UNITS = 9  # unpredictable pieces; 16 random hexadecimal digits have 12 to 16
+SHORTEST = 4  # repeat or row; random secrets contain shorter ones too
 WORDS = (
     *("admin", "administrator", "application", "change", "changeit", "changeme", "chat", "cookie", "default", "demo"),
     *("dev", "development", "example", "flask", "hello", "hunter", "insecure", "key", "letmein", "lockchat", "login"),
@@ -31,12 +31,15 @@ _ROWS = " ".join([*ROWS, *(row[::-1] for row in ROWS)])
 
 
 def is_weak(secret: str) -> bool:
-    """Whether a secret is short, or made of known words, repeats and rows of the alphabet or the keyboard."""
+    """Return whether a secret is short or predictable: known words, repeats, rows of the alphabet or the keyboard."""
     return len(secret) < MIN_CHARS or _units(secret.lower()) < MIN_UNITS
 
 
 def kept(path: Path) -> str:
-    """The secret in this file, which is made when it is not there. Raises ConfigError for one that is not secret."""
+    """Return the secret in this file; create the file if it is missing.
+
+    Raises ConfigError for a weak secret, and for a file that others can read.
+    """
     try:
         if not path.exists():
             _make(path)
@@ -61,7 +64,7 @@ def kept(path: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    # Written whole under another name first: a second worker that starts now must not read half of it.
+    # Written under another name, then linked: a second worker must not read half of it.
     descriptor, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(32))
@@ -71,7 +74,7 @@ def _make(path: Path) -> None:
 
 
 def _units(secret: str) -> int:
-    """How many pieces make this secret: a known word, a repeat, a row or a single letter or digit."""
+    """Return the number of pieces: a piece is a known word, a repeat, a row, or a single letter or digit."""
     words = {match.start(): match.end() for match in _WORD.finditer(secret.translate(LOOKALIKES))}
     words |= {match.start(): match.end() for match in _WORD.finditer(secret)}
     at = units = 0
@@ -83,7 +86,7 @@ def _units(secret: str) -> int:
 
 
 def _known_until(secret: str, start: int) -> int:
-    """The end of the longest piece from here that is a row, or stands further ahead already."""
+    """Return the end of the longest row or repeat that begins at `start`."""
     end = start
     piece = SHORTEST
     while start + piece <= len(secret):

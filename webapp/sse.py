@@ -1,4 +1,4 @@
-"""The event stream codec: bytes to events and events to bytes.
+"""Decodes and encodes event streams: bytes to events and events to bytes.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_LINE_BYTES = 2**20
-MAX_RETRY_DIGITS = 18  # more would be no time to wait, and int() refuses very long numbers
+MAX_RETRY_DIGITS = 18  # a longer number is no waiting time, and int() refuses very long ones
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -18,12 +18,12 @@ _TEXT_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class LineTooLong(ValueError):
-    """A line, or the data of one event, is longer than allowed."""
+    """A line, or the data of one event, exceeds the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `id` is the last one that the stream gave; `retry` is in milliseconds."""
+    """One event. `id` is the last id in the stream so far; `retry` is in milliseconds."""
 
     event: str = "message"
     data: str = ""
@@ -32,9 +32,9 @@ class Event:
 
 
 def decode(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Event]:
-    """Yield each event as soon as its blank line is complete, however the bytes are cut.
+    """Yield each event as soon as its blank line is complete. The chunks may be cut anywhere.
 
-    Raises LineTooLong for a line, or the data lines of one event together, above `max_line_bytes`.
+    Raises LineTooLong if a line, or the data of one event, exceeds `max_line_bytes`.
     """
     return events(lines(chunks, max_line_bytes=max_line_bytes), max_data_bytes=max_line_bytes)
 
@@ -42,14 +42,14 @@ def decode(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> 
 def lines(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[bytes]:
     """Yield the complete lines of a byte stream without their ends: CR, LF or CRLF.
 
-    What follows the last line end is dropped. Raises LineTooLong.
+    Drops an incomplete line at the end. Raises LineTooLong.
     """
     begun = bytearray()
     after_cr = False
     for chunk in chunks:
         if not chunk:
             continue
-        # A CR ends its line at once; an LF that opens the next chunk belongs to that CR.
+        # A CR ends its line at once. An LF at the start of the next chunk belongs to that CR.
         *ended, rest = _LINE_END.split(chunk[1:] if after_cr and chunk[0] == 0x0A else chunk)
         after_cr = chunk[-1] == 0x0D
         for line in ended:
@@ -63,9 +63,9 @@ def lines(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> I
 
 
 def events(lines: Iterable[bytes], *, max_data_bytes: int = MAX_LINE_BYTES) -> Iterator[Event]:
-    """Yield the events that lines make; an unfinished one at the end is dropped. Raises LineTooLong.
+    """Yield the events of the lines. Drops an incomplete event at the end. Raises LineTooLong.
 
-    A `retry` in a block without data goes with the next event.
+    The next event carries the `retry` of a block without data.
     """
     name, last_id, retry = "", "", None
     data: list[str] = []
@@ -95,9 +95,9 @@ def events(lines: Iterable[bytes], *, max_data_bytes: int = MAX_LINE_BYTES) -> I
 
 
 def encode(data: str, *, event: str | None = None, id: str | None = None, retry: int | None = None) -> bytes:
-    """The bytes of one event. Every line of `data` becomes a data line, so no text can forge a field.
+    """Return the bytes of one event. Each line of `data` becomes a data line, so no text can forge a field.
 
-    Reading it back gives LF for every CR, LF and CRLF. Raises ValueError for a line end or NUL in `event`
+    `decode` returns LF for every CR, LF and CRLF. Raises ValueError for a line end or NUL in `event`
     or `id`, and for a negative `retry`.
     """
     fields = []

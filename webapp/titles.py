@@ -1,6 +1,6 @@
-"""Better titles: after the first answer of a conversation the upstream is asked for one, in the background.
+"""Asks the upstream for a better title after the first answer of a conversation, in a thread.
 
-Nothing waits for it and nothing shows that it failed: the title made of the first words stands until then.
+No page waits for it. Until it comes, and if it fails, the title is the first words of the question.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from webapp.text import clean, title_of
 from webapp.upstream.stream import Stream
 
 TOTAL_SECONDS = 20.0
-ANSWER_BYTES = 16 * 2**10  # a title is short, but some models think aloud before it
-WAITING = 100  # replies; a better title is not worth more memory
-READ_CHARS = 2000  # of the question and of the answer: enough to see what they are about
+ANSWER_BYTES = 16 * 2**10  # a title is short, but some models reason before it
+WAITING = 100  # replies in the queue
+READ_CHARS = 2000  # of the question and of the answer: enough to see the subject
 
 _RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
 _LABEL = re.compile(r"(?:[#>*-]+\s+)*(?:\**(?:title|заголовок|название)\**:\**\s+)?", re.IGNORECASE)
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 
 
 def hurried(config: Config) -> Config:
-    """The settings for an upstream that is asked for titles only: one try, and soon over."""
+    """Return the settings for the upstream of titles: no retry, a short time and a short answer."""
     seconds = min(TOTAL_SECONDS, config.total_seconds)
     return replace(config, total_seconds=seconds, retries=0, max_answer_bytes=ANSWER_BYTES)
 
 
 class Titler:
-    """Betters the titles of one worker's conversations, one at a time. The upstream is closed with it."""
+    """Improves the titles of one worker's conversations, one at a time. `close` closes the upstream too."""
 
     def __init__(self, upstream: Lockchat, storage: Storage) -> None:
         self._upstream = upstream
@@ -52,28 +52,28 @@ class Titler:
         self._thread = threading.Thread(target=self._run, name="titles", daemon=True)
 
     def start(self) -> None:
-        """Work in a thread of its own, until `close`."""
+        """Start the thread; it runs until `close`."""
         self._thread.start()
 
     def offer(self, reply_id: str) -> None:
-        """Take note of a reply that storage has. Returns at once; where too many wait, this one is left out."""
+        """Queue a saved reply. Returns at once; ignores the reply if the queue is full."""
         with suppress(queue.Full):
             self._waiting.put_nowait(reply_id)
 
     def close(self) -> None:
-        """Drop what is asked for or waits, and end the thread."""
+        """Abort the current request, drop the queue and end the thread."""
         self._closed = True
         if stream := self._stream:
             stream.abort()
-        self.offer("")  # wakes the thread; a full queue keeps it awake anyway
+        self.offer("")  # wakes the thread; with a full queue it does not sleep
         self._thread.join()
         self._upstream.close()
 
     def _run(self) -> None:
         while not self._closed:
-            self._better(self._waiting.get())
+            self._improve(self._waiting.get())
 
-    def _better(self, reply_id: str) -> None:
+    def _improve(self, reply_id: str) -> None:
         subject = f"the conversation of reply {reply_id[:8]}"
         try:
             with self._storage.read() as tx:
@@ -95,7 +95,7 @@ class Titler:
     def _ask(self, opening: Opening) -> str:
         self._stream = self._upstream.stream(_wire(opening), opening.model)
         try:
-            # Looked at only now: a `close` that came before the stream was there has not aborted it.
+            # Checked after `_stream` is set: an earlier `close` could not abort it.
             return "" if self._closed else "".join(delta.text for delta in self._stream)
         finally:
             self._stream.close()
@@ -103,7 +103,7 @@ class Titler:
 
 
 def title_in(said: str) -> str:
-    """The title in what a model said: its first line, without label, quotes and markdown; it may be empty."""
+    """Return the first line of a model's answer without label, quotes and markdown; it may be empty."""
     lines = (line.strip() for line in clean(said).splitlines())
     line = next(filter(None, lines), "")
     line = _LABEL.sub("", line, count=1).replace("**", "").replace("`", "").strip("*_ ")

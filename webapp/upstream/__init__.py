@@ -1,1 +1,1 @@
-"""The wire to the upstream: requests out, deltas and errors in. `webapp.lockchat` is its door."""
+"""The upstream: sends requests, returns deltas and errors. Import it through `webapp.lockchat`."""

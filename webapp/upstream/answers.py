@@ -1,4 +1,4 @@
-"""What the upstream says: JSON to deltas, and everything else to an error with the upstream's own cleaned words."""
+"""Reads the upstream's answers: JSON to deltas, everything else to errors in the upstream's own words."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
 from webapp.upstream.transport import Passing
 
-MAX_JSON_VALUES = 200_000  # about; they take 50 ms, during which nothing else runs, and a long answer has a tenth
+MAX_JSON_VALUES = 200_000  # about; parsing blocks all else for 50 ms, and a long answer has a tenth of them
 LONGEST_RETRY_AFTER_SECONDS = 10**8
 MAX_RETRY_AFTER_SECONDS = 10  # a longer wait is the user's choice
-_MAX_ODD_JSON_VALUES = 20_000  # of JSON that orjson refuses; the other way takes ten times as long
-_MAX_READ_CHARS = 4000  # of an error's sentence: what it says is at its beginning or at its end
+_MAX_ODD_JSON_VALUES = 20_000  # of JSON that orjson refuses; the json module takes ten times as long
+_MAX_READ_CHARS = 4000  # of an error's sentence: half from its beginning, half from its end
 _MAX_CODE_CHARS = 200
-_MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is as deep as it gets
+_MAX_NESTED = 5  # {"error": {"errors": [{...}]}} is the deepest known
 
-# The one error for which the original asked again.
+# The only error that the original retried.
 MISSING_MODEL = re.compile(r"The model: `[^`]{1,200}` does not exist")
 
 _WORD = re.compile(r"[\w.-]{1,64}")
@@ -64,9 +64,9 @@ _IN_BAND = (
 
 
 def delta_of(said: Any) -> Delta:
-    """The delta of one event, given as JSON text or as its value; empty where it says nothing.
+    """Return the delta of one event, given as JSON text or as a parsed value. It is empty if the event has no text.
 
-    Raises UpstreamError for an error in it, and for what is not a JSON object.
+    Raises UpstreamError for an event that reports an error or is not a JSON object.
     """
     payload = load(said) if isinstance(said, str) else said
     if not isinstance(payload, dict):
@@ -89,7 +89,7 @@ def delta_of(said: Any) -> Delta:
 
 
 def load(data: str | bytes) -> Any:
-    """The value that the JSON text stands for; None if it stands for none, or for more than MAX_JSON_VALUES."""
+    """Return the parsed JSON; None for invalid JSON, or for more than MAX_JSON_VALUES values."""
     values = _values_in(data) if len(data) > _MAX_ODD_JSON_VALUES else 0
     if values > MAX_JSON_VALUES:
         return None
@@ -98,7 +98,7 @@ def load(data: str | bytes) -> Any:
     except ValueError:
         if values > _MAX_ODD_JSON_VALUES:
             return None
-    # orjson refuses what others send: half a surrogate pair, NaN.
+    # orjson refuses half a surrogate pair and NaN, which some upstreams send.
     try:
         return json.loads(_whole(json.dumps(json.loads(data), ensure_ascii=False)))
     except (ValueError, RecursionError):
@@ -106,14 +106,14 @@ def load(data: str | bytes) -> Any:
 
 
 def _values_in(data: str | bytes) -> int:
-    """At least as many as the JSON has: what stands for a new value may be part of a string too."""
+    """Return about the number of values, or more: commas and brackets in strings count too."""
     if isinstance(data, str):
         return sum(map(data.count, (",", "[", "{")))
     return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def dump(value: Any) -> bytes:
-    """The JSON of a value; halves of surrogate pairs, which UTF-8 has no bytes for, become U+FFFD."""
+    """Return the JSON of a value. Halves of surrogate pairs, which UTF-8 cannot encode, become U+FFFD."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -123,10 +123,10 @@ def dump(value: Any) -> bytes:
 def failure_of(
     status: int | None, said: Any, retry_after: int | None = None, unknown: str = "upstream"
 ) -> UpstreamError:
-    """The error for what the upstream said: with an HTTP status, or in band (`status` is None).
+    """Return the error for the upstream's words: with an HTTP status, or inside a stream (`status` is None).
 
-    `said` is a JSON value or raw text; `unknown` is the reason where neither gives one. `detail` is raw still.
-    Of a long text only the beginning and the end are read.
+    `said` is a JSON value or raw text. `unknown` is the reason if neither gives one. `detail` is not cleaned yet.
+    Reads only the beginning and the end of a long text.
     """
     message, code = _message(said)
     words = f"{code} {message}"
@@ -142,7 +142,7 @@ def failure_of(
 
 
 def seconds_of(retry_after: str | None) -> int | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date."""
+    """Return the seconds of a Retry-After header, which is a number or a date; None for anything else."""
     if retry_after is None:
         return None
     if re.fullmatch(r"[0-9]{1,8}", retry_after.strip()):
@@ -155,7 +155,7 @@ def seconds_of(retry_after: str | None) -> int | None:
 
 
 def model_ids(payload: Any) -> list[str]:
-    """The ids in an answer of `/v1/models`. Raises UpstreamError."""
+    """Return the ids in an answer of `/v1/models`. Raises UpstreamError."""
     if isinstance(payload, dict) and payload.get("error"):
         raise failure_of(None, payload)
     models = payload.get("data") if isinstance(payload, dict) else payload
@@ -184,18 +184,18 @@ def _usage(counts: Any) -> Usage | None:
 
 
 def _count(tokens: Any) -> int | None:
-    # More than a database's integer holds is no count of tokens.
+    # A number too large for a database's integer is no count of tokens.
     is_count = isinstance(tokens, int) and not isinstance(tokens, bool) and 0 <= tokens < 2**31
     return tokens if is_count else None
 
 
 def _whole(text: str) -> str:
-    """The text with surrogate pairs joined and halves of pairs replaced."""
+    """Return the text with surrogate pairs joined and halves of pairs replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _message(said: Any) -> tuple[str, str]:
-    """The sentence and the codes in an error of any of the usual shapes; no sentence in an HTML page."""
+    """Return the sentence and the codes of an error in any usual shape. An HTML page has no sentence."""
     if isinstance(said, str) and (payload := load(said)) is not None:
         said = payload
     codes: list[str] = []
@@ -215,7 +215,7 @@ def _code(said: str | int) -> str:
 
 
 def _ends_of(text: str) -> str:
-    """The text, or where it is too long its beginning and its end."""
+    """Return the text, or the beginning and the end of a long one."""
     half = _MAX_READ_CHARS // 2
     return text if len(text) <= _MAX_READ_CHARS else f"{text[:half]} … {text[-half:]}"
 

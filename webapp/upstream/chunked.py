@@ -1,6 +1,6 @@
-"""The body of a chunked response, as much of it at a time as one read brought.
+"""Reads the body of a chunked response: all chunks that have arrived, in one call.
 
-http.client returns one chunk a call, and a server sends a chunk a token: whoever reads now and then falls behind.
+http.client returns one chunk a call, and servers send one chunk for each token. A reader that pauses falls behind.
 https://www.rfc-editor.org/rfc/rfc9112#section-7.1
 """
 
@@ -16,7 +16,7 @@ _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 
 
 class _Line(Enum):
-    """What the next line is."""
+    """The kind of the next line."""
 
     SIZE = auto()
     CHUNK_END = auto()
@@ -24,17 +24,17 @@ class _Line(Enum):
 
 
 class Chunks:
-    """Decodes chunks, however the bytes are cut.
+    """Decodes chunks. The bytes may be cut anywhere.
 
-    `ended` is True once the last chunk and its trailers are there. `failure` is set by bytes that are no chunks, and
-    comes after the data before it.
+    `ended` is True after the last chunk and its trailers. `failure` is the error of bytes that are no chunks; use the
+    data before them first.
     """
 
     def __init__(self) -> None:
         self.ended = False
         self.failure: http.client.HTTPException | None = None
         self._next = _Line.SIZE
-        self._left_bytes = 0  # of the chunk at hand
+        self._left_bytes = 0  # of the current chunk
         self._half_line = b""
 
     def feed(self, block: bytes) -> bytes:
@@ -59,7 +59,7 @@ class Chunks:
         return b"".join(data)
 
     def close(self) -> None:
-        """The connection has ended: a failure in the middle of the body."""
+        """End the body, because the connection has ended. Sets `failure` if the last chunk is missing."""
         if self._next is _Line.TRAILER:
             self.ended = True
         else:
@@ -78,7 +78,7 @@ class Chunks:
 
 
 class Response(http.client.HTTPResponse):
-    """A response whose `read1` returns all chunks that one read of the socket brought."""
+    """A response whose `read1` returns all chunks from one read of the socket."""
 
     _chunks: Chunks | None = None
 

@@ -1,4 +1,4 @@
-"""The upstream's own sentences, made fit for users and the log: no secrets, addresses, markup or code."""
+"""Removes secrets, addresses, markup and code from the upstream's sentences, for users and the log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus
 
 MAX_DETAIL_CHARS = 200
 PIECE_CHARS = 6  # this many characters of a secret in a row reveal too much
-SHORT_CHARS = 8  # a shorter secret is masked only as a whole: its pieces are ordinary words
-RARE_CHARS = 4  # an even shorter one is also part of many words
+SHORT_CHARS = 8  # a shorter secret is masked only as a whole: ordinary words contain its pieces
+RARE_CHARS = 4  # many words contain a secret shorter than this
 
 _MAX_RAW_DETAIL_CHARS = 1000
 _BASE64_CHARS = 8  # six bytes
@@ -86,7 +86,7 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
 
 def _pieces(secrets: Iterable[str], *, is_bare: bool) -> tuple[set[str], set[str]]:
-    """Return what to look for: the pieces of long secrets, and short secrets as a whole."""
+    """Return the pieces of long secrets, and the short secrets as a whole."""
     pieces: set[str] = set()
     wholes: set[str] = set()
     for secret in secrets:
@@ -108,7 +108,7 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
     yield quote(data), _HEX_CHARS
     yield quote_plus(data), _HEX_CHARS
     yield data.hex(), _HEX_CHARS
-    for before in range(3):  # bytes before the secret shift its code
+    for before in range(3):  # the bytes before a secret shift its base64 code
         code = b64encode(bytes(before) + data).decode()
         yield code[(0, 2, 3)[before] :].rstrip("=")[: -1 if code.endswith("=") else None], _BASE64_CHARS
 

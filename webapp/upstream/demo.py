@@ -1,7 +1,7 @@
-"""The embedded upstream: a small WSGI app that speaks Lockchat's wire when no real upstream is set.
+"""The built-in upstream: a small WSGI app with Lockchat's protocol, used when no real upstream is set.
 
-No model is behind it. It plays back the texts of `demo_texts/`, at the pace of a model and in the language of
-the question, and misbehaves in every way an upstream can when the question holds one of `WORDS`.
+It has no model. It streams the texts of `demo_texts/` at the pace of a model, in the language of the question.
+A question with one of `WORDS` makes it fail or stall as real upstreams do.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MODELS = ("demo", "demo-thinking")
 WORDS = frozenset(
     ["/think", "/long", "/fast", "/error", "/error-middle", "/busy", "/empty", "/silence", "/stall", "/cut"]
 )
-"""What a question may hold, as a word of its own. Those of the middle need a stream: /error-middle, /stall, /cut."""
+"""Commands in a question, each a separate word. /error-middle, /stall and /cut work only in a stream."""
 
 TOKENS_PER_SECOND = 35.0
 FAST_TOKENS_PER_SECOND = 1_000.0
-SILENCE_SECONDS = 3_600  # longer than anybody waits; ends when the client leaves
-RETRY_AFTER_SECONDS = 30  # longer than Lockchat waits by itself, so that the page shows it
+SILENCE_SECONDS = 3_600  # longer than any client waits
+RETRY_AFTER_SECONDS = 30  # too long for a retry, so the page shows it
 LONG_SECTIONS = 40
 BODY_BYTES = 32 * 2**20
 TEXTS = Path(__file__).parent / "demo_texts"
@@ -42,12 +42,12 @@ Answer = Callable[["StartResponse"], Iterable[bytes]]
 
 @cache
 def start() -> str:
-    """The base URL of this process's demo; started at the first call, on a free port of the loopback."""
+    """Return the base URL of this process's demo. The first call starts it on a free loopback port."""
     return Demo().url
 
 
 class Demo:
-    """A running demo: its base URL is `url`, and `close` (or leaving `with`) ends it."""
+    """A running demo with the base URL `url`. `close`, or the end of `with`, stops it."""
 
     def __init__(self, tokens_per_second: float = TOKENS_PER_SECOND) -> None:
         app = make_app(tokens_per_second)
@@ -67,7 +67,7 @@ class Demo:
 
 
 class _Handler(WSGIRequestHandler):
-    """HTTP/1.1 for chunked answers; quiet, because Lockchat logs what it asks and what comes back."""
+    """Uses HTTP/1.1 for chunked answers, and logs nothing: Lockchat logs its own requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -76,7 +76,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def make_app(tokens_per_second: float = TOKENS_PER_SECOND) -> WSGIApplication:
-    """The demo as a WSGI app that streams at this rate."""
+    """Return the demo as a WSGI app that streams at this rate."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
@@ -102,7 +102,7 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
         return _error("400 Bad Request", "This is not a chat completion request.", "invalid_request")
     if model not in MODELS:
         return _error("404 Not Found", f"The demo has no model {model!r}.", "model_not_found")
-    # A question without an answer comes joined with the next one: only the last one counts.
+    # An unanswered question is joined with the next one. Only the last one counts.
     words = WORDS & set(question.rpartition("\n\n")[2].split())
     if "/error" in words:
         return _error("500 Internal Server Error", "The demo was asked to fail.", "server_error")
@@ -122,13 +122,13 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
 
 
 def _content(message: dict[str, Any]) -> str:
-    """What a message says: a string, or the text of its parts."""
+    """Return the text of a message: its string, or the text of its parts."""
     content = message["content"]
     return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
 
 
 def _speak(questions: list[str], words: frozenset[str], *, thinking: bool) -> tuple[str, str]:
-    """Thought and text of the answer: the tour first, later something short that takes up the question."""
+    """Return reasoning and text: the tour for the first question, later a short answer that quotes the question."""
     question = questions[-1]
     language = "ru" if re.search("[а-яё]", question, re.IGNORECASE) else "en"
     thought = _read("thought", language) if thinking or "/think" in words else ""
@@ -152,7 +152,7 @@ def _read(name: str, language: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """The text in pieces of about the size that models speak in."""
+    """Return the text in pieces of about the size of a model's tokens."""
     return re.findall(r"\s*(?:\w{1,6}|[^\w\s]{1,2})|\s+", text)
 
 
@@ -166,7 +166,7 @@ def _streamed(
     pause_seconds: float,
     start_response: StartResponse,
 ) -> Iterator[bytes]:
-    """The event stream of an answer. It ends with its client: the server closes it where it waits."""
+    """Yield the event stream of an answer. The server closes it when the client leaves."""
     chunk = partial(_chunk, f"chatcmpl-{uuid.uuid4().hex}", model)
     start_response("200 OK", [("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-store")])
     yield chunk({"role": "assistant", "content": ""})
@@ -187,14 +187,14 @@ def _streamed(
 
 
 def _break_off(environ: WSGIEnvironment, words: frozenset[str]) -> Iterator[bytes]:
-    """Misbehave in the middle of an answer, when asked to."""
+    """Fail or stall in the middle of an answer, if the question asks for it."""
     if "/error-middle" in words:
         error = {"message": "The demo was asked to fail in the middle.", "type": "server_error", "code": "server_error"}
         yield _event({"error": error})
     elif "/stall" in words:
         _be_silent(environ)
     elif "/cut" in words:
-        raise ConnectionAbortedError  # the server then ends the connection, without the last chunk and without a log
+        raise ConnectionAbortedError  # closes the connection without the last chunk and without a log line
 
 
 def _be_silent(environ: WSGIEnvironment) -> NoReturn:
@@ -241,7 +241,7 @@ def _error(status: str, message: str, code: str) -> Answer:
 
 
 def _whole(data: dict[str, Any], status: str = "200 OK") -> Answer:
-    """A JSON document, sent at once."""
+    """Return an answer that sends a JSON document at once."""
 
     def answer(start_response: StartResponse) -> Iterable[bytes]:
         body = json.dumps(data, ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""One upstream as a place to ask: its address, its keys, and what went wrong there in words that users may read."""
+"""Requests to one upstream: its address, its keys, and its errors in words that users may read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ERROR_BYTES = 65536
 
 
 class Exchange:
-    """Asks one upstream, for many threads. Seconds are for the connection and for a whole answer.
+    """Sends requests to one upstream, for many threads.
 
-    `auth` goes into the query, `api_key` into the Authorization header, and neither into any message or log.
+    Sends `auth` in the query and `api_key` in the Authorization header. No message and no log contains them.
     """
 
     def __init__(self, base_url: str, config: UpstreamConfig) -> None:
@@ -37,11 +37,11 @@ class Exchange:
         self._total_seconds = config.total_seconds
 
     def line(self, total_seconds: float | None = None) -> Lifeline:
-        """A lifeline for one exchange."""
+        """Return a lifeline for one exchange."""
         return Lifeline(self._total_seconds if total_seconds is None else total_seconds, self._query)
 
     def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> requests.Response:
-        """Send a request and return the response, its body unread. Raises UpstreamError."""
+        """Send a request and return the response with its body unread. Raises UpstreamError."""
         headers = {"content-type": "application/json"} if body else None
         return transport.send(
             self._session,
@@ -54,7 +54,7 @@ class Exchange:
         )
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
-        """A cleaned copy of a failure for users and the log, without the exception chain. The caller logs it."""
+        """Return a cleaned copy of a failure, without the exception chain, for users and the caller's log."""
         if line.expired:
             return UpstreamError(line.expired)
         return UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
@@ -71,7 +71,7 @@ def check(response: requests.Response) -> None:
         raise UpstreamError("redirect")
     if status >= 400:
         body = bytearray()
-        with contextlib.suppress(UpstreamError):  # it broke off: what came may say enough
+        with contextlib.suppress(UpstreamError):  # the connection broke: the part so far may be enough
             for block in transport.read(response):
                 body += block
                 if len(body) > ERROR_BYTES:
@@ -81,7 +81,7 @@ def check(response: requests.Response) -> None:
 
 
 def bounded(blocks: Iterator[bytes], limit: int) -> bytes:
-    """All the bytes, or a little more than `limit` of them."""
+    """Return all the bytes, or a little more than `limit` of them."""
     body = bytearray()
     for block in blocks:
         body += block

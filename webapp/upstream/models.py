@@ -1,4 +1,4 @@
-"""The models that the page offers: those of the settings, or those that the upstream lists."""
+"""The models that the page offers: from the settings, or from the upstream's list."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from webapp.errors import UpstreamError
 
 FRESH_SECONDS = 60.0
 FAILED_SECONDS = 5.0
-FIRST_WAIT_SECONDS = 1.0  # the first page waits this long for the list; no other page ever waits
+FIRST_WAIT_SECONDS = 1.0  # only the first page waits for the list
 
 log = logging.getLogger(__name__)
 
 
 class Models:
-    """A list of model names, kept fresh in the background. Only the first page waits for it, and not for long."""
+    """A list of model names that a thread refreshes. Only the first page waits for it, FIRST_WAIT_SECONDS at most."""
 
     def __init__(self, fetch: Callable[[], list[str]], fixed: Sequence[str], fallback: Sequence[str]) -> None:
         self._fetch = fetch
@@ -29,7 +29,7 @@ class Models:
         self._first = threading.Event()
 
     def names(self) -> list[str]:
-        """The names, the default first. While the upstream has never answered: the fallback."""
+        """Return the names, the default first. Returns the fallback until the upstream has answered once."""
         if not self._is_fixed:
             self._refresh_if_stale()
             self._first.wait(FIRST_WAIT_SECONDS)
@@ -37,7 +37,7 @@ class Models:
         return self._names
 
     def choose(self, wanted: str) -> str:
-        """The wanted model, or the default where it is known not to be offered."""
+        """Return the wanted model, or the default if the upstream is known not to offer it."""
         names = self.names()
         return wanted if wanted in names or not self._is_known else names[0]
 

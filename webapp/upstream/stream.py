@@ -1,4 +1,4 @@
-"""The answer to one request as a stream of deltas: asked for, asked for again, read in any framing, concluded."""
+"""The answer to one request as a stream of deltas: sends, retries, reads any framing, checks the end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from webapp.upstream.exchange import ERROR_BYTES, Exchange, bounded, check, star
 from webapp.upstream.thinking import Thinking
 from webapp.upstream.transport import Passing
 
-OPENING_BYTES = 1024  # an error in plain text has named itself by then
-JSON_BYTES_PER_ANSWER_BYTE = 3  # \\u0439 stands for two bytes; most are written as they are
+OPENING_BYTES = 1024  # enough to recognise an error in plain text
+JSON_BYTES_PER_ANSWER_BYTE = 3  # \\u0439 takes six bytes for two, but few characters are escaped
 BACKOFF_SECONDS = 0.25
 MAX_BACKOFF_SECONDS = 4.0
 FINISH_SECONDS = 5.0  # after its finish reason an upstream has only usage and [DONE] to send
-TAIL_SECONDS = 0.05  # a pooled connection is worth this wait, and these bytes
+TAIL_SECONDS = 0.05  # how long, and how much, to read so that the connection can be used again
 TAIL_BYTES = 65536
 
 _BOM = b"\xef\xbb\xbf"
@@ -34,11 +34,11 @@ _FIELD = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.M)
 
 @dataclass(slots=True)
 class _Progress:
-    """What one try has brought so far."""
+    """The state of one try."""
 
-    began: bool = False  # the first token, text or reasoning, was given on
+    began: bool = False  # the first text or reasoning was yielded
     has_text: bool = False
-    is_over: bool = False  # the connection has brought its last byte
+    is_over: bool = False  # the last byte has arrived
     done: bool = False
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -49,8 +49,8 @@ class _Progress:
 class Stream(Iterator[Delta]):
     """The deltas of one answer; `finish_reason` and `usage` come on the last one.
 
-    `abort` may be called from any thread or greenlet and at any time: the connection is cut at once and the
-    iteration ends quietly. Otherwise only one thread takes deltas and closes. Raises UpstreamError.
+    Any thread or greenlet may call `abort` at any time: it cuts the connection and ends the iteration without an
+    error. Only one thread may iterate and close. Raises UpstreamError.
     """
 
     def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: bytes) -> None:
@@ -59,12 +59,12 @@ class Stream(Iterator[Delta]):
         self._body = body
         self._line = exchange.line()
         self._progress = _Progress()
-        self._head = bytearray()  # the answer's first bytes, for what is no event stream
+        self._head = bytearray()  # the answer's first bytes, in case it is no event stream
         self._deltas = self._run()
 
     def __next__(self) -> Delta:
         if self._line.aborted:
-            self._deltas.close()  # what was read but not yet taken is not wanted any more
+            self._deltas.close()  # drops deltas that were read but not yet returned
         return next(self._deltas)
 
     def abort(self) -> None:
@@ -72,7 +72,7 @@ class Stream(Iterator[Delta]):
         self._line.abort()
 
     def close(self) -> None:
-        """Let go of the connection; like `abort` while another thread is waiting for a delta."""
+        """Release the connection. While another thread waits for a delta, do the same as `abort`."""
         try:
             self._deltas.close()
         except ValueError:  # the generator is running, in another thread
@@ -113,7 +113,7 @@ class Stream(Iterator[Delta]):
         response = self._exchange.send(self._line, "POST", "/chat/completions", self._body)
         try:
             check(response)
-            response.request.body = None  # a whole conversation, which nobody reads any more
+            response.request.body = None  # frees memory: it is the whole conversation
             blocks = self._blocks(response)
             opening = _opening(blocks)
             if opening.startswith((b"{", b"[")):
@@ -127,7 +127,7 @@ class Stream(Iterator[Delta]):
             response.close()
 
     def _blocks(self, response: requests.Response) -> Iterator[bytes]:
-        """What the connection brings; the first of it is kept, in case that it is no event stream."""
+        """Yield the bytes of the answer. Keep the first ones in case it is no event stream."""
         for block in transport.read(response, lambda: self._progress.began):
             if not self._progress.began and len(self._head) < ERROR_BYTES:
                 self._head += block
@@ -136,7 +136,7 @@ class Stream(Iterator[Delta]):
             yield block
 
     def _whole(self, blocks: Iterator[bytes]) -> Iterator[Delta]:
-        """A JSON body instead of a stream: a whole completion, or an error."""
+        """Yield the deltas of a JSON body: a whole completion instead of a stream. Raises its error."""
         limit = JSON_BYTES_PER_ANSWER_BYTE * self._limits.max_answer_bytes + ERROR_BYTES
         body = bounded(blocks, limit)
         payload = answers.load(body)
@@ -167,7 +167,7 @@ class Stream(Iterator[Delta]):
             yield from self._give_rest()
         if failure and failure.reason == "cut_off" and not self._head:
             failure = UpstreamError("network")
-        # After the finish reason nothing is missing, whatever becomes of the connection.
+        # After the finish reason the answer is complete, even if the connection breaks.
         if failure and not (progress.finish_reason and failure.reason == "cut_off"):
             raise failure
         yield from self._conclude()
@@ -178,13 +178,13 @@ class Stream(Iterator[Delta]):
         return sse.events(_with_error_events(lines), max_data_bytes=limit)
 
     def _with_ending(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The blocks, and the blank line that some servers leave out after their last event."""
+        """Yield the blocks, and the blank line that some servers leave out after their last event."""
         yield from blocks
         self._progress.is_over = True
         yield b"\n\n"
 
     def _give(self, delta: Delta) -> Iterator[Delta]:
-        """Give on what the delta says; keep what belongs to the end."""
+        """Yield the delta's text and reasoning. Keep its usage and finish reason for the last delta."""
         progress = self._progress
         progress.usage = delta.usage or progress.usage
         if delta.text or delta.reasoning:
@@ -199,7 +199,7 @@ class Stream(Iterator[Delta]):
             self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
 
     def _give_rest(self) -> Iterator[Delta]:
-        """Give on what could have become a tag."""
+        """Yield the text that was kept back because it could begin a tag."""
         yield from self._give_text(*self._progress.thinking.end())
 
     def _give_text(self, all_text: str, all_reasoning: str) -> Iterator[Delta]:
@@ -208,7 +208,7 @@ class Stream(Iterator[Delta]):
             return
         if not progress.began:
             progress.began = True
-            self._body = b""  # there is no next try
+            self._body = b""  # no retry after the first token
             self._line.watch("idle_timeout", self._limits.idle_seconds)
         room = self._limits.max_answer_bytes - progress.answer_bytes
         reasoning = _first_bytes(all_reasoning, room)
@@ -223,7 +223,7 @@ class Stream(Iterator[Delta]):
             raise UpstreamError("answer_too_large")
 
     def _conclude(self) -> Iterator[Delta]:
-        """The last delta, or the error for an answer that is none."""
+        """Yield the last delta. Raises UpstreamError for an answer that is incomplete or empty."""
         yield from self._give_rest()
         progress = self._progress
         if not progress.has_text and progress.finish_reason == "content_filter":
@@ -239,14 +239,14 @@ class Stream(Iterator[Delta]):
             yield Delta(finish_reason=progress.finish_reason, usage=progress.usage)
 
     def _drain(self, blocks: Iterator[bytes]) -> None:
-        """Read what follows [DONE], a little and not for long, so that the connection can be used again."""
+        """Read a little after [DONE], not for long, so that the connection can be used again."""
         self._line.watch("idle_timeout", TAIL_SECONDS)
         with contextlib.suppress(UpstreamError):
             bounded(blocks, TAIL_BYTES)
 
 
 def _opening(blocks: Iterator[bytes]) -> bytes:
-    """The answer's first bytes, without the BOM and white space before them; empty if there is nothing else."""
+    """Return the answer's first bytes without leading BOM and white space; empty if there is nothing else."""
     opening = b""
     for block in blocks:
         opening = (opening + block).lstrip().removeprefix(_BOM).lstrip()
@@ -256,7 +256,7 @@ def _opening(blocks: Iterator[bytes]) -> bytes:
 
 
 def _with_error_events(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines, with each `error: {...}` or `{"error": ...}` line, as some servers send, as an event of its own."""
+    """Yield the lines. Turns `error: {...}` and `{"error": ...}` lines, which some servers send, into events."""
     for line in lines:
         if line.startswith((b"error:", b'{"error"')):
             yield from (b"", b"event: error", b"data:" + line.removeprefix(b"error:"), b"")
@@ -265,5 +265,5 @@ def _with_error_events(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _first_bytes(text: str, size: int) -> str:
-    """As many whole characters as fit in `size` bytes."""
+    """Return as many whole characters as fit in `size` bytes."""
     return text if len(text) * 4 <= size else text.encode()[: max(size, 0)].decode("utf-8", "ignore")

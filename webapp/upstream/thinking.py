@@ -1,6 +1,6 @@
-"""Reasoning that a model writes into its answer: between tags, before the answer itself.
+"""Separates the reasoning that a model writes between tags at the beginning of its answer.
 
-DeepSeek R1, QwQ and their kind write `<think>...</think>` where the server does not take it out:
+DeepSeek R1, QwQ and similar models write `<think>...</think>`, and some servers leave it in the text:
 https://huggingface.co/deepseek-ai/DeepSeek-R1. Only tags at the very beginning count: an answer may talk about them.
 """
 
@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import re
 
-MOST_HELD_CHARS = 1000  # white space that waits for a tag
+MOST_HELD_CHARS = 1000  # of white space next to a tag
 
 _NAMES = ("think", "thinking", "thought")
 _OPENING = re.compile(rf"\s*+<({'|'.join(_NAMES)})>")
 
 
 class Thinking:
-    """Parts the reasoning from one answer, however its tags are cut."""
+    """Separates the reasoning of one answer. The pieces may cut the tags anywhere."""
 
     def __init__(self) -> None:
-        self._held = ""  # may become a tag, or is white space beside one
+        self._held = ""  # text that may become a tag, or white space next to one
         self._closing = ""  # the tag that ends the reasoning
-        self._is_over = False  # all that comes is text
-        self._is_begun = False  # the reasoning, or the text behind it, has its first character
+        self._is_over = False  # everything from now on is text
+        self._is_begun = False  # the reasoning, or the text after it, has its first character
 
     def feed(self, text: str) -> tuple[str, str]:
-        """Take more of the answer; return text and reasoning that are certain now."""
+        """Add a piece of the answer; return the text and the reasoning that are certain now."""
         if self._is_over and self._is_begun:
             return text, ""
         whole, self._held = self._held + text, ""
@@ -43,7 +43,7 @@ class Thinking:
         return whole, ""
 
     def end(self) -> tuple[str, str]:
-        """The answer has ended: return what was held back."""
+        """Return the text and the reasoning kept back, at the end of the answer."""
         held, self._held = self._held, ""
         return ("", held.rstrip()) if self._closing and not self._is_over else (held, "")
 

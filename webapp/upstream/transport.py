@@ -1,6 +1,6 @@
-"""The way to the upstream: connections that a Stop or a deadline can cut at any moment, and that hide the key.
+"""Connections to the upstream. Stop and deadlines cut them at any moment, and no log or error shows the key.
 
-`requests` shows a socket only once the answer's headers are there, and many upstreams send none until they
+`requests` gives access to the socket only after the answer's headers. Many upstreams send no headers until they
 have read the whole prompt. So urllib3 gets connection classes that give their socket to a `Lifeline`.
 """
 
@@ -30,73 +30,73 @@ from webapp.errors import UpstreamError
 from webapp.upstream.chunked import Response
 
 POOL_SIZE = 100
-READ_BYTES = 16384  # the smallest events in as many take some 20 ms
-BYTES_PER_READ = 512  # a read costs as much as so many bytes
-PACE_SECONDS = 0.0002  # between two reads, for each stream
+READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
+BYTES_PER_READ = 512  # one read costs as much time as this many bytes
+PACE_SECONDS = 0.0002  # between two reads, times the number of streams
 LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.25
-PAUSE_SECONDS = 0.001  # not 0: gevent looks at its timers only after 50 sleeps of no time
+PAUSE_SECONDS = 0.001  # not 0: gevent checks its timers only after 50 sleeps of 0 seconds
 
 
 class Passing(UpstreamError):
-    """A failure that the next try may well not meet."""
+    """A transient failure, worth retrying."""
 
 
 class Lifeline:
-    """One exchange with the upstream as others hold it: `abort` and the clock cut its connection.
+    """Cuts the connection of one exchange with the upstream: on `abort`, or when a deadline passes.
 
-    Deadlines are absolute: no dripping byte moves them. `watch` sets the limit of silence, `total_seconds`
-    bounds it all. `expired` is the reason once a deadline has passed. `query` goes on the wire only.
+    `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
+    neither. `expired` is the reason of the deadline that has passed. `query` is sent, but never logged.
     """
 
     def __init__(self, total_seconds: float, query: str = "") -> None:
         self.query = query
         self.aborted = False
         self.expired: str | None = None
-        self.reused = False  # whether the connection in use has served an exchange before
+        self.reused = False  # whether the connection was used for an earlier exchange
         self._total_seconds = total_seconds
         self._changed = threading.Condition()
         self._socket: socket.socket | None = None
         self._over = False
-        self._since: float | None = None  # the begin of the silence; None while paused
+        self._since: float | None = None  # when the silence began; None while paused
         self._reason, self._seconds = "total_timeout", total_seconds
         self._total_at = math.inf
 
     def start(self, reason: str, seconds: float) -> None:
-        """Start the clock; `end` must follow."""
+        """Start the deadlines. Call `end` afterwards."""
         self._total_at = time.monotonic() + self._total_seconds
         self.watch(reason, min(seconds, self._total_seconds))
         threading.Thread(target=self._keep_time, name="upstream-deadline", daemon=True).start()
 
     def watch(self, reason: str, seconds: float) -> None:
-        """From now on expire with `reason` after `seconds` without `resume`."""
+        """Expire with `reason` after `seconds` of silence, counted from now."""
         with self._changed:
             self._reason, self._seconds, self._since = reason, seconds, time.monotonic()
             self._changed.notify_all()
 
     def pause(self) -> None:
-        """The upstream is not waited for: only the total time goes on."""
+        """Stop counting silence: nobody waits for the upstream. The total time still counts."""
         self._since = None
 
     def resume(self) -> None:
-        """The upstream is waited for, and the silence begins anew."""
+        """Count silence again, from zero."""
         self._since = time.monotonic()
 
     def seconds_left(self) -> float:
         return self._deadline()[0] - time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; an abort or a deadline ends it at once."""
+        """Sleep until the time is over. An abort or a deadline ends the sleep early."""
         with self._changed:
             self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
 
     def abort(self) -> None:
-        """Cut the connection, from any thread, in any phase. What comes next fails at once."""
+        """Cut the connection, from any thread and at any time. A later connection is cut at once."""
         with self._changed:
             self.aborted = True
             self._cut()
 
     def end(self) -> None:
-        """Let go of everything."""
+        """Release the connection and stop the deadlines."""
         with self._changed:
             self._over = True
             self._socket = None
@@ -114,7 +114,7 @@ class Lifeline:
 
     def _cut(self) -> None:
         if self._socket:
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # already closed
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._changed.notify_all()
 
@@ -129,14 +129,14 @@ class Lifeline:
                 self._changed.wait(left)
 
     def _deadline(self) -> tuple[float, str]:
-        # While paused this is a time to look again: no silence that begins later can end before it.
+        # While paused, this is only when to check again. A silence that begins later ends later.
         since = self._since
         silent_at = (time.monotonic() if since is None else since) + self._seconds
         return min((silent_at, self._reason), (self._total_at, "total_timeout"))
 
 
 def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requests.Session:
-    """A session for many threads that keeps no cookies, reads no environment and always verifies TLS."""
+    """Return a session for many threads. It keeps no cookies, ignores the environment and always verifies TLS."""
     session = requests.Session()
     session.trust_env = False
     session.verify = ca_bundle or True
@@ -148,7 +148,10 @@ def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requ
 
 
 def send(session: requests.Session, line: Lifeline, method: str, url: str, **options: Any) -> requests.Response:
-    """Send a request and return the response, its body unread. Raises UpstreamError, Passing for a new try."""
+    """Send a request and return the response with its body unread.
+
+    Raises UpstreamError, or Passing where a retry may succeed.
+    """
     line.reused = False
     token = _current.set(line)
     try:
@@ -157,21 +160,21 @@ def send(session: requests.Session, line: Lifeline, method: str, url: str, **opt
         failure = _failure_of(error, line)
     finally:
         _current.reset(token)
-    # Raised out here, so that no exception of requests hangs on it as its context.
+    # Raised outside of `except`, so that its context is not the exception of requests, which holds the key.
     raise failure
 
 
 def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
-    """Yield what each read brings, to the end. Raises UpstreamError("cut_off") when the connection breaks.
+    """Yield the bytes of each read, to the end. Raises UpstreamError("cut_off") when the connection breaks.
 
-    Sleeps after each read once `is_paced()`, so that the kernel gathers tokens and one wake-up serves several: the
-    more streams there are, the longer.
+    Once `is_paced()` returns True, sleeps after each read: `pace_seconds`. Meanwhile the kernel collects tokens, so
+    that one read returns several.
 
-    Where bytes are there already, a read does not wait, and gevent's loop runs nothing else: no other stream and no
-    deadline. So there is a pause after every READ_BYTES.
+    A read of bytes that have already arrived does not wait, so gevent runs no other stream and no deadline.
+    So this also sleeps after every READ_BYTES.
     """
     global _streams
-    # Only an upstream that ignores `Accept-Encoding: identity` needs decoding.
+    # Only an upstream that ignores `Accept-Encoding: identity` compresses its answer.
     decode = "content-encoding" in response.headers
     broken, turn_bytes = False, 0
     _streams += 1
@@ -199,7 +202,7 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
 
 
 def pace_seconds(streams: int) -> float:
-    """The seconds between two reads of one stream, among so many."""
+    """Return the seconds between two reads of one stream. They grow with the number of streams."""
     return min(max(streams * PACE_SECONDS, LEAST_PACE_SECONDS), MOST_PACE_SECONDS)
 
 
@@ -216,7 +219,7 @@ def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
     if isinstance(error, requests.ReadTimeout):
         return UpstreamError("first_token_timeout")
     if line.reused and any(isinstance(cause, ConnectionError) for cause in causes):
-        return Passing("network")  # the upstream closed a pooled connection while the request was on its way
+        return Passing("network")  # the upstream closed a pooled connection while we sent the request
     if any(isinstance(cause, http.client.HTTPException) and not isinstance(cause, ConnectionError) for cause in causes):
         return UpstreamError("protocol")
     return UpstreamError("network")
@@ -225,18 +228,18 @@ def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        # urllib3 keeps what happened as `reason`, or as the last argument.
+        # urllib3 keeps the cause as `reason`, or as the last argument.
         inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
         error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
 
 
-_streams = 0  # that `read` reads now
+_streams = 0  # the number of streams that `read` is reading
 
 _current: ContextVar[Lifeline | None] = ContextVar("lifeline", default=None)
 
 
 class _Connection(HTTPConnection):
-    """A connection whose socket the current lifeline holds, from the first moment to the last."""
+    """A connection that gives its socket to the current lifeline as soon as it has one."""
 
     response_class = Response
     line: Lifeline | None = None
@@ -254,7 +257,7 @@ class _Connection(HTTPConnection):
         connection = super()._new_conn()
         if self.line or (line := _current.get()) is None:
             return connection
-        # The TLS handshake takes the socket for itself: a duplicate can still shut it down.
+        # The TLS handshake detaches the socket. A duplicate can still shut the connection down.
         self.line, self._spare = line, connection.dup()
         line.hold(self._spare)
         return connection
@@ -270,7 +273,7 @@ class _Connection(HTTPConnection):
         super().request(*args, **options)
 
     def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
-        # The key joins the target here, below everything that logs or quotes it.
+        # The key is added here, after everything that could log or quote the URL.
         if self.line and self.line.query:
             url = f"{url}?{self.line.query}"
         super().putrequest(method, url, *args, **options)
@@ -293,11 +296,11 @@ class _Pool(HTTPConnectionPool):
 
     def _put_conn(self, conn: Any) -> None:
         if conn:
-            # First: whoever takes it next must not be cut by this exchange.
+            # Before the pool gets it: this exchange must not cut the next one.
             conn._let_go()
         try:
             self.pool.put(conn, block=False)  # type: ignore[union-attr]
-        except (AttributeError, queue.Full):  # the pool is closed, or has enough: no news for the log
+        except (AttributeError, queue.Full):  # the pool is closed or full: urllib3 would log a warning
             if conn:
                 conn.close()
 
