@@ -212,7 +212,7 @@ function followAll() {
 function follow(article) {
   if (streams.has(article)) return;
   const body = find(".message__body", article);
-  const thought = find(".thought", article);
+  const reasoning = find(".reasoning", article);
   const state = find(".message__state", article);
   let /** @type {EventSource | undefined} */ source;
   let /** @type {Patch[]} */ patches = [];
@@ -222,12 +222,12 @@ function follow(article) {
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
   const think = (/** @type {string} */ text) => {
-    if (text && thought.hidden) thought.open = !(thought.hidden = false);
-    find(".thought__text", thought).append(text);
+    if (text && reasoning.hidden) reasoning.open = !(reasoning.hidden = false);
+    find(".reasoning__text", reasoning).append(text);
     stick();
   };
   const thinkAnew = (/** @type {string} */ text) => {
-    find(".thought__text", thought).textContent = "";
+    find(".reasoning__text", reasoning).textContent = "";
     think(text);
   };
   const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
@@ -280,7 +280,7 @@ function follow(article) {
       if (status === "streaming") return document.hidden ? doze() : open();
       const page = await fetch(article.dataset.url, { headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));
-      thinkAnew(find(".thought__text", finished)?.textContent ?? "");
+      thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
       const { lang } = find(".message__body", finished);
       finish(find(".message__footer", finished), finished.dataset.said, lang);
@@ -297,7 +297,7 @@ function follow(article) {
     find(".message__stop", article).remove();
     article.removeAttribute("data-stream");
     article.removeAttribute("aria-busy");
-    thought.open = false;
+    reasoning.open = false;
     if (problem.textContent === words.busy) complain("");
     showButtons();
     say(sentence || words.done);

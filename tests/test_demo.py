@@ -102,7 +102,7 @@ def test_a_question_may_come_in_parts(url: str) -> None:
 
 
 @pytest.mark.parametrize(("question", "model"), [("Hello /think", "demo"), ("Hello", "demo-thinking")])
-def test_thoughts_come_before_the_answer(url: str, question: str, model: str) -> None:
+def test_reasoning_comes_before_the_answer(url: str, question: str, model: str) -> None:
     chunks = events(ask(url, question, model=model))
 
     parts = [next(iter(chunk["choices"][0]["delta"])) for chunk in chunks[1:-3]]
@@ -111,7 +111,7 @@ def test_thoughts_come_before_the_answer(url: str, question: str, model: str) ->
     assert said(chunks).startswith("# Hello")
 
 
-def test_a_whole_answer_carries_its_thoughts(url: str) -> None:
+def test_a_whole_answer_carries_its_reasoning(url: str) -> None:
     message = ask(url, "Hello", stream=False, model="demo-thinking").json()["choices"][0]["message"]
 
     assert message["reasoning_content"].startswith("The question arrived.")

@@ -221,7 +221,7 @@ class TestEnds:
 
         assert fail(upstream.url)[1].reason == "empty"
 
-    def test_thoughts_alone_are_no_answer(self, upstream: Upstream) -> None:
+    def test_reasoning_alone_is_no_answer(self, upstream: Upstream) -> None:
         upstream.always(*body(token(reasoning="Hm"), DONE))
 
         seen, failure = fail(upstream.url)

@@ -202,11 +202,11 @@ def test_a_page_holds_a_bounded_number_of_characters(alice, make_long):
     assert back == ids
 
 
-def test_html_and_thoughts_count_on_a_page(alice, make_long, site):
+def test_html_and_reasoning_count_on_a_page(alice, make_long, site):
     make_long(10)
     ids = [one["id"] for one in exported(alice)["messages"]]
     with site.extensions["lockchat"].storage.begin() as tx:
-        large = {"html": "x" * 400_000, "renderer": 0, "thought": "x" * 400_000}
+        large = {"html": "x" * 400_000, "renderer": 0, "reasoning": "x" * 400_000}
         tx.execute(update(messages).where(messages.c.role == "assistant").values(**large))
 
     assert ids_of(alice.page()) == ids[-2:]

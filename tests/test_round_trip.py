@@ -81,7 +81,7 @@ def test_a_finished_reply_keeps_every_field_of_its_outcome(alice, site, sent):
     with site.extensions["lockchat"].storage.begin() as tx:
         user_id = tx.exec_driver_sql("SELECT id FROM users").scalar_one()
         conversations.add(tx, replace(conversation, user_id=user_id))
-        messages.add(tx, question, replace(reply, status="streaming", text="", thought="", outcome=None))
+        messages.add(tx, question, replace(reply, status="streaming", text="", reasoning="", outcome=None))
 
         messages.finish(tx, [messages.Final(reply.id, "Ho", "Hm", None, None, reply.outcome)])
 

@@ -86,7 +86,7 @@ def test_reasoning_is_saved_as_it_comes_and_at_the_end(storage, pulse, reply):
     pulse.tick()
 
     message = stored(storage, reply.id)
-    assert (message.text, message.thought) == ("Hello world", "First second third")
+    assert (message.text, message.reasoning) == ("Hello world", "First second third")
 
 
 def test_a_reply_that_no_database_takes_does_not_hold_up_the_others(storage, hub, pulse):

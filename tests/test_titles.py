@@ -128,7 +128,7 @@ def test_the_users_own_title_wins(alice, upstream):
 @pytest.mark.parametrize(
     "script",
     [error(500, "no"), tokens("<think>hm</think>"), tokens("''"), body(token("A tit")), tokens(), tokens("x" * 20_000)],
-    ids=["refused", "only thoughts", "only quotes", "cut off", "nothing", "endless"],
+    ids=["refused", "only reasoning", "only quotes", "cut off", "nothing", "endless"],
 )
 def test_without_a_usable_title_the_first_words_stay(alice, upstream, script):
     upstream.answer(*tokens("Paris."))

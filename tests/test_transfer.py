@@ -107,7 +107,7 @@ def message(message_id: str, text: str, conversation_id: str = "") -> Message:
 
 
 def texts(value: dict) -> list[tuple[str, str, str]]:
-    """Role, text and thought of the messages of an export."""
+    """Role, text and reasoning of the messages of an export."""
     return [(message["role"], message["text"], message["thought"]) for message in value["messages"]]
 
 

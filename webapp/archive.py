@@ -128,4 +128,4 @@ def _with_text(tx: Connection, message: Message) -> Message:
     if message.status != "streaming":
         return message
     so_far = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)])
-    return replace(message, text=so_far.text, thought=so_far.reasoning)
+    return replace(message, text=so_far.text, reasoning=so_far.reasoning)

@@ -109,7 +109,7 @@ class Message:
     text: str
     status: Status
     created_at: datetime
-    thought: str = ""
+    reasoning: str = ""
     html: str | None = None
     renderer: int | None = None
     model: str = ""

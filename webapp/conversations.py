@@ -188,7 +188,7 @@ def _first_of(tx: Connection, conversation: Conversation, message_ids: Sequence[
     for start in range(0, len(message_ids), PAGE_READ):
         ids = message_ids[start : start + PAGE_READ]
         for message in messages.some(tx, conversation.user_id, conversation.id, ids):
-            chars += len(message.html or message.text) + len(message.thought)
+            chars += len(message.html or message.text) + len(message.reasoning)
             if shown and chars > PAGE_CHARS:
                 return shown
             shown.append(message)

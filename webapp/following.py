@@ -50,14 +50,14 @@ class Following:
             if isinstance(step, Outcome):
                 whole, html = generation.since()[0], generation.html
                 yield replace(
-                    message, text=whole.text, thought=whole.reasoning, html=html, status=step.status, outcome=step
+                    message, text=whole.text, reasoning=whole.reasoning, html=html, status=step.status, outcome=step
                 )
             else:
                 yield step
 
     def _follow_stored(self, reply_id: str) -> Iterator[Delta | Message]:
         """Follow a reply of another worker, by what that worker saves."""
-        number, text_length, thought_length, silent_since = 0, 0, 0, -math.inf
+        number, text_length, reasoning_length, silent_since = 0, 0, 0, -math.inf
         while True:
             try:
                 with self._storage.read() as tx:
@@ -66,7 +66,7 @@ class Following:
             except StorageUnavailable:
                 message, new = None, []  # as silence: the other worker has the text
             if message and message.outcome:
-                yield Delta(message.text[text_length:], message.thought[thought_length:])
+                yield Delta(message.text[text_length:], message.reasoning[reasoning_length:])
                 yield message
                 return
             delta = merge([piece for _number, piece in new])
@@ -74,7 +74,7 @@ class Following:
                 yield delta
                 silent_since = time.monotonic()
             number = new[-1][0] if new else number
-            text_length, thought_length = text_length + len(delta.text), thought_length + len(delta.reasoning)
+            text_length, reasoning_length = text_length + len(delta.text), reasoning_length + len(delta.reasoning)
             time.sleep(FOLLOW_SECONDS)
 
 
@@ -91,7 +91,7 @@ def with_text(tx: Connection, message: Message, running: Mapping[str, Generation
         return message
     so_far, outcome = _so_far(tx, message.id, running)
     status = outcome.status if outcome else message.status
-    return replace(message, text=so_far.text, thought=so_far.reasoning, status=status, outcome=outcome)
+    return replace(message, text=so_far.text, reasoning=so_far.reasoning, status=status, outcome=outcome)
 
 
 def text_so_far(tx: Connection, reply_id: str, running: Mapping[str, Generation]) -> str:

@@ -75,8 +75,8 @@ def test_reasoning_stands_apart_from_the_answer(chat, upstream):
     chat.say("Is it?")
 
     expect(chat.answer).to_have_text("Yes")
-    expect(chat.page.locator(".thought__text")).to_have_text("Hmm, yes.")
-    expect(chat.page.locator(".thought summary")).to_be_visible()
+    expect(chat.page.locator(".reasoning__text")).to_have_text("Hmm, yes.")
+    expect(chat.page.locator(".reasoning summary")).to_be_visible()
 
 
 def test_a_reply_becomes_formatted_text(chat, upstream):

@@ -131,20 +131,20 @@ def test_reasoning_is_open_while_it_comes_and_closed_at_the_end(chat, upstream):
     answer, end = threading.Event(), threading.Event()
     thinking = token(reasoning_content="Let me see.")
     upstream.answer(*body(thinking, Wait(answer), token("Yes"), Wait(end), token("."), DONE))
-    thought = chat.page.locator(".thought")
+    reasoning = chat.page.locator(".reasoning")
 
     chat.say("Is it?")
-    expect(thought.locator(".thought__text")).to_be_visible()
+    expect(reasoning.locator(".reasoning__text")).to_be_visible()
     expect(chat.state).to_have_text("Thinking…")
     answer.set()
     expect(chat.answer).to_have_text("Yes")
     end.set()
     expect(chat.send_button).to_be_visible()
 
-    expect(thought).to_be_visible()
-    expect(thought.locator(".thought__text")).to_be_hidden()
+    expect(reasoning).to_be_visible()
+    expect(reasoning.locator(".reasoning__text")).to_be_hidden()
     chat.page.reload()
-    expect(thought.locator(".thought__text")).to_be_hidden()
+    expect(reasoning.locator(".reasoning__text")).to_be_hidden()
 
 
 def test_versions_are_stepped_through_by_keyboard(answered, upstream):

@@ -53,7 +53,7 @@ def test_a_reply_that_ends_before_its_stream_is_open_stands_whole(chat, upstream
     expect(chat.answer).to_have_text("Привет, world")
     expect(chat.answer.locator("strong")).to_have_text("world")
     expect(chat.answer).to_have_attribute("lang", "ru")
-    expect(chat.page.locator(".thought__text")).to_have_text("Hmm,")
+    expect(chat.page.locator(".reasoning__text")).to_have_text("Hmm,")
     expect(chat.send_button).to_be_visible()
 
 

@@ -53,8 +53,8 @@ def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: d
     is_hidden = metadata.get("is_visually_hidden_from_conversation") or value.get("recipient") not in ("all", None)
     if is_hidden or role not in ("user", "assistant"):
         return None
-    said, thought = _content(an_object(value.get("content")))
-    if not said.strip() and not thought:
+    said, reasoning = _content(an_object(value.get("content")))
+    if not said.strip() and not reasoning:
         return None
     return Message(
         id=node_id,
@@ -64,18 +64,18 @@ def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: d
         text=said,
         status="done",
         created_at=moment(value.get("create_time"), now) or created_at,
-        thought=thought,
+        reasoning=reasoning,
         model=label(metadata.get("model_slug")) if role == "assistant" else "",
         outcome=Outcome("done") if role == "assistant" else None,
     )
 
 
 def _content(content: dict[str, Any]) -> tuple[str, str]:
-    """The text and the thought in the content of a message."""
+    """The text and the reasoning in the content of a message."""
     if content.get("content_type") == "thoughts":
         thoughts = content.get("thoughts")
-        thoughts = [an_object(thought) for thought in thoughts] if isinstance(thoughts, list) else []
-        return "", "\n\n".join(text(thought.get("content")) for thought in thoughts)
+        thoughts = [an_object(one) for one in thoughts] if isinstance(thoughts, list) else []
+        return "", "\n\n".join(text(one.get("content")) for one in thoughts)
     parts = content.get("parts")
     if isinstance(parts, list):
         return "\n\n".join(filter(None, map(_part, parts))), ""
@@ -124,7 +124,7 @@ def _joined(messages: Sequence[Message]) -> tuple[dict[str | None, str], list[Me
             group[0],
             parent_id=heads.get(group[0].parent_id),
             text="\n\n".join(message.text for message in group if message.text),
-            thought="\n\n".join(message.thought for message in group if message.thought),
+            reasoning="\n\n".join(message.reasoning for message in group if message.reasoning),
             model=next((message.model for message in group if message.model), ""),
         )
         for group in groups.values()

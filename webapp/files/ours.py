@@ -54,7 +54,7 @@ def _value_of(message: Message) -> dict[str, object]:
         "parent": message.parent_id,
         "role": message.role,
         "text": message.text,
-        "thought": message.thought,
+        "thought": message.reasoning,
         "model": message.model,
         "created_at": message.created_at.isoformat(),
         **{NAMES.get(name, name): value for name, value in outcome.items()},
@@ -108,7 +108,7 @@ def _message_of(value: Any, created_at: datetime, now: datetime) -> Message:
         text=text(value.get("text")),
         status=status,
         created_at=moment(value.get("created_at"), now) or created_at,
-        thought=text(value.get("thought")),
+        reasoning=text(value.get("thought")),
         model=label(value.get("model")),
         outcome=from_flat(outcome | {"status": status}),
     )

@@ -150,7 +150,7 @@ def _check_sizes(records: Sequence[Record], max_system_chars: int, max_text_char
     """Raise TooLarge for a text that is longer than a send or a reply may be."""
     for record in records:
         texts = [(record.conversation.system, max_system_chars)]
-        texts += [(text, max_text_chars) for one in record.messages for text in (one.text, one.thought)]
+        texts += [(text, max_text_chars) for one in record.messages for text in (one.text, one.reasoning)]
         for text, limit in texts:
             if len(text) > limit:
                 sentence = _("A message in this file is too long: %(limit)s characters are allowed.")
@@ -158,7 +158,7 @@ def _check_sizes(records: Sequence[Record], max_system_chars: int, max_text_char
 
 
 def _chars(message: Message) -> int:
-    return len(message.text) + len(message.thought)
+    return len(message.text) + len(message.reasoning)
 
 
 def _records(data: bytes, now: datetime) -> list[Record]:

@@ -22,7 +22,7 @@ class Final:
 
     reply_id: str
     text: str
-    thought: str
+    reasoning: str
     html: str | None
     renderer: int | None
     outcome: Outcome
@@ -101,7 +101,7 @@ def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
         tx.execute(
             insert_or_keep(tx, pieces),
             [
-                {"message_id": reply_id, "number": number, "text": delta.text, "thought": delta.reasoning}
+                {"message_id": reply_id, "number": number, "text": delta.text, "reasoning": delta.reasoning}
                 for reply_id, number, delta in rows
             ],
         )
@@ -110,11 +110,11 @@ def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
 def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, Delta]]:
     """The saved pieces of a running reply above `number`, in order, each with its number."""
     query = (
-        select(pieces.c.number, pieces.c.text, pieces.c.thought)
+        select(pieces.c.number, pieces.c.text, pieces.c.reasoning)
         .where(pieces.c.message_id == reply_id, pieces.c.number > number)
         .order_by(pieces.c.number)
     )
-    return [(row.number, Delta(row.text, row.thought)) for row in tx.execute(query)]
+    return [(row.number, Delta(row.text, row.reasoning)) for row in tx.execute(query)]
 
 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
@@ -125,7 +125,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             .where(messages.c.id == final.reply_id)
             .values(
                 text=final.text,
-                thought=final.thought,
+                reasoning=final.reasoning,
                 html=final.html,
                 renderer=final.renderer,
                 stop_requested=False,
@@ -189,7 +189,7 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         values = {
             "status": "interrupted",
             "text": "".join(piece.text for piece in saved),
-            "thought": "".join(piece.reasoning for piece in saved),
+            "reasoning": "".join(piece.reasoning for piece in saved),
             "stop_requested": False,
         }
         tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
@@ -206,7 +206,7 @@ def _columns(message: Message) -> dict[str, Any]:
         "text": message.text,
         "status": message.status,
         "created_at": message.created_at,
-        "thought": message.thought,
+        "reasoning": message.reasoning,
         "html": message.html,
         "renderer": message.renderer,
         "model": message.model,
@@ -222,7 +222,7 @@ def _message(row: Row[Any]) -> Message:
         text=row.text,
         status=row.status,
         created_at=row.created_at,
-        thought=row.thought,
+        reasoning=row.reasoning,
         html=row.html,
         renderer=row.renderer,
         model=row.model,

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
+# Two columns have kept the name `thought` in the database; the code calls them `reasoning`.
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -80,7 +81,7 @@ messages = Table(
     Column("parent_id", ForeignKey("messages.id", ondelete="CASCADE"), index=True),
     Column("role", String(16), nullable=False),
     Column("text", Text, nullable=False),
-    Column("thought", Text, nullable=False, server_default=""),
+    Column("thought", Text, key="reasoning", nullable=False, server_default=""),
     Column("html", Text),
     Column("renderer", Integer),
     Column("model", Text, nullable=False, server_default=""),
@@ -143,7 +144,7 @@ pieces = Table(
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("text", Text, nullable=False),
-    Column("thought", Text, nullable=False),
+    Column("thought", Text, key="reasoning", nullable=False),
 )
 
 # What was already sent, so that the same send twice makes one message.

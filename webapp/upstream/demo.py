@@ -110,15 +110,15 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
         return _error("429 Too Many Requests", "The demo was asked to be busy.", "rate_limit_exceeded")
     if "/silence" in words:
         return lambda start_response: _be_silent(environ)
-    thought, text = _speak(questions, words, thinking=model == "demo-thinking")
+    reasoning, text = _speak(questions, words, thinking=model == "demo-thinking")
     usage = {
         "prompt_tokens": sum(len(_tokens(said)) for said in questions),
-        "completion_tokens": len(_tokens(thought)) + len(_tokens(text)),
+        "completion_tokens": len(_tokens(reasoning)) + len(_tokens(text)),
     }
     if not stream:
-        return _whole(_completion(model, thought, text, usage))
+        return _whole(_completion(model, reasoning, text, usage))
     pause_seconds = 1 / (FAST_TOKENS_PER_SECOND if "/fast" in words else tokens_per_second)
-    return partial(_streamed, environ, model, thought, text, usage, words, pause_seconds)
+    return partial(_streamed, environ, model, reasoning, text, usage, words, pause_seconds)
 
 
 def _content(message: dict[str, Any]) -> str:
@@ -131,19 +131,19 @@ def _speak(questions: list[str], words: frozenset[str], *, thinking: bool) -> tu
     """Return reasoning and text: the tour for the first question, later a short answer that quotes the question."""
     question = questions[-1]
     language = "ru" if re.search("[а-яё]", question, re.IGNORECASE) else "en"
-    thought = _read("thought", language) if thinking or "/think" in words else ""
+    reasoning = _read("reasoning", language) if thinking or "/think" in words else ""
     if "/empty" in words:
-        return thought, ""
+        return reasoning, ""
     if "/long" in words:
         section = _read("section", language)
         sections = [
             section.replace("{{n}}", str(n)).replace("{{square}}", str(n * n)) for n in range(1, LONG_SECTIONS + 1)
         ]
-        return thought, "\n".join(sections)
+        return reasoning, "\n".join(sections)
     if len(questions) == 1:
-        return thought, _read("tour", language)
+        return reasoning, _read("tour", language)
     said = " ".join(word for word in question.split() if word not in WORDS)
-    return thought, _read("again", language).replace("{{question}}", said[:200] + "…" * (len(said) > 200) or "…")
+    return reasoning, _read("again", language).replace("{{question}}", said[:200] + "…" * (len(said) > 200) or "…")
 
 
 @cache
@@ -159,7 +159,7 @@ def _tokens(text: str) -> list[str]:
 def _streamed(
     environ: WSGIEnvironment,
     model: str,
-    thought: str,
+    reasoning: str,
     text: str,
     usage: dict[str, int],
     words: frozenset[str],
@@ -170,7 +170,7 @@ def _streamed(
     chunk = partial(_chunk, f"chatcmpl-{uuid.uuid4().hex}", model)
     start_response("200 OK", [("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-store")])
     yield chunk({"role": "assistant", "content": ""})
-    for token in _tokens(thought):
+    for token in _tokens(reasoning):
         time.sleep(pause_seconds)
         yield chunk({"reasoning_content": token})
     tokens = _tokens(text)
@@ -223,8 +223,8 @@ def _event(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 
-def _completion(model: str, thought: str, text: str, usage: dict[str, int]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text, **({"reasoning_content": thought} if thought else {})}
+def _completion(model: str, reasoning: str, text: str, usage: dict[str, int]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, **({"reasoning_content": reasoning} if reasoning else {})}
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
