@@ -47,8 +47,6 @@ LAYERS = [
     [
         "webapp.upstream.stream",
         "webapp.storage.workers",
-        "webapp.storage.titles",
-        "webapp.storage.search",
         "webapp.storage.presets",
         "webapp.storage.branches",
         "webapp.storage.conversations",
@@ -56,7 +54,7 @@ LAYERS = [
     ["webapp.upstream.exchange"],
     ["webapp.upstream.answers"],
     ["webapp.storage.messages"],
-    ["webapp.storage.index", "webapp.storage.forgetting"],
+    ["webapp.storage.message_words", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
     ["webapp.storage.files"],
     ["webapp.storage.schema"],

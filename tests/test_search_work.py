@@ -9,7 +9,7 @@ import pytest
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
 from webapp.chat import Conversation, Message
-from webapp.storage import Storage, conversations, messages, search
+from webapp.storage import Storage, conversations, message_words, messages
 from webapp.storage.migrate import migrate
 from webapp.text import new_id
 
@@ -90,7 +90,7 @@ def steps(storage, user_id, query):
     with storage.read() as tx:
         if storage.is_sqlite:
             tx.connection.dbapi_connection.set_progress_handler(lambda: counted.append(1), 1)
-        hits = search.find(tx, user_id, terms)
+        hits = message_words.find(tx, user_id, terms)
         if storage.is_sqlite:
             tx.connection.dbapi_connection.set_progress_handler(None, 1)
             return len(counted), hits
@@ -118,7 +118,7 @@ def test_a_search_in_titles_is_linear_in_their_number(storage):
 
     def find(user_id):
         with storage.read() as tx:
-            search.find(tx, user_id, snippets.terms_of("x." * 40 + "y"))
+            message_words.find(tx, user_id, snippets.terms_of("x." * 40 + "y"))
 
     with bounded():
         assert any(seconds(find, bob) < MOST * seconds(find, alice) for _ in range(3))

@@ -22,8 +22,8 @@ from webapp.generation import merge
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
-from webapp.storage import Storage, conversations, messages, search
-from webapp.storage.search import Hit
+from webapp.storage import Storage, conversations, message_words, messages
+from webapp.storage.message_words import Hit
 from webapp.text import clean
 from webapp.tree import branch, in_order
 from webapp.typesetter import Typesetter
@@ -53,7 +53,7 @@ class Archive:
     def find(self, user_id: str, query: str) -> list[Hit]:
         """The titles and messages that contain all words of the query; none for an empty query."""
         with self._storage.read() as tx:
-            return search.find(tx, user_id, snippets.terms_of(clean(query)))
+            return message_words.find(tx, user_id, snippets.terms_of(clean(query)))
 
     def get(self, user_id: str, conversation_id: str) -> Record:
         """A whole conversation; running replies have their saved text. Raises NotFound."""

@@ -17,8 +17,8 @@ from webapp.config import Config
 from webapp.errors import AppError
 from webapp.language import gettext as _
 from webapp.lockchat import Lockchat
-from webapp.storage import Storage, titles
-from webapp.storage.titles import Opening
+from webapp.storage import Storage, conversations
+from webapp.storage.conversations import Opening
 from webapp.text import clean, title_of
 from webapp.upstream.stream import Stream
 
@@ -77,7 +77,7 @@ class Titler:
         subject = f"the conversation of reply {reply_id[:8]}"
         try:
             with self._storage.read() as tx:
-                opening = titles.opening(tx, reply_id)
+                opening = conversations.opening(tx, reply_id)
             if opening and opening.title == title_of(opening.question):
                 subject = f"conversation {opening.conversation_id}"
                 self._replace_title(opening)
@@ -90,7 +90,7 @@ class Titler:
         title = title_in(self._ask(opening))
         if title and not self._closed:
             with self._storage.begin() as tx:
-                titles.better(tx, opening.conversation_id, opening.title, title)
+                conversations.better_title(tx, opening.conversation_id, opening.title, title)
 
     def _ask(self, opening: Opening) -> str:
         self._stream = self._upstream.stream(_wire(opening), opening.model)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, ins
 
 from webapp.chat import Delta, Message, Node, Outcome
 from webapp.outcomes import flat, from_flat
-from webapp.storage import index, insert_missing, insert_or_keep
+from webapp.storage import insert_missing, insert_or_keep, message_words
 from webapp.storage.schema import conversations, messages, pieces, sends
 
 IDS_PER_QUERY = 500  # below every database's limit of variables
@@ -81,7 +81,7 @@ def add(tx: Connection, *new: Message, worker_id: str | None = None) -> None:
     """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them."""
     if new:
         tx.execute(insert(messages), [_columns(message) | {"worker_id": worker_id} for message in new])
-        index.add(tx, [message.id for message in new if message.status != "streaming"])
+        message_words.add(tx, [message.id for message in new if message.status != "streaming"])
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
@@ -133,7 +133,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
-        index.add(tx, [final.reply_id])
+        message_words.add(tx, [final.reply_id])
 
 
 def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
@@ -194,7 +194,7 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         }
         tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
         tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
-        index.add(tx, [reply_id])
+        message_words.add(tx, [reply_id])
 
 
 def _columns(message: Message) -> dict[str, Any]:

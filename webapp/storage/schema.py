@@ -113,7 +113,7 @@ Index(
     postgresql_where=text("status = 'streaming'"),
 )
 
-# What search looks through: the words of each finished message, see `webapp.storage.index`.
+# What search looks through: the words of each finished message, see `webapp.storage.message_words`.
 # Each database has an index of its own over them, which migration 0003 makes.
 message_words = Table(
     "message_words",

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from webapp.storage import index
+from webapp.storage import message_words
 
 revision = "0003"
 down_revision = "0002"
@@ -54,4 +54,4 @@ def upgrade() -> None:
     for statement in SQLITE_SEARCH if is_sqlite else POSTGRESQL_SEARCH:
         op.execute(statement)
     finished = "SELECT id FROM messages WHERE status <> 'streaming' ORDER BY created_at, id"
-    index.add(connection, connection.execute(sa.text(finished)).scalars().all())
+    message_words.add(connection, connection.execute(sa.text(finished)).scalars().all())

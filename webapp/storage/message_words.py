@@ -1,11 +1,15 @@
-"""Full-text search in the database: FTS5 of SQLite, tsvector of PostgreSQL, both over the words of `index`.
+"""Full-text search: the words of finished messages, stored and looked up.
 
-Syntax: https://sqlite.org/fts5.html#full_text_query_syntax and
+SQLite searches them with FTS5, PostgreSQL with a tsvector. Each stored word begins with its owner, so the database
+reads no other user's words, and the time of a search reveals nothing about them. Python splits the text into words, so
+both databases find the same, and what they find `webapp.snippets` can mark. Query syntax:
+https://sqlite.org/fts5.html#full_text_query_syntax and
 https://www.postgresql.org/docs/current/datatype-textsearch.html#DATATYPE-TSQUERY
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +22,13 @@ from webapp import snippets
 from webapp.chat import Role
 from webapp.loop import give_way
 from webapp.snippets import Part
-from webapp.storage import index
+from webapp.storage import insert_or_keep
 from webapp.storage.schema import conversations, message_words, messages
+
+SEARCHED_CHARS = 100_000  # a tsvector holds 1 MB at most, so the text beyond this is not searched
+IDS_PER_QUERY = 500
+OWNER_CHARS = 8  # two users who share them see nothing of each other: every query names the owner too
+YIELD_CHARS = 20_000  # some 5 ms
 
 HITS = 50
 TITLE_HITS = 10  # of them at most, so that titles leave room for texts
@@ -44,6 +53,31 @@ class Hit:
     role: Role | None
     created_at: datetime
     parts: tuple[Part, ...]
+
+
+def add(tx: Connection, message_ids: Sequence[str]) -> None:
+    """Let search find these messages; those that still run, or are known to it, are left out.
+
+    Other streams go on between any two longer texts.
+    """
+    for start in range(0, len(message_ids), IDS_PER_QUERY):
+        query = (
+            select(messages.c.id, conversations.c.user_id, func.substr(messages.c.text, 1, SEARCHED_CHARS))
+            .join(conversations)
+            .where(messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]), messages.c.status != "streaming")
+        )
+        found = {row.id: row for row in tx.execute(query)}
+        rows, chars = [], 0
+        for message_id in filter(found.__contains__, message_ids[start : start + IDS_PER_QUERY]):
+            _id, user_id, text = found[message_id]
+            rows.append(_row(tx, message_id, user_id, text))
+            chars += len(text)
+            if chars > YIELD_CHARS:
+                tx.execute(insert_or_keep(tx, message_words), rows)
+                rows, chars = [], 0
+                give_way()
+        if rows:
+            tx.execute(insert_or_keep(tx, message_words), rows)
 
 
 def find(tx: Connection, user_id: str, terms: Sequence[str]) -> list[Hit]:
@@ -93,7 +127,7 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
             messages.c.role,
             messages.c.created_at,
             conversations.c.title,
-            func.substr(messages.c.text, 1, index.SEARCHED_CHARS).label("searched"),
+            func.substr(messages.c.text, 1, SEARCHED_CHARS).label("searched"),
         )
         .join(conversations, conversations.c.id == messages.c.conversation_id)
         .where(conversations.c.user_id == user_id, messages.c.id.in_(found))
@@ -110,7 +144,7 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
 
 def _matching(tx: Connection, query: Select[Any], user_id: str, terms: Sequence[str]) -> Select[Any]:
     """The query, for messages in which every term begins a word of this user, the last stored first."""
-    owner = index.owner(user_id)
+    owner = _owner(user_id)
     if tx.dialect.name == "sqlite":
         phrases = " AND ".join(_phrase(owner, term, " ", '"', " *") for term in terms)
         found = literal_column("search").op("MATCH", is_comparison=True)(phrases)
@@ -126,3 +160,18 @@ def _phrase(owner: str, term: str, after: str, quote: str, star: str) -> str:
     """The words of a term, one after the other; the last one may go on. Letters and digits alone are no syntax."""
     words = after.join(owner + word for word in term.split())
     return f"{quote}{words}{quote}{star if snippets.goes_on(term) else ''}"
+
+
+def _row(tx: Connection, message_id: str, user_id: str, text: str) -> dict[str, str]:
+    """A message's words in their order; for PostgreSQL as a tsvector, whose words begin with their owner."""
+    prefix, words = _owner(user_id), snippets.words_of(text)
+    if tx.dialect.name == "sqlite":
+        joined = " ".join(words)  # migration 0003 puts the owner before each of them
+    else:  # letters and digits alone are no syntax
+        joined = " ".join(f"'{prefix}{word}':{place}" for place, word in enumerate(words, start=1))
+    return {"message_id": message_id, "owner": prefix, "words": joined}
+
+
+def _owner(user_id: str) -> str:
+    """What every word of this user begins with in the index."""
+    return hashlib.blake2s(user_id.encode(), digest_size=OWNER_CHARS // 2).hexdigest()
