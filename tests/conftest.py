@@ -20,6 +20,8 @@ from tests.upstream import Upstream
 from tests.visitor import Visitor
 from webapp import create_app
 from webapp.config import Config
+from webapp.storage import Storage
+from webapp.storage.migrate import migrate
 
 if not os.environ.get("CI"):  # where there is no deadline, and the same examples each time
     settings.register_profile("here", deadline=None)
@@ -59,6 +61,15 @@ def database_url(tmp_path: Path) -> Iterator[str]:
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
+
+
+@pytest.fixture
+def storage(database_url: str) -> Iterator[Storage]:
+    """An open database with all tables, for tests without an app."""
+    storage = Storage(database_url)
+    migrate(storage)
+    yield storage
+    storage.close()
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
 from webapp.chat import Conversation, Message
-from webapp.storage import Storage, conversations, message_words, messages
-from webapp.storage.migrate import migrate
+from webapp.storage import conversations, message_words, messages
 from webapp.text import new_id
 
 QUERIES = [
@@ -62,14 +61,6 @@ def test_a_match_far_behind_is_seen():
     parts = snippets.snippet(text, ["needle"], snippets.pattern(["needle"]))
 
     assert ("Needle", True) in parts
-
-
-@pytest.fixture
-def storage(database_url):
-    storage = Storage(database_url)
-    migrate(storage)
-    yield storage
-    storage.close()
 
 
 def write(storage, user_id, texts, title="Title"):

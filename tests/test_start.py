@@ -107,16 +107,12 @@ def test_a_newer_database_without_a_copy_asks_for_a_backup(data):
         create_app(Config(data_dir=data))
 
 
-def test_a_newer_database_of_a_server_is_refused_by_name(database_url):
-    storage = Storage(database_url)
-    migrate(storage)
+def test_a_newer_database_of_a_server_is_refused_by_name(storage):
     with storage.begin() as tx:
         tx.exec_driver_sql(NEWEST)
 
     with pytest.raises(ConfigError, match="newer version of Lockchat"):
         migrate(storage)
-
-    storage.close()
 
 
 @pytest.fixture

@@ -16,14 +16,6 @@ from webapp.storage.migrate import migrate
 from webapp.storage.schema import metadata
 
 
-@pytest.fixture
-def storage(database_url):
-    storage = Storage(database_url)
-    migrate(storage)
-    yield storage
-    storage.close()
-
-
 def test_the_migrations_make_the_tables_of_the_schema(storage):
     with storage.read() as tx:
         # Full-text search is each database's own, so the schema does not name it.

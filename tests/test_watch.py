@@ -10,16 +10,7 @@ from tests.replies import Reply, add_reply, stored
 from webapp.generation import Hub
 from webapp.pulse import Pulse
 from webapp.storage import Storage
-from webapp.storage.migrate import migrate
 from webapp.watch import Watch
-
-
-@pytest.fixture
-def storage(database_url):
-    storage = Storage(database_url)
-    migrate(storage)
-    yield storage
-    storage.close()
 
 
 @pytest.fixture
