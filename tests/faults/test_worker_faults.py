@@ -11,6 +11,8 @@ from tests.faults.vitals import draft_of
 from tests.upstream import tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
+from webapp.storage import Storage
+from webapp.storage.migrate import _is_newest, _lock
 
 pytestmark = pytest.mark.faults
 
@@ -103,6 +105,46 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
     answer = alice.post_form(f"/m/{reply}/retry", key="again")
     again = answer.headers["Location"].partition("#m-")[2]
     database.wait_for(again, "done")
+
+
+@pytest.fixture
+def aged(server, database_url):
+    """The database of the running server, as version 0004 left it."""
+    storage = Storage(database_url)
+    with storage.begin() as tx:
+        tx.exec_driver_sql("DROP INDEX ix_messages_number")
+        tx.exec_driver_sql("ALTER TABLE messages DROP COLUMN number")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    yield storage
+    storage.close()
+
+
+def test_sighup_upgrades_the_database_before_a_new_worker_starts(server, alice, aged, open_browser):
+    old = server.worker()
+
+    with _lock(aged):  # so the upgrade has to wait
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: is_upgrading(server), 20, "the upgrade")
+        assert alice.get("/healthz").text == "ok\n"
+        assert old in server.workers()
+    wait_until(lambda: not old.is_running(), GRACEFUL_SECONDS + 10, "the old worker to go")
+
+    assert _is_newest(aged)
+    bob = open_browser(server)
+    assert bob.end(bob.new_chat("Hello?"))["why"] == "done"
+
+
+def test_a_new_worker_upgrades_an_older_database(server, aged, open_browser):
+    server.replace_worker()
+
+    bob = open_browser(server)
+    assert _is_newest(aged)
+    assert bob.end(bob.new_chat("Hello?"))["why"] == "done"
+
+
+def is_upgrading(server):
+    """Whether the master runs the upgrade, in a process that is no worker."""
+    return any("webapp.storage.migrate" in " ".join(process.cmdline()) for process in server.workers())
 
 
 def test_kill_9_loses_a_second_at_most_and_is_told_within_thirty(server, alice, drip, upstream, database):
