@@ -23,7 +23,7 @@ const NEAR = 64; // px from the end that count as "at the end"
 /** @type {Map<HTMLElement, { wake: () => void, doze: () => void, close: () => void }>} the running replies */
 const streams = new Map();
 
-/* ---- what all below use ---- */
+/* ---- helpers ---- */
 
 /** @param {string} selector @param {ParentNode} within @returns {any} the first match, or null */
 function find(selector, within = document) {
@@ -33,7 +33,7 @@ function find(selector, within = document) {
 const rules = { createHTML: (/** @type {string} */ html) => html };
 const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("lockchat", rules) ?? rules;
 
-/** @param {string} html @returns {DocumentFragment} with its copy buttons */
+/** @param {string} html @returns {DocumentFragment} with copy buttons added */
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = policy.createHTML(html);
@@ -53,13 +53,13 @@ function say(sentence) {
   setTimeout(() => { status.textContent = sentence; }, 60);
 }
 
-/** @param {string} sentence to stand above the box; "" takes it away */
+/** @param {string} sentence shown above the box; "" hides it */
 function complain(sentence) {
   problem.textContent = sentence;
   problem.hidden = !sentence;
 }
 
-/** @param {HTMLFormElement} form @returns {Promise<Response | null>} null where the network failed */
+/** @param {HTMLFormElement} form @returns {Promise<Response | null>} null if the network failed */
 function post(form) {
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form)));
   return fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } }).catch(() => null);
@@ -71,12 +71,12 @@ function freshKey() {
 }
 
 function focusBox() {
-  (coarse.matches ? sendButton : box).focus({ preventScroll: true }); // the box would raise a phone's keyboard
+  (coarse.matches ? sendButton : box).focus({ preventScroll: true }); // focus on the box would open a phone's keyboard
 }
 
 /* ---- written: the box grows, Enter sends, a draft is kept ---- */
 
-let sending = ""; // on its way: still a draft
+let sending = ""; // sent but not yet acknowledged: still a draft
 let draftTimer = 0;
 const draftKey = () => `draft:${location.pathname}`;
 
@@ -115,7 +115,7 @@ function onInput() {
   draftTimer = window.setTimeout(keepDraft, 300);
 }
 
-/** @param {any} event in the box or of an edited message */
+/** @param {any} event of the box or an edited message */
 function onBoxKey(event) {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   if (coarse.matches && !event.ctrlKey && !event.metaKey) return;
@@ -123,9 +123,9 @@ function onBoxKey(event) {
   event.target.form.requestSubmit();
 }
 
-/* ---- sent: the question stands at once, then the server's own words replace it ---- */
+/* ---- sent: the question appears at once, then the server's HTML replaces it ---- */
 
-let unacknowledged = ""; // the same text again goes with the same key, so it arrives once
+let unacknowledged = ""; // the same text goes with the same key, so it is stored once
 
 /** @param {any} event */
 function onSubmit(event) {
@@ -159,7 +159,7 @@ async function send() {
     unacknowledged = "";
     writeDraft(draft, "");
     accept(question, parse(html), response.headers);
-    keepDraft(); // what was typed meanwhile, perhaps at a new address
+    keepDraft(); // the text typed meanwhile, perhaps under a new address
   } else {
     question.remove();
     box.value = [text, box.value].filter(Boolean).join("\n\n");
@@ -217,8 +217,8 @@ function follow(article) {
   let /** @type {EventSource | undefined} */ source;
   let /** @type {Patch[]} */ patches = [];
   let frame = 0;
-  let failures = -1; // the first look is at once: a reply may end before its stream is open
-  let timer = 0; // one at a time: a silence, a retry, a look
+  let failures = -1; // the first look is at once: a reply may end before its stream opens
+  let timer = 0; // of a silence, a retry or a look: one at a time
 
   const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
   const think = (/** @type {string} */ text) => {
@@ -258,7 +258,7 @@ function follow(article) {
     try {
       patches.splice(0).forEach((patch) => apply(body, patch));
     } catch {
-      open(); // out of step: the next snapshot puts that right
+      open(); // the copies differ: a new snapshot replaces this one
     }
     stick();
   };
@@ -271,7 +271,7 @@ function follow(article) {
     close();
     later(look, 5000 + Math.random() * 5000);
   };
-  /** Ask how the reply stands; then follow it, wait while nobody looks, or fetch its end. */
+  /** Ask for the status; then follow, wait while the tab is hidden, or fetch the finished reply. */
   const look = async () => {
     close();
     try {
@@ -323,7 +323,7 @@ function follow(article) {
   });
 
   const wake = () => {
-    failures = 0; // what failed while the computer slept says nothing about now
+    failures = 0; // failures while the computer slept do not count
     look();
   };
 
@@ -333,7 +333,7 @@ function follow(article) {
 }
 
 /**
- * Change the text as the server's own copy changed. Throws where the two differ.
+ * Apply the server's change to the text. Throws if the two copies differ.
  * @param {Element} body @param {Patch} patch
  */
 function apply(body, patch) {
@@ -349,7 +349,7 @@ function apply(body, patch) {
 }
 
 /**
- * Give `parent` the children of `wanted`; equal ones stay, and with them selection and focus.
+ * Give `parent` the children of `wanted`. Keeps equal ones, and with them selection and focus.
  * @param {Element} parent @param {ParentNode} wanted
  */
 function update(parent, wanted) {
@@ -381,7 +381,7 @@ function wake() {
 
 /* ---- stopped ---- */
 
-/** Send where nothing runs, Stop where something does; the focus never falls off the page. */
+/** Show Send or, while a reply runs, Stop; keep the focus on a button. */
 function showButtons() {
   const held = document.activeElement;
   sendButton.hidden = streams.size > 0;
@@ -425,7 +425,7 @@ function toEnd() {
   stick();
 }
 
-/** Any way up lets go: wheel, finger, keys, scrollbar; told before the next frame. */
+/** Any way up ends following: wheel, finger, keys, scrollbar. Runs before the next frame. */
 function onScroll() {
   const top = page.scrollTop;
   if (top < lastTop && gap() > 1) pinned = false;
@@ -467,14 +467,14 @@ async function fetchText(url) {
   return response.text();
 }
 
-/** @param {string | Promise<string>} text may be on its way: some browsers want the write in the click itself */
+/** @param {string | Promise<string>} text or a promise: some browsers copy only during the click */
 async function write(text) {
   if (navigator.clipboard && window.ClipboardItem) {
     const blob = Promise.resolve(text).then((value) => new Blob([value], { type: "text/plain" }));
     return navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
   }
   const held = /** @type {any} */ (document.activeElement);
-  const area = document.createElement("textarea"); // plain http has no clipboard
+  const area = document.createElement("textarea"); // plain http has no clipboard API
   area.className = "visually-hidden";
   area.value = await text;
   document.body.append(area);
@@ -493,7 +493,7 @@ if (find(".log")) {
   composer.addEventListener("submit", onSubmit);
   box.addEventListener("input", onInput);
   for (const field of document.querySelectorAll("textarea[name=text]")) field.addEventListener("keydown", onBoxKey);
-  stopButton.addEventListener("click", (event) => event.detail > 1 || stop()); // not Send's second click
+  stopButton.addEventListener("click", (event) => event.detail > 1 || stop()); // ignores Send's second click
   jumpButton.addEventListener("click", () => { toEnd(); focusBox(); });
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
@@ -509,5 +509,5 @@ if (find(".log")) {
   followAll();
   if (document.hidden) onVisibility();
   if (find(".message") && (!location.hash || streams.size)) toEnd();
-  else pinned = false; // the reader came for that place
+  else pinned = false; // the reader opened a link to a message
 }

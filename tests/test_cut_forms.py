@@ -11,7 +11,7 @@ from tests.visitor import Visitor
 
 WHOLE = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nHello world\r\n--x--\r\n'
 END = WHOLE.index(b"--x--") + len(b"--x--")
-CUT = "The form was cut off on its way."
+CUT = "Only a part of the form arrived."
 
 
 @pytest.fixture(params=["test server", "gunicorn"])

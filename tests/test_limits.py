@@ -14,7 +14,7 @@ from webapp.errors import Busy
 from webapp.limits import ANSWERS, STORED, Allowance, Gate, Holder
 
 ADDRESS_FULL = "Too many answers are running at your address."
-ALL_FULL = "This server is answering as many as it can."
+ALL_FULL = "This server is running as many answers as it can."
 
 
 class From(HTTPAdapter):

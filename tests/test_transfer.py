@@ -644,7 +644,7 @@ def test_one_user_makes_and_reads_few_files_at_a_time(alice, site, import_file):
     answers = [alice.get("/export"), alice.get(f"/c/{alice.conversation_id}/export"), import_file(ours({"id": "a"}))]
 
     assert [answer.status_code for answer in answers] == [503] * 3
-    assert "Another of your files is being made or read." in text_of(answers[0].text)
+    assert "Another export or import of yours is running." in text_of(answers[0].text)
     for _ in range(2):
         archive.gate.leave(Holder(user_id, "elsewhere"))
     assert alice.get("/export").status_code == 200

@@ -29,8 +29,8 @@ from webapp.tree import branch, in_order
 from webapp.typesetter import Typesetter
 from webapp.upstream.models import Models
 
-TYPESET_SECONDS = 2.0  # an import waits so long for the HTML of its replies
-READ_MESSAGES = 8  # at a time: each may be as long as the longest answer
+TYPESET_SECONDS = 2.0  # an import waits for the HTML of its replies
+READ_MESSAGES = 8  # per query: each may be as large as the largest answer
 FILES_PER_USER = 2  # exports and imports at a time
 FILES_PER_ADDRESS = 4
 FILES_TOTAL = 8
@@ -51,7 +51,7 @@ class Archive:
         self.gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
 
     def find(self, user_id: str, query: str) -> list[Hit]:
-        """The titles and messages that contain all words of the query; none for an empty query."""
+        """The titles and messages with all words of the query; none for an empty query."""
         with self._storage.read() as tx:
             return message_words.find(tx, user_id, snippets.terms_of(clean(query)))
 

@@ -20,9 +20,9 @@ from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LAST_MESSAGES = 60  # on a page, unless it asks for more
 PAGE_MESSAGES = 200  # at most
-PAGE_CHARS = 1_000_000  # on a page; a single message may have more
-PAGE_READ = 4  # messages per query: each may be as large as an answer can be
-TURN_CHARS = 2500  # of a turn in the database, besides its text
+PAGE_CHARS = 1_000_000  # on a page, unless a single message is longer
+PAGE_READ = 4  # messages per query: each may be as large as the largest answer
+TURN_CHARS = 2500  # size of a turn in the database, without its text
 UNDO_TIME = timedelta(days=1)
 
 
@@ -30,7 +30,7 @@ UNDO_TIME = timedelta(days=1)
 class Shown:
     """The part of a conversation that a page shows.
 
-    `earlier` messages of the branch come before it, and `later` ones after it, the first of which is `later_id`.
+    `earlier` and `later` count the messages of the branch before and after this part; `later_id` is the next one.
     `leaf_id` is the last message of the branch.
     """
 
@@ -112,7 +112,7 @@ class Conversations:
         self._change(user_id, conversation_id, title=title)
 
     def pin(self, user_id: str, conversation_id: str, pinned: bool) -> None:
-        """Keep a conversation at the top of the list, or no longer. Raises NotFound."""
+        """Pin a conversation to the top of the list, or unpin it. Raises NotFound."""
         self._change(user_id, conversation_id, pinned=pinned)
 
     def delete(self, user_id: str, conversation_id: str) -> None:
@@ -127,7 +127,7 @@ class Conversations:
             self._hub.stop(reply_id)
 
     def restore(self, user_id: str, conversation_id: str) -> None:
-        """Undo a deletion of the last UNDO_TIME. Raises Gone when it is too late, NotFound when it is purged."""
+        """Undo a deletion. Raises Gone after UNDO_TIME, NotFound for a purged conversation."""
 
         def restore(tx: Connection) -> None:
             deleted_at = conversations.deleted_at(tx, user_id, conversation_id)
@@ -155,7 +155,7 @@ def _unknown() -> NotFound:
 
 
 def too_many_conversations(limit: int) -> TooLarge:
-    """The error for a user who has as many conversations as are allowed."""
+    """The error for a user who would have more than `limit` conversations."""
     return TooLarge(
         _("You may have %(limit)s conversations, and this would be more. Delete some first.") % {"limit": number(limit)}
     )

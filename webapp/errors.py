@@ -126,7 +126,10 @@ REASONS = MappingProxyType(
         "html": ("protocol", mark("The upstream sent a web page instead of an answer.")),
         "redirect": ("protocol", mark("The upstream sent a redirect, which this server does not follow.")),
         "empty": ("protocol", mark("The upstream sent an empty answer.")),
-        "internal": ("upstream", mark("Something went wrong in this server. The administrator finds it in the log.")),
+        "internal": (
+            "upstream",
+            mark("Something went wrong in this server. The administrator can find the error in the log."),
+        ),
     }
 )
 

@@ -1,4 +1,4 @@
-"""The use cases of a running reply: follow, stop. Its text comes from this worker's memory, or from the database."""
+"""The use cases of a running reply: follow, stop. Reads its text from this worker's memory, or from the database."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Following:
         self._hub = hub
 
     def stop(self, user_id: str, message_id: str) -> Message:
-        """Stop a running reply, in whichever worker it runs, and keep its text. Raises NotFound.
+        """Stop a running reply of any worker, keep its text, and return it. Raises NotFound.
 
-        Returns the reply. A finished one stays as it is.
+        Leaves a finished reply unchanged.
         """
         running = self._hub.all()
         with self._storage.read() as tx:
@@ -38,7 +38,7 @@ class Following:
         return message
 
     def follow(self, message: Message) -> Iterator[Delta | Message]:
-        """Yield the text of a running reply: the text so far, then what comes; at last the finished reply.
+        """Yield the text of a running reply: first the text so far, then each new piece, at last the finished reply.
 
         Yields an empty delta each `BEAT_SECONDS` of silence. The caller has checked the owner.
         """
@@ -56,7 +56,7 @@ class Following:
                 yield step
 
     def _follow_stored(self, reply_id: str) -> Iterator[Delta | Message]:
-        """Follow a reply of another worker, by what that worker saves."""
+        """Follow a reply of another worker, by the pieces that it saves."""
         number, text_length, reasoning_length, silent_since = 0, 0, 0, -math.inf
         while True:
             try:
@@ -64,7 +64,7 @@ class Following:
                     message = messages.find(tx, reply_id)
                     new = messages.pieces_after(tx, reply_id, number)
             except StorageUnavailable:
-                message, new = None, []  # as silence: the other worker has the text
+                message, new = None, []  # treated as silence: the other worker still has the text
             if message and message.outcome:
                 yield Delta(message.text[text_length:], message.reasoning[reasoning_length:])
                 yield message

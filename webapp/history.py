@@ -1,4 +1,4 @@
-"""What the upstream reads of a conversation: the messages of one branch, and the request made of them."""
+"""The history of a conversation: the messages of one branch, and the request to the upstream made of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from webapp.language import number
 from webapp.loop import give_way
 from webapp.storage import branches
 
-HISTORY_CHARS = 4_000_000  # the largest windows of models are about as large
-MESSAGE_CHARS = 30  # around each message on the wire
+HISTORY_CHARS = 4_000_000  # about the largest context windows of models
+MESSAGE_CHARS = 30  # of JSON around each message
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The messages up to the leaf, the first one first; `chars` is their size on the wire."""
+    """The messages from the first one to the leaf; `chars` is their size in a request."""
 
     leaf_id: str | None = None
     messages: tuple[tuple[Role, str], ...] = ()
@@ -30,10 +30,10 @@ class History:
 
 
 def read(tx: Connection, running: Mapping[str, Generation], conversation: Conversation, leaf_id: str | None) -> History:
-    """The history of a branch. Raises TooLarge for one that is longer than any model reads.
+    """The history of a branch. Raises TooLarge if it is longer than any model reads.
 
-    A history without its beginning would be another conversation than the one on the page.
-    Take `running` before the transaction: a reply leaves the hub after storage has it.
+    Does not cut the beginning: the page shows the whole conversation.
+    Take `running` before the transaction: the hub drops a reply after it is stored.
     """
     found: list[tuple[Role, str]] = []
     chars, at = 0, leaf_id
@@ -52,14 +52,14 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
                 % {"limit": number(HISTORY_CHARS)}
             )
         at = part[-1].parent_id if part else None
-        give_way()  # lets the other streams run
+        give_way()
     return History(leaf_id, tuple(found[::-1]), chars)
 
 
 def wire(system: str, messages: Iterable[tuple[Role, str]]) -> list[dict[str, str]]:
     """The messages of a request to the upstream.
 
-    Skips replies without text and joins neighbours of one role: many chat templates refuse roles that do not alternate.
+    Skips empty replies and joins neighbours of one role: many chat templates require alternating roles.
     """
     groups: list[tuple[str, list[str]]] = []
     for role, text in [("system", system), *messages]:

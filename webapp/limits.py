@@ -1,6 +1,6 @@
-"""Who may do how much: at a time (Gate) and in a period (Allowance), of one user and from one address.
+"""Limits for each user and each address: at a time (Gate), and in a period (Allowance).
 
-With open login a browser that drops its cookie is a new user, so only the limit of its address holds.
+With open login a browser without its cookie is a new user, so only the limit of its address holds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
 
 RETRY_SECONDS = 5
-KEPT_SHARE = 5  # the last fifth of the places is for addresses that hold few
+KEPT_SHARE = 5  # the last fifth of the places is kept for addresses with few
 HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS
-MAX_BALANCES = 10_000  # past so many, those that are full again are forgotten
+MAX_BALANCES = 10_000  # more than that: drops balances that are full again
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who takes a place or spends: a user, and the address of the browser."""
+    """Who takes places and spends: a user, and the browser's address."""
 
     user_id: str
     address: str = ""
@@ -32,7 +32,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The sentences of a gate, for the user's own limit, that of the address, and that of all."""
+    """The sentences of a gate or an allowance: for the limit of the user, of the address, and in total."""
 
     user: str
     address: str
@@ -42,12 +42,12 @@ class Words:
 ANSWERS = Words(
     user=mark("Too many of your answers are running. Wait for one, or stop it."),
     address=mark("Too many answers are running at your address. Try again in a moment."),
-    total=mark("This server is answering as many as it can. Try again in a moment."),
+    total=mark("This server is running as many answers as it can. Try again in a moment."),
 )
 FILES = Words(
-    user=mark("Another of your files is being made or read. Try again in a moment."),
-    address=mark("Too many files are being made or read at your address. Try again in a moment."),
-    total=mark("This server is making or reading as many files as it can. Try again in a moment."),
+    user=mark("Another export or import of yours is running. Try again in a moment."),
+    address=mark("Too many exports and imports are running at your address. Try again in a moment."),
+    total=mark("This server is running as many exports and imports as it can. Try again in a moment."),
 )
 STORED = Words(
     user=mark("You have stored as much as is allowed in a day."),
@@ -62,9 +62,9 @@ IMPORTS = Words(
 
 
 class Gate:
-    """Limits how many places are held at a time: by one user, from one address, and in total.
+    """Limits concurrent places, per user, per address and in total.
 
-    The last fifth is for addresses that hold fewer than the average. Each `enter` needs a `leave`.
+    The last fifth is for addresses with fewer places than the average. Each `enter` needs a `leave`.
     """
 
     def __init__(self, words: Words, *, per_user: int, per_address: int, total: int) -> None:
@@ -78,7 +78,7 @@ class Gate:
         self._lock = threading.Lock()
 
     def enter(self, holder: Holder, amount: int = 1) -> None:
-        """Take `amount` places. Raises Busy at once where there is no room."""
+        """Take `amount` places. Raises Busy at once if they are not free."""
         with self._lock:
             if self._users[holder.user_id] + amount > self._per_user:
                 raise Busy(_(self._words.user), retry_after=RETRY_SECONDS)
@@ -91,7 +91,7 @@ class Gate:
             self._inside += amount
 
     def leave(self, holder: Holder, amount: int = 1) -> None:
-        """Give `amount` places back."""
+        """Free `amount` places."""
         with self._lock:
             for held, key in ((self._users, holder.user_id), (self._addresses, holder.address)):
                 held[key] -= amount
@@ -100,7 +100,7 @@ class Gate:
             self._inside -= amount
 
     def count(self) -> int:
-        """How many places are held."""
+        """How many places are taken."""
         return self._inside
 
     def _has_room(self, holder: Holder, amount: int) -> bool:
@@ -112,9 +112,9 @@ class Gate:
 
 
 class Allowance:
-    """Limits how much one user, and one address, may spend in a period. It refills evenly.
+    """Limits spending per user and per address in a period. It refills evenly.
 
-    It lives in memory: each worker process counts by itself, from its start.
+    Counts in memory: each worker process on its own, from its start.
     """
 
     def __init__(
@@ -124,11 +124,11 @@ class Allowance:
         self._amount = amount
         self._rate = amount / period_seconds
         self._clock = clock
-        self._balances: dict[tuple[str, str], tuple[float, float]] = {}  # what was left, and when
+        self._balances: dict[tuple[str, str], tuple[float, float]] = {}  # the amount left, and when
         self._lock = threading.Lock()
 
     def spend(self, holder: Holder, amount: int) -> None:
-        """Spend `amount`. Raises Busy where the user or the address has less left; then nothing is spent."""
+        """Spend `amount`. Raises Busy, and spends nothing, if the user or the address has less left."""
         with self._lock:
             for key, sentence in zip(_keys(holder), (self._words.user, self._words.address), strict=True):
                 if (missing := min(amount, self._amount) - self._left(key)) > 0:
@@ -138,7 +138,7 @@ class Allowance:
             self._take(holder, amount)
 
     def charge(self, holder: Holder, amount: int) -> None:
-        """Spend `amount` for text that is stored already, even where less is left."""
+        """Spend `amount` for text that is already stored, even if less is left."""
         with self._lock:
             self._take(holder, amount)
 
@@ -155,7 +155,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class SendLimits:
-    """The limits of all sends, from whichever door: running replies, memory for histories, stored characters."""
+    """The limits of all sends: running replies, memory for histories, stored characters."""
 
     replies: Gate
     histories: Gate

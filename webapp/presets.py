@@ -41,7 +41,9 @@ class Presets:
         preset = self._checked(new_id(), name, typed)
         with self._storage.begin() as tx:
             if presets.count(tx, user_id) >= PRESETS:
-                raise Invalid(_("You have %(count)s presets, the most there can be.") % {"count": PRESETS})
+                raise Invalid(
+                    _("You have %(count)s presets, which is the limit. Delete one first.") % {"count": PRESETS}
+                )
             presets.add(tx, user_id, preset, datetime.now(UTC))
         return preset
 
@@ -54,7 +56,7 @@ class Presets:
         return preset
 
     def delete(self, user_id: str, preset_id: str) -> None:
-        """Delete a preset; one that is gone already stays gone."""
+        """Delete a preset. Ignores an unknown id."""
         with self._storage.begin() as tx:
             presets.remove(tx, user_id, preset_id)
 

@@ -1,7 +1,7 @@
-"""What a search looks for, and how a text shows where it stands: pieces of it, the words that match marked.
+"""Splits queries into terms, finds them in texts, and marks them in snippets.
 
-Texts and queries are foreign, so every expression here is linear: its classes share no character with what
-follows them, and its repetitions are possessive.
+Texts and queries are foreign, so every regular expression is linear: no repeated class shares a character with what
+follows it, and repetitions are possessive.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from functools import cache
 from itertools import islice
 
 QUERY_CHARS = 200
-QUERY_WORDS = 10  # of a query; each is looked for in every text that is shown
-WORD_CHARS = 64  # of a word; what follows makes no difference
+QUERY_WORDS = 10  # each costs a look at every text that is shown
+WORD_CHARS = 64  # that are compared
 SNIPPET_CHARS = 160
-LEAD_CHARS = 40  # of them before the first match
-WINDOW_CHARS = 2000  # a snippet is cut out of these
-LOOKED_AT_CHARS = 20_000  # of a text, from its beginning, for the first match; further on only plain matches are seen
-TRIES = 5  # of those
+LEAD_CHARS = 40  # of a snippet, before the first match
+WINDOW_CHARS = 2000  # around the first match, from which a snippet is cut
+LOOKED_AT_CHARS = 20_000  # searched with the pattern; the rest of a text only for the plain spelling
+TRIES = 5  # plain spellings that are checked
 
 Part = tuple[str, bool]  # a piece of a text, and whether it matches
 
-MARK = "\u0300-\u036f"  # accents that are characters of their own
+MARK = "\u0300-\u036f"  # combining accents
 LETTER = r"[^\W_]"  # letters and digits
 WORD = re.compile(f"{LETTER}(?:{LETTER}|[{MARK}])*+")
-BETWEEN = rf"(?:[^\w{MARK}]|_)[\W_]*+"  # the words of a term
+BETWEEN = rf"(?:[^\w{MARK}]|_)[\W_]*+"  # between the words of a term
 MARKUP = re.compile(r"\*\*|~~|`++|^#{1,6} ", re.MULTILINE)
 
 
 def terms_of(query: str) -> list[str]:
-    """The terms of a query, which stand between its spaces; those without a letter or digit find nothing.
+    """The terms of a query, which spaces separate. Skips terms without a letter or digit.
 
-    All together have at most QUERY_WORDS words; what follows is not looked for.
+    Stops after QUERY_WORDS words in all terms together.
     """
     terms: dict[str, None] = {}
     left = QUERY_WORDS
@@ -46,28 +46,28 @@ def terms_of(query: str) -> list[str]:
 
 
 def words_of(text: str, limit: int | None = None) -> list[str]:
-    """The words of a text as they are compared: in lower case, Latin letters without accents, ё as е."""
+    """The words of a text, folded for comparison: lower case, Latin letters without accents, ё as е."""
     return [_folded(match[0][:WORD_CHARS]) for match in islice(WORD.finditer(text), limit)]
 
 
 def goes_on(term: str) -> bool:
-    """Whether a term stands for all words that begin with it. One letter begins too many to be of use."""
+    """Whether a term matches all words that begin with it. A single letter would match too many."""
     return len(term) > 1
 
 
 def matches(text: str, terms: Sequence[str]) -> bool:
-    """Whether all terms stand in a short text."""
+    """Whether a short text contains all terms."""
     words = f" {' '.join(words_of(text))} "
     return all((f" {term}" if goes_on(term) else f" {term} ") in words for term in terms)
 
 
 def pattern(terms: Sequence[str]) -> re.Pattern[str]:
-    """A pattern for the words that begin with one of the terms, without regard to case and accents."""
+    """A pattern for words that begin with one of the terms; ignores case and accents."""
     return re.compile(f"(?<!{LETTER})(?<![{MARK}])(?:{'|'.join(map(_way, terms))})", re.IGNORECASE)
 
 
 def marked(text: str, wanted: re.Pattern[str]) -> tuple[Part, ...]:
-    """The whole text, cut where what matches begins and ends."""
+    """The whole text, cut at the beginning and end of each match."""
     parts, at = [], 0
     for match in wanted.finditer(text):
         parts += [(text[at : match.start()], False), (match[0], True)]
@@ -76,9 +76,9 @@ def marked(text: str, wanted: re.Pattern[str]) -> tuple[Part, ...]:
 
 
 def snippet(text: str, terms: Sequence[str], wanted: re.Pattern[str]) -> tuple[Part, ...]:
-    """Some SNIPPET_CHARS characters of a text around the first match, cut between words, without its simplest marks.
+    """About SNIPPET_CHARS characters of a text around the first match, cut between words, without simple markdown.
 
-    `wanted` is the pattern of the terms. A match far behind the beginning is found by its plain spelling only.
+    `wanted` is the pattern of the terms. After LOOKED_AT_CHARS, finds the plain spelling of a term only.
     """
     first = max(_first_match(text, terms, wanted) - WINDOW_CHARS // 2, 0)
     window = MARKUP.sub("", text[first : first + WINDOW_CHARS])
@@ -92,7 +92,7 @@ def snippet(text: str, terms: Sequence[str], wanted: re.Pattern[str]) -> tuple[P
 
 
 def _first_match(text: str, terms: Sequence[str], wanted: re.Pattern[str]) -> int:
-    """Where the first match begins; 0 where none is seen."""
+    """The index of the first match; 0 if none is found."""
     if match := wanted.search(text[:LOOKED_AT_CHARS]):
         return match.start()
     rest = text[LOOKED_AT_CHARS:].lower()
@@ -108,7 +108,7 @@ def _first_match(text: str, terms: Sequence[str], wanted: re.Pattern[str]) -> in
 
 
 def _between_words(text: str, start: int, end: int, keep: int) -> tuple[int, int]:
-    """Move both ends inward to a space where one is near; what begins at `keep` stays."""
+    """Move both ends inward to a nearby space, but not past `keep`."""
     if start and (space := re.compile(r"\s").search(text, start - 1, keep)):
         start = space.end()
     if end < len(text) and (space := re.compile(r"\s(?=\S*+\Z)").search(text, end - LEAD_CHARS, end + 1)):
@@ -117,7 +117,7 @@ def _between_words(text: str, start: int, end: int, keep: int) -> tuple[int, int
 
 
 def _way(term: str) -> str:
-    """The expression of a term: its words one after the other, the last one to its end."""
+    """The expression for a term: its words in order, the last one up to its end."""
     end = f"(?:{LETTER}|[{MARK}])*+" if goes_on(term) else f"(?!{LETTER})"
     return BETWEEN.join("".join(map(_letter, word)) for word in term.split()) + end
 
@@ -134,7 +134,7 @@ def _folded(word: str) -> str:
 
 @cache
 def _folding() -> dict[int, str | None]:
-    """Every letter that is compared as another one, and accents, which are not compared at all."""
+    """Letters, each with the letter it is compared as, and accents, which are dropped."""
     letters = {**_plain(), "ς": "σ"}
     return {**{ord(letter): plain for letter, plain in letters.items()}, **dict.fromkeys(range(0x300, 0x370), None)}
 
@@ -149,7 +149,7 @@ def _plain() -> dict[str, str]:
 
 @cache
 def _variants() -> dict[str, str]:
-    """Each plain letter with all that differ from it by accents only."""
+    """Each plain letter, with all letters that differ from it by accents only."""
     variants: dict[str, str] = {}
     for letter, plain in _plain().items():
         variants[plain] = variants.get(plain, "") + letter

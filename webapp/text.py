@@ -8,7 +8,7 @@ import uuid
 TITLE_CHARS = 60
 LONGEST_TITLE_CHARS = 200
 
-# NUL and lone surrogates cannot be stored; other control characters cannot be seen.
+# Databases refuse NUL and lone surrogates.
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -18,7 +18,7 @@ def new_id() -> str:
 
 
 def clean(text: str) -> str:
-    """The text with LF line ends and without what no database stores."""
+    """The text with LF line ends, and U+FFFD for characters that databases refuse."""
     return UNSTORABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 
 class Placed(Protocol):
-    """What has a place in a tree."""
+    """A node of a tree."""
 
     @property
     def id(self) -> str: ...
@@ -19,7 +19,7 @@ Place = TypeVar("Place", bound=Placed)
 
 
 def in_order(nodes: Sequence[Place]) -> list[Place]:
-    """Parents before their children, siblings as they come. Raises ValueError where one has no place."""
+    """The nodes, parents before children, siblings in the given order. Raises ValueError for a broken tree."""
     children: dict[str | None, list[Place]] = {}
     for node in nodes:
         children.setdefault(node.parent_id, []).append(node)

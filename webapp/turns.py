@@ -38,10 +38,10 @@ KEY_CHARS = 64
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """What a user sends: the text, and the settings that apply from here on. `key` identifies this send.
+    """What a user sends: the text, and the settings that apply from now on. `key` identifies this send.
 
     `parent_id` is the last message that the user saw; None is the end of the shown branch.
-    `address` is the browser's, which has limits too.
+    `address` is the browser's: limits hold for addresses too.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a question goes: below `parent_id`. `asked` is a question that is stored already."""
+    """The place of a question: below `parent_id`. `asked` is the question if it is already stored."""
 
     conversation: Conversation
     parent_id: str | None
@@ -71,7 +71,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """A checked send, and how to find its place. `find` locks the conversation when asked to."""
+    """A checked send. `find(tx, lock)` returns its place; `lock` locks the conversation."""
 
     user_id: str
     send: Send
@@ -110,8 +110,8 @@ class Turns:
     def send(self, user_id: str, conversation_id: str | None, send: Send) -> Turn:
         """Store a question with an empty reply, start the reply, and return both with their conversation.
 
-        Without `conversation_id` a new conversation begins. The same key again changes nothing and returns
-        what it made the first time. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
+        Without `conversation_id`, begins a new conversation. A repeated key changes nothing and returns
+        the turn that it made before. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
         send, changes = self._checked(send), self._check.changes(send.settings)
 
@@ -126,7 +126,7 @@ class Turns:
         return self._ask(_Ask(user_id, send, changes, find, is_new=conversation_id is None))
 
     def edit(self, user_id: str, message_id: str, send: Send) -> Turn:
-        """Ask a question in other words: a sibling of the old one, which stays. Raises as `send`."""
+        """Ask an edited question: a sibling of the old one, which stays. Raises as `send`."""
         send, changes = self._checked(send), self._check.changes(send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
@@ -175,7 +175,7 @@ class Turns:
         return turn
 
     def _enter(self, held: ExitStack, ask: _Ask) -> None:
-        """Take a place and spend. Raises Busy, and _SentBefore for a repeated send where there is no room."""
+        """Take a place and spend. Raises Busy, or _SentBefore for a repeated send."""
         limits, send = self._limits, ask.send
         try:
             limits.replies.enter(ask.holder)
@@ -188,7 +188,7 @@ class Turns:
             raise
 
     def _read_history(self, ask: _Ask) -> History:
-        # Read before the write transaction, during which nobody else can write.
+        # Before the write transaction, which blocks all other writers.
         running = self._hub.all()
         with self._storage.read() as tx:
             here = ask.find(tx, False)
@@ -197,11 +197,11 @@ class Turns:
     def _store(
         self, tx: Connection, ask: _Ask, past: History, running: Mapping[str, Generation]
     ) -> tuple[Turn, Stream]:
-        """Store the question, unless it is stored already, and its empty reply; return what will fill the reply."""
+        """Store the question, unless it is already stored, and its empty reply; return the turn and its stream."""
         now, here = datetime.now(UTC), ask.find(tx, True)
         if ask.is_new:
             self._add_conversation(tx, here.conversation)
-        if here.parent_id != past.leaf_id:  # another tab has sent meanwhile
+        if here.parent_id != past.leaf_id:  # another tab has sent a message meanwhile
             past = history.read(tx, running, here.conversation, here.parent_id)
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=self._models.choose(conversation.model))
@@ -251,27 +251,27 @@ class Turns:
             self._storage.run(lambda tx: messages.finish(tx, [Final(reply_id, "", "", None, None, ended)]))
 
     def _ended(self, reply_id: str, holder: Holder, held: ExitStack) -> None:
-        """Leave the gates, and charge the text of the reply."""
+        """Leave the gates and charge for the reply's text."""
         held.close()
         if generation := self._hub.get(reply_id):
             whole = generation.since()[0]
             self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning))
 
     def _sent_before(self, ask: _Ask) -> Turn:
-        """The turn that the same key made before. Raises Conflict where it has another text."""
+        """The turn that the same key made before. Raises Conflict if its text differs."""
         running, text = self._hub.all(), ask.send.text.strip()
         with self._storage.read() as tx:
             reply_id = messages.sent_with(tx, ask.user_id, ask.send.key)
             reply = messages.get(tx, ask.user_id, reply_id) if reply_id else None
             question = messages.get(tx, ask.user_id, reply.parent_id) if reply and reply.parent_id else None
             if not reply or not question or (text and question.text.strip() != text):
-                # An old form, brought back by the Back button, with something new in it.
+                # An old form, reopened with the Back button and changed.
                 raise Conflict(_("This form was sent before, with another text. Nothing is lost: send it again."))
             conversation = known(conversations.get(tx, ask.user_id, reply.conversation_id))
             return Turn(conversation, question, with_text(tx, reply, running))
 
     def _checked(self, send: Send) -> Send:
-        """The send with a cleaned text and parent, and a key. Raises Invalid, TooLarge."""
+        """The send with a cleaned text, parent and key. Raises Invalid, TooLarge."""
         text, limit = clean(send.text), self._config.max_question_chars
         if not any(character.isprintable() and not character.isspace() for character in text):
             raise Invalid(_("Write a message first."))

@@ -1,4 +1,4 @@
-"""Render saved replies without current HTML: imported and interrupted ones, and those of an older renderer."""
+"""Renders saved replies without current HTML: imported and interrupted ones, and those of an older renderer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Typesetter:
-    """Renders such replies in a thread of its own, until `close`."""
+    """Renders such replies in a thread, until `close`."""
 
     def __init__(self, storage: Storage, renderer: Renderer) -> None:
         self._storage = storage
@@ -31,7 +31,7 @@ class Typesetter:
         self._thread.start()
 
     def catch_up(self, seconds: float) -> None:
-        """Render now; wait until no reply is left, for at most so many seconds."""
+        """Render now, and wait at most `seconds` until no reply is left."""
         self._idle.clear()
         self._wanted.set()
         self._idle.wait(seconds)

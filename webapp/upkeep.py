@@ -1,4 +1,4 @@
-"""Upkeep: once an hour it purges deleted conversations and old copies of the database."""
+"""Upkeep: purges deleted conversations and old copies of the database once an hour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Purges one database; several workers may do it at once."""
+    """Purges one database. Several workers may do it at the same time."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -35,7 +35,7 @@ class Upkeep:
         self._thread.join()
 
     def tick(self) -> None:
-        """Purge everything that is old enough. Never raises."""
+        """Purge conversations deleted more than UNDO_TIME ago, and old copies. Never raises."""
         try:
             if self._storage.is_sqlite:
                 files.remove_old_copies(self._storage.url.database)

@@ -1,7 +1,7 @@
-"""gunicorn's gevent worker, changed in three places: its patience, its buffers, and how a connection ends early.
+"""gunicorn's gevent worker with three changes: time-outs, buffers, and connections that close early.
 
-gunicorn gives each request head `keepalive` seconds, however many connections are open. A few thousand that say
-nothing could so take every place.
+gunicorn waits `keepalive` seconds for each request head, however many connections are open. So a few thousand silent
+connections could take every place.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 LEAST_SECONDS = 0.5
-SocketUnreader.max_body_chunk = 64 * 2**10  # bytes; with gunicorn's 1 MB a thousand half bodies take a gigabyte
+SocketUnreader.max_body_chunk = 64 * 2**10  # bytes; with gunicorn's 1 MB, a thousand unfinished bodies take a gigabyte
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    """Counts its connections; the fewer are left, the less time an idle one or a slow head has."""
+    """Counts its connections. The fewer are free, the less time an idle connection or a slow request head gets."""
 
     open_connections = 0
 
@@ -37,6 +37,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
 
 def patience(open_connections: int, most_connections: int, seconds: float) -> float:
-    """The seconds that a request head may take: all of them while half of the connections are free."""
+    """The time-out of a request head: all `seconds` while half of the connections are free, then less."""
     free = 1 - open_connections / most_connections
     return max(LEAST_SECONDS, seconds * min(1.0, 2 * free))

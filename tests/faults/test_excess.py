@@ -63,7 +63,7 @@ def test_replies_of_one_user(alice, bob, upstream, go_on, database):
 def test_replies_of_all_users(alice, bob, upstream, go_on):
     replies = [alice.new_chat("One"), alice.new_chat("Two"), bob.new_chat("Three")]
 
-    assert "This server is answering as many as it can." in refused(bob)
+    assert "This server is running as many answers as it can." in refused(bob)
     alice.stop(replies[0])
 
     wait_until(lambda: bob.post_form("/conversations", text="Four").status_code == 303, 15, "room")

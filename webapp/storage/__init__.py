@@ -1,7 +1,7 @@
-"""The database: SQLite by default, PostgreSQL by its URL. Owners come first in every query.
+"""The database: SQLite by default, PostgreSQL by its URL. Every query names the owner first.
 
-A write transaction on SQLite begins IMMEDIATE (https://sqlite.org/lang_transaction.html), and waits for another
-writer in Python, with sleeps: a wait inside SQLite would stop every stream of a gevent worker.
+A write transaction on SQLite begins IMMEDIATE (https://sqlite.org/lang_transaction.html). It waits for other writers
+with sleeps in Python: a wait inside SQLite would stop every stream of a gevent worker.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from webapp.storage import files
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
-ANSWER_SECONDS = 6.0  # PostgreSQL's silence
-STATEMENT_SECONDS = 5.5  # it says that it gives up before it is given up
+ANSWER_SECONDS = 6.0  # without a byte from PostgreSQL
+STATEMENT_SECONDS = 5.5  # below ANSWER_SECONDS: PostgreSQL reports its time-out before we close the connection
 LOCK_SECONDS = 5.0
 CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Storage:
-    """Two engines on one database: one whose commits survive a power cut, one whose commits are cheap."""
+    """Two engines on one database: commits of `_durable` survive a power cut, those of `_cheap` cost less."""
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
@@ -54,8 +54,8 @@ class Storage:
     def begin(self, *, wait_seconds: float = WAIT_SECONDS, durable: bool = True) -> Iterator[Connection]:
         """Open one write transaction; commit it at the end of the block, roll it back on an error.
 
-        Raises StorageUnavailable when the database cannot be had within `wait_seconds`, StorageFull when it
-        has no room. With `durable=False` a power cut (not a crash) may lose the transaction.
+        Raises StorageUnavailable when no transaction begins within `wait_seconds`, StorageFull when the disk is
+        full. With `durable=False` a power cut (not a crash) may lose the transaction.
         """
         with _translated(), self._begin(self._durable if durable else self._cheap, wait_seconds) as connection:
             try:
@@ -80,7 +80,7 @@ class Storage:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open one read transaction. Raises StorageUnavailable."""
-        # Readers wait for nobody but a process that is just recovering or closing the database.
+        # A reader waits only while another process recovers or closes the database.
         with _translated(), self._begin(self._cheap, READ_WAIT_SECONDS, read=True) as connection:
             yield connection
 
@@ -113,24 +113,24 @@ class Storage:
 
 
 def insert_or_keep(tx: Connection, table: Table) -> Any:
-    """The statement that inserts rows, but for those whose key is there already."""
+    """An INSERT statement that skips rows whose key exists."""
     dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
 
 
 def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
-    """Insert a row unless one with its key is there; tell whether it was inserted."""
+    """Insert a row unless its key exists; return whether it was inserted."""
     statement = insert_or_keep(tx, table).values(values)
     return tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
-    # timeout=0: waiting is done in Storage._begin. The pool never waits either: no switch happens in a query.
+    # timeout=0: Storage._begin does the waiting. The pool never waits either: no greenlet switch happens in a query.
     engine = create_engine(url, connect_args={"timeout": 0}, max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.isolation_level = None  # the driver begins no transaction by itself
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # deleted text is overwritten
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -144,13 +144,13 @@ def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
 
 
 class _ImpatientConnection(psycopg.Connection[Any]):
-    """Gives up a server that says nothing: one that is frozen, or behind a network that drops what is sent."""
+    """Closes the connection to a silent server: it is frozen, or the network drops packets."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         return super().wait(self._impatient(gen), interval, timeout)
 
     def _impatient(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        # psycopg's steps yield what they wait for, and are sent what is ready: nothing, after each interval.
+        # psycopg's generators yield what they wait for; we send back what is ready, or nothing after each interval.
         heard_at = time.monotonic()
         try:
             wanted = next(steps)
@@ -159,7 +159,7 @@ class _ImpatientConnection(psycopg.Connection[Any]):
                 if ready:
                     heard_at = time.monotonic()
                 elif time.monotonic() - heard_at > ANSWER_SECONDS:
-                    self.pgconn.finish()  # whether what was asked is done or not, nobody knows
+                    self.pgconn.finish()  # the statement may or may not have taken effect
                     raise psycopg.OperationalError(f"the server has said nothing for {ANSWER_SECONDS:g} s")
                 wanted = steps.send(ready)
         except StopIteration as end:
@@ -167,11 +167,11 @@ class _ImpatientConnection(psycopg.Connection[Any]):
 
 
 def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
-    # A send that finds its idle connection dead tries another one: 8 s in all.
+    # A send whose idle connection is dead tries another one: 8 s in total.
     options = (
         f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)} -c lock_timeout={int(LOCK_SECONDS * 1000)}"
         f" -c synchronous_commit={'on' if durable else 'off'}"
-        f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # of a worker that was cut off
+        f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # for a worker that lost its connection
     )
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -190,7 +190,7 @@ def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the driver's errors into ours; what they say goes to the log, without the statement's values."""
+    """Turn the driver's errors into ours. Logs their text without the statement's values."""
     try:
         yield
     except IntegrityError:

@@ -1,6 +1,6 @@
-"""Reads the branches of a conversation, from message to message, never the whole tree.
+"""Reads branches of a conversation, from message to message, never the whole tree.
 
-After every STEPS messages the other streams of the worker may run.
+Gives way to the other streams of the worker after every STEPS messages.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from webapp.loop import give_way
 from webapp.storage.messages import IDS_PER_QUERY, is_of
 from webapp.storage.schema import messages
 
-STEPS = 1000  # some 5 ms
+STEPS = 1000  # about 5 ms
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the upstream reads of a message, and its parent."""
+    """The part of a message that the upstream reads, and its parent."""
 
     id: str
     parent_id: str | None
@@ -45,9 +45,9 @@ def path(tx: Connection, user_id: str, conversation_id: str, leaf_id: str | None
 
 
 def said(tx: Connection, user_id: str, conversation_id: str, leaf_id: str, max_chars: int) -> list[Said]:
-    """The leaf and up to STEPS messages in all that came before it, the last one first.
+    """The leaf and its ancestors, the leaf first: at most STEPS messages.
 
-    The message that goes beyond `max_chars` in all is the last one that is read.
+    Stops after the message with which the texts exceed `max_chars` together.
     """
     columns = [messages.c.id, messages.c.parent_id, messages.c.role, messages.c.text, messages.c.status]
     chars = func.length(messages.c.text)
@@ -93,7 +93,7 @@ def siblings(
         messages.c.parent_id.in_(known[at : at + IDS_PER_QUERY]) for at in range(0, len(known), IDS_PER_QUERY)
     ]
     if None in found:
-        # Not by the index of parents, which has the first messages of all conversations together.
+        # Avoids the index of parents, which would read the first messages of all conversations.
         is_first = func.coalesce(messages.c.parent_id, "") == ""
         wanted.append((messages.c.conversation_id == conversation_id) & is_first)
     for these in wanted:

@@ -1,4 +1,4 @@
-"""Conversations in the database: every query names the owner."""
+"""Conversations in the database. Every query names the owner, except purging and titles, which users never call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from webapp.chat import Conversation
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
 
-MESSAGES_AT_ONCE = 50  # purged in one transaction: others write in between
+MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a conversation began, and the title that it has now."""
+    """The first question and answer of a conversation, and its title."""
 
     conversation_id: str
     title: str
@@ -27,7 +27,7 @@ class Opening:
 
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
-    """The user's conversations: pinned ones first, then the last used first. Deleted ones are left out."""
+    """The user's conversations: pinned ones first, then the last used first. Skips deleted ones."""
     query = (
         select(conversations)
         .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
@@ -38,7 +38,7 @@ def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
 
 
 def ids(tx: Connection, user_id: str) -> list[str]:
-    """The ids of all conversations of this user, the last used first. Deleted ones are left out."""
+    """The ids of all conversations of this user, the last used first. Skips deleted ones."""
     query = (
         select(conversations.c.id)
         .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
@@ -48,7 +48,7 @@ def ids(tx: Connection, user_id: str) -> list[str]:
 
 
 def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
-    """One conversation of this user, or None; with `lock` no other transaction changes it meanwhile."""
+    """One conversation of this user, or None. `lock` keeps other transactions from changing it."""
     query = select(conversations).where(
         conversations.c.user_id == user_id,
         conversations.c.id == conversation_id,
@@ -59,13 +59,13 @@ def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = Fals
 
 
 def count(tx: Connection, user_id: str) -> int:
-    """How many conversations this user has. Deleted ones are left out."""
+    """How many conversations this user has, without deleted ones."""
     query = select(func.count()).where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
     return int(tx.execute(query).scalar_one())
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
-    """Store a new conversation, and its user when this is the first one; one with `deleted_at` is hidden."""
+    """Store a new conversation, and a new user. `deleted_at` hides the conversation."""
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     tx.execute(
         insert(conversations).values(
@@ -91,7 +91,7 @@ def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
 
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
-    """Set columns of one conversation of this user; False when there is none, or it is deleted."""
+    """Set columns of one conversation of this user; return False if it is unknown or deleted."""
     changed = tx.execute(
         update(conversations)
         .where(_is(user_id, conversation_id), conversations.c.deleted_at.is_(None))
@@ -101,26 +101,26 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
 
 
 def deleted_at(tx: Connection, user_id: str, conversation_id: str) -> datetime | None:
-    """When this user deleted a conversation; None for one that is not deleted, or not there."""
+    """When this user deleted a conversation; None if it is not deleted, or unknown."""
     query = select(conversations.c.deleted_at).where(_is(user_id, conversation_id))
     return tx.execute(query.with_for_update()).scalar_one_or_none()
 
 
 def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:
-    """Undo a deletion; False where this user has no such conversation."""
+    """Undo a deletion; return False if this user has no such conversation."""
     restored = tx.execute(update(conversations).where(_is(user_id, conversation_id)).values(deleted_at=None))
     return restored.rowcount == 1
 
 
 def purge_some(tx: Connection, before: datetime) -> bool:
-    """Remove some messages of a conversation that was deleted before that time; False when none is left."""
+    """Delete some messages of one conversation that was deleted before that time; return False if there is none."""
     query = select(conversations.c.id).where(conversations.c.deleted_at < before).limit(1)
     conversation_id = tx.execute(query).scalar()
     if conversation_id is None:
         return False
     some = select(messages.c.id).where(messages.c.conversation_id == conversation_id).limit(MESSAGES_AT_ONCE)
     ids = tx.execute(some).scalars().all()
-    # A long chain of parents would be more cascades than SQLite follows.
+    # SQLite limits the depth of cascades, and a chain of parents can be longer.
     tx.execute(update(messages).where(messages.c.parent_id.in_(ids)).values(parent_id=None))
     tx.execute(delete(messages).where(messages.c.id.in_(ids)))
     if len(ids) < MESSAGES_AT_ONCE:
@@ -129,7 +129,7 @@ def purge_some(tx: Connection, before: datetime) -> bool:
 
 
 def opening(tx: Connection, reply_id: str) -> Opening | None:
-    """The beginning of the conversation that this reply is in; None unless it is a finished first answer."""
+    """The opening of the conversation of this reply; None unless the reply is a finished first answer."""
     reply, question = messages.alias("reply"), messages.alias("question")
     query = (
         select(conversations.c.id, conversations.c.title, reply.c.model, question.c.text, reply.c.text.label("answer"))
@@ -147,7 +147,7 @@ def opening(tx: Connection, reply_id: str) -> Opening | None:
 
 
 def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> None:
-    """Give a conversation a better title, unless it no longer has the old one."""
+    """Replace a conversation's title, unless it has changed since."""
     tx.execute(
         update(conversations)
         .where(conversations.c.id == conversation_id, conversations.c.title == old)

@@ -1,4 +1,4 @@
-"""The files of a SQLite database: private, whatever the umask; and the copies made before migrations."""
+"""The files of a SQLite database: their private modes, and the copies made before migrations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ COPY_SECONDS = 14 * 86_400.0  # long enough to notice that an upgrade went wrong
 
 
 def make_private(database: str | None) -> None:
-    """Make a database's files readable by their owner only; an absent database becomes an empty file.
+    """Make a database's files readable by their owner only; create the database file if it is missing.
 
-    SQLite gives WAL and SHM the mode of the database. Files of other owners stay as they are.
+    SQLite gives WAL and SHM the mode of the database. Skips files of other owners.
     """
     if not is_file_name(database):
         return
     path = Path(database or "")
-    # Only a new file: closing one that is open in this process would let go of SQLite's locks on it.
-    # Whoever opens the database is told why it cannot be used.
+    # O_EXCL: closing a file that SQLite has open in this process would release SQLite's locks on it.
+    # Errors are ignored here: opening the database reports them.
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for file in [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", ".lock")), *copies(path)]:
@@ -35,7 +35,7 @@ def make_private(database: str | None) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make the data directory, for its owner only, unless it is there. Raises ConfigError."""
+    """Make the data directory, private to its owner, unless it exists. Raises ConfigError."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -43,7 +43,7 @@ def make_directory(path: Path) -> None:
 
 
 def check(database: Path) -> None:
-    """Raise StorageUnavailable, before SQLite opens it, for a database that this user cannot read and write."""
+    """Raise StorageUnavailable for a database that this user cannot read and write, before SQLite opens it."""
     if not os.access(database.parent, os.W_OK | os.X_OK):
         raise _unusable(
             f"{database.parent} is no directory that {_user()} may write to. Give the directory to this user"
@@ -55,7 +55,7 @@ def check(database: Path) -> None:
 
 
 def why_unusable(database: Path, error: BaseException | None) -> str:
-    """The sentence for an error of the driver: it names the file and says what to do."""
+    """The sentence for an error of the driver: names the file and what to do."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         advice = f"{database} is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
@@ -77,17 +77,17 @@ def _user() -> str:
 
 
 def is_file_name(database: str | None) -> bool:
-    """Whether SQLite reads this name of a database as the path of a file."""
+    """Whether SQLite takes this name of a database for a path."""
     return bool(database) and database != ":memory:" and not str(database).startswith("file:")
 
 
 def copy_before(database: Path, revision: str) -> Path:
-    """Where the copy is that was made before the upgrade from a revision."""
+    """The path of the copy made before the upgrade from a revision."""
     return database.with_name(f"{database.name}.before-{revision}")
 
 
 def copy(database: Path, revision: str) -> None:
-    """Copy a database as it was at a revision to `NAME.before-REVISION`; a copy is whole or not there."""
+    """Copy a database to `NAME.before-REVISION`. An interrupted copy leaves no file of that name."""
     target = copy_before(database, revision)
     draft = target.with_name(f"{target.name}.part")
     draft.unlink(missing_ok=True)
@@ -100,14 +100,14 @@ def copy(database: Path, revision: str) -> None:
 
 
 def copies(database: Path) -> Iterator[Path]:
-    """The copies of a database that were made before migrations."""
+    """The copies of a database made before migrations."""
     start = f"{database.name}.before-"
     with suppress(OSError):
         yield from [file for file in database.parent.iterdir() if file.name.startswith(start)]
 
 
 def remove_old_copies(database: str | None, *, now: float | None = None) -> None:
-    """Remove the copies older than COPY_SECONDS. `now` is in seconds since 1970."""
+    """Delete copies older than COPY_SECONDS. `now` is in seconds since 1970."""
     oldest = (time.time() if now is None else now) - COPY_SECONDS
     for file in copies(Path(database)) if database else ():
         with suppress(OSError):

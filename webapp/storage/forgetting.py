@@ -1,8 +1,8 @@
-"""Deleted text leaves the SQLite file too: its search index, and the WAL.
+"""Removes deleted text from the SQLite file: from the search index and the WAL.
 
-Every connection overwrites deleted rows (`PRAGMA secure_delete`). FTS5 only marks its entries as deleted; they go when
-the whole index is merged, here in small steps: https://sqlite.org/fts5.html#the_merge_command
-Its own option `secure-delete` takes 17 ms a message inside of the write lock, and SQLite 3.42.
+Every connection overwrites deleted rows (`PRAGMA secure_delete`). FTS5 only marks its entries as deleted. Merging the
+whole index, here in small steps, removes them: https://sqlite.org/fts5.html#the_merge_command
+The option `secure-delete` of FTS5 holds the write lock for 17 ms a message, and needs SQLite 3.42.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from webapp.storage import Storage
 
-PAGES = 64  # of a step: some 5 ms
-PAUSE_SECONDS = 0.01  # in which others may write
+PAGES = 64  # a step, about 5 ms
+PAUSE_SECONDS = 0.01  # between two steps, for other writers
 WAIT_SECONDS = 1.0
 
 
@@ -33,12 +33,12 @@ def forget(storage: Storage, is_closed: Callable[[], bool] = lambda: False) -> N
     with storage.begin(wait_seconds=WAIT_SECONDS, durable=False) as tx:
         tx.exec_driver_sql("UPDATE search_deleted SET times = times - ?", (deleted,))
     with closing(sqlite3.connect(storage.url.database or "", timeout=0)) as connection, suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # where others read just now, the next tick does it
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # fails while others read; the next tick tries again
 
 
 def _merge(storage: Storage, is_closed: Callable[[], bool]) -> bool:
-    """Merge the whole search index; tell whether it was finished."""
-    pages = -PAGES  # the first step takes all that is there, the others go on with it
+    """Merge the whole search index; return whether it was finished."""
+    pages = -PAGES  # a negative number starts a merge of the whole index, a positive one continues it
     while not is_closed():
         with storage.begin(wait_seconds=WAIT_SECONDS, durable=False) as tx:
             before = _changes(tx)

@@ -25,26 +25,26 @@ from webapp.snippets import Part
 from webapp.storage import insert_or_keep
 from webapp.storage.schema import conversations, message_words, messages
 
-SEARCHED_CHARS = 100_000  # a tsvector holds 1 MB at most, so the text beyond this is not searched
+SEARCHED_CHARS = 100_000  # of a text; a tsvector holds at most 1 MB
 IDS_PER_QUERY = 500
-OWNER_CHARS = 8  # two users who share them see nothing of each other: every query names the owner too
-YIELD_CHARS = 20_000  # some 5 ms
+OWNER_CHARS = 8  # a collision reveals nothing: every query names the user too
+YIELD_CHARS = 20_000  # about 5 ms
 
 HITS = 50
-TITLE_HITS = 10  # of them at most, so that titles leave room for texts
-TITLES = 10_000  # how many are looked at, the last used first
-TITLES_AT_ONCE = 200  # before other streams go on
+TITLE_HITS = 10  # at most, so that messages have room too
+TITLES = 10_000  # searched at most, the last used first
+TITLES_AT_ONCE = 200  # before giving way to other streams
 
-# Known to SQLite only, so not among the tables of the schema.
+# Exists in SQLite only, so the schema does not have it.
 search = table("search", column("rowid"))
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One thing found: a message, or a conversation's title where `message_id` is None.
+    """One search result: a message, or a conversation's title if `message_id` is None.
 
-    `created_at` is when the message was written or the conversation was last used. `parts` are the title or a
-    snippet of the message.
+    `created_at` is the time of the message, or of the conversation's last use. `parts` are a snippet of the message,
+    or the title.
     """
 
     conversation_id: str
@@ -56,9 +56,9 @@ class Hit:
 
 
 def add(tx: Connection, message_ids: Sequence[str]) -> None:
-    """Let search find these messages; those that still run, or are known to it, are left out.
+    """Store the words of these messages. Skips running replies, and messages whose words are stored.
 
-    Other streams go on between any two longer texts.
+    Gives way to other streams between longer texts.
     """
     for start in range(0, len(message_ids), IDS_PER_QUERY):
         query = (
@@ -81,10 +81,10 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
 
 
 def find(tx: Connection, user_id: str, terms: Sequence[str]) -> list[Hit]:
-    """Where words of one title or message of this user begin with all the terms: titles first, each the newest first.
+    """The titles, then the messages, of this user with words that begin with each term, the newest first.
 
-    Terms are as `snippets.terms_of` makes them. Deleted conversations and running replies are left out.
-    Other streams go on between any two texts.
+    `terms` come from `snippets.terms_of`. Skips deleted conversations and running replies.
+    Gives way to other streams between two texts.
     """
     if not terms:
         return []
@@ -119,7 +119,7 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
         .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
         .limit(limit)
     )
-    # The texts are read for what is shown only: a common word is found in many.
+    # Reads only the texts that are shown: many messages may have a common word.
     query = (
         select(
             messages.c.id,
@@ -143,13 +143,13 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
 
 
 def _matching(tx: Connection, query: Select[Any], user_id: str, terms: Sequence[str]) -> Select[Any]:
-    """The query, for messages in which every term begins a word of this user, the last stored first."""
+    """The query, limited to messages of this user with a word for every term, the last stored first."""
     owner = _owner(user_id)
     if tx.dialect.name == "sqlite":
         phrases = " AND ".join(_phrase(owner, term, " ", '"', " *") for term in terms)
         found = literal_column("search").op("MATCH", is_comparison=True)(phrases)
         query = query.select_from(search).join(message_words, message_words.c.number == search.c.rowid).where(found)
-        # FTS5 goes backwards by itself, and stops at the limit: a common word costs no more than a rare one.
+        # FTS5 reads backwards and stops at the limit, so a common word costs no more than a rare one.
         return query.order_by(search.c.rowid.desc())
     phrases = " & ".join("(" + _phrase(owner, term, "' <-> '", "'", ":*") + ")" for term in terms)
     found = message_words.c.words.op("@@", is_comparison=True)(cast(phrases, TSQUERY))
@@ -157,21 +157,21 @@ def _matching(tx: Connection, query: Select[Any], user_id: str, terms: Sequence[
 
 
 def _phrase(owner: str, term: str, after: str, quote: str, star: str) -> str:
-    """The words of a term, one after the other; the last one may go on. Letters and digits alone are no syntax."""
+    """The words of a term as a phrase; the last one may be a prefix. Letters and digits need no escaping."""
     words = after.join(owner + word for word in term.split())
     return f"{quote}{words}{quote}{star if snippets.goes_on(term) else ''}"
 
 
 def _row(tx: Connection, message_id: str, user_id: str, text: str) -> dict[str, str]:
-    """A message's words in their order; for PostgreSQL as a tsvector, whose words begin with their owner."""
+    """The row of a message. PostgreSQL takes the words as a tsvector, each with its owner before it."""
     prefix, words = _owner(user_id), snippets.words_of(text)
     if tx.dialect.name == "sqlite":
-        joined = " ".join(words)  # migration 0003 puts the owner before each of them
-    else:  # letters and digits alone are no syntax
+        joined = " ".join(words)  # a trigger of migration 0003 puts the owner before each word
+    else:  # words are letters and digits, so nothing needs escaping
         joined = " ".join(f"'{prefix}{word}':{place}" for place, word in enumerate(words, start=1))
     return {"message_id": message_id, "owner": prefix, "words": joined}
 
 
 def _owner(user_id: str) -> str:
-    """What every word of this user begins with in the index."""
+    """The prefix of all words of this user in the index."""
     return hashlib.blake2s(user_id.encode(), digest_size=OWNER_CHARS // 2).hexdigest()

@@ -96,7 +96,7 @@ def sent_with(tx: Connection, user_id: str, key: str) -> str | None:
 
 
 def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
-    """Add pieces (reply id, number, delta) to running replies; skips a piece that is already saved."""
+    """Save pieces (reply id, number, delta) of running replies. Skips saved pieces."""
     if rows:
         tx.execute(
             insert_or_keep(tx, pieces),

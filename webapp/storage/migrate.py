@@ -1,4 +1,4 @@
-"""Bring the database to the newest schema: at start, one process at a time, after a copy of the SQLite file."""
+"""Upgrades the database to the newest schema: at start, one process at a time, after a copy of the SQLite file."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 
 def migrate(storage: Storage) -> None:
-    """Create or upgrade the tables; where there is nothing to do, no lock is waited for.
+    """Create or upgrade the tables. Takes no lock if there is nothing to do.
 
-    Raises StorageUnavailable when the database cannot be used, or another process holds the lock for too long;
-    ConfigError for a database that a newer version made. Both leave the database as it is.
+    Raises StorageUnavailable if the database cannot be used, or another process holds the lock for too long;
+    ConfigError for the database of a newer version. Both leave the database unchanged.
     """
     database = Path(storage.url.database or "")
     try:
@@ -54,8 +54,8 @@ def migrate(storage: Storage) -> None:
 def main() -> None:
     """Upgrade the database that the environment names: gunicorn's master runs this before its workers start.
 
-    Exits with a sentence and status 1 when no worker could use the database. A server that is away is no
-    reason: the app waits for it.
+    Exits with a sentence and status 1 if no worker could use the database. Ignores a database server that does not
+    answer: the app waits for it.
     """
     try:
         config = Config.from_env()
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def _is_newest(storage: Storage) -> bool:
-    """Whether there is nothing to do. Raises ConfigError for the database of a newer version."""
+    """Whether the schema is the newest one. Raises ConfigError for the database of a newer version."""
     with _connection(storage) as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
         _refuse_newer(storage, revision)
         if revision == _scripts().get_current_head():
             if storage.is_sqlite:
                 _check_writable(connection)
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file made of a dump has forgotten it
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file restored from a dump has lost it
             return True
     return False
 
@@ -101,13 +101,13 @@ def _refuse_newer(storage: Storage, revision: str | None) -> None:
 
 
 def _check_writable(connection: Connection) -> None:
-    """Raise the driver's error for a database that can only be read."""
+    """Raise the driver's error for a read-only database."""
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     dbapi = connection.connection.dbapi_connection
     try:
         dbapi.executescript("BEGIN IMMEDIATE; ROLLBACK")  # type: ignore[union-attr]
     except sqlite3.OperationalError as error:
-        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # then another process writes
+        if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # busy: another process is writing
             raise OperationalError("BEGIN IMMEDIATE", {}, error) from None
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
@@ -117,7 +117,7 @@ def _upgrade(storage: Storage) -> None:
     with _lock(storage), _connection(storage) as connection:
         if storage.is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            # The driver would begin no transaction before CREATE TABLE: a migration is done whole or not at all.
+            # The driver begins no transaction before CREATE TABLE; with one, a migration runs whole or not at all.
             connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         current = MigrationContext.configure(connection).get_current_revision()
@@ -134,11 +134,11 @@ def _upgrade(storage: Storage) -> None:
 
 
 def _overwrite_deleted(connection: Connection) -> None:
-    """Write the file anew, without what versions before 0003 deleted and left there."""
+    """Rewrite the file, without the deleted text that versions before 0003 left in it."""
     try:
         connection.exec_driver_sql("VACUUM")
     except OperationalError as error:
-        log.warning("the database cannot be written anew, deleted text may still be in its file: %s", error.orig)
+        log.warning("the database cannot be rewritten, deleted text may still be in its file: %s", error.orig)
 
 
 def _scripts() -> ScriptDirectory:
@@ -153,7 +153,7 @@ def _alembic() -> AlembicConfig:
 
 @contextmanager
 def _connection(storage: Storage) -> Iterator[Connection]:
-    # An engine of its own: a migration may wait, and needs no read or write mode.
+    # A separate engine: a migration may wait, and needs no read or write mode.
     url = storage.url if storage.is_sqlite else storage.url.set(drivername="postgresql+psycopg")
     patience = {"timeout": LOCK_SECONDS} if storage.is_sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=patience)
@@ -168,7 +168,7 @@ def _connection(storage: Storage) -> Iterator[Connection]:
 def _lock(storage: Storage) -> Iterator[None]:
     if not storage.is_sqlite:
         with _connection(storage) as connection:
-            # Released with its connection, also when the process dies.
+            # The server releases it with the connection, even if the process dies.
             connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": ADVISORY_LOCK})
             yield
         return

@@ -1,4 +1,4 @@
-"""Presets in the database: every query names the owner."""
+"""Presets in the database. Every query names the owner."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def count(tx: Connection, user_id: str) -> int:
 
 
 def add(tx: Connection, user_id: str, preset: Preset, now: datetime) -> None:
-    """Store a new preset, and its user when nothing else is stored of them yet."""
+    """Store a new preset, and a new user."""
     insert_missing(tx, users, id=user_id, created_at=now)
     tx.execute(insert(presets).values(id=preset.id, user_id=user_id, created_at=now, **_values(preset)))
 
 
 def change(tx: Connection, user_id: str, preset: Preset) -> bool:
-    """Replace the preset with the same id; False when this user has none."""
+    """Replace the preset with the same id; return False if this user has none."""
     query = update(presets).where(presets.c.user_id == user_id, presets.c.id == preset.id)
     return tx.execute(query.values(**_values(preset))).rowcount == 1
 
 
 def remove(tx: Connection, user_id: str, preset_id: str) -> None:
-    """Remove a preset; one that is gone already stays gone."""
+    """Delete a preset. Ignores an unknown id."""
     tx.execute(delete(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id))
 
 

@@ -35,7 +35,7 @@ metadata = MetaData(
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite keeps no time zone, so it is given back here."""
+    """An aware UTC datetime. SQLite stores no time zone, so this adds it."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -65,7 +65,7 @@ conversations = Table(
     Column("system", Text, nullable=False),
     Column("leaf_id", String(36)),  # the last message of the branch that is shown
     Column("pinned", Boolean, nullable=False, server_default=false()),
-    Column("deleted_at", Moment),  # deleted, but undo is still possible
+    Column("deleted_at", Moment),  # deleted, but can still be restored
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Index(None, "user_id", "updated_at"),
@@ -97,7 +97,7 @@ messages = Table(
     Column("worker_id", String(36)),
     Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
-    # The order of siblings: the clock may be set back. Two conversations may share a number, one does not repeat it.
+    # The order of siblings, because clocks may be set back. Unique within a conversation only.
     Column("number", Integer, nullable=False, server_default="0", default=NEXT_NUMBER, index=True),
 )
 Index(
@@ -113,18 +113,18 @@ Index(
     postgresql_where=text("status = 'streaming'"),
 )
 
-# What search looks through: the words of each finished message, see `webapp.storage.message_words`.
-# Each database has an index of its own over them, which migration 0003 makes.
+# The words of each finished message, for search: see `webapp.storage.message_words`.
+# Migration 0003 makes the index over them, a different one for each kind of database.
 message_words = Table(
     "message_words",
     metadata,
-    Column("number", Integer, primary_key=True),  # in the order of storing
+    Column("number", Integer, primary_key=True),  # in the order of insertion
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, unique=True),
-    Column("owner", String(8), nullable=False),  # what each of its words begins with in the index
+    Column("owner", String(8), nullable=False),  # the prefix of each of its words in the index
     Column("words", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
 )
 
-# Settings of one's own to begin a conversation with.
+# Settings that a user saved, to begin conversations with.
 presets = Table(
     "presets",
     metadata,
@@ -137,7 +137,7 @@ presets = Table(
     Column("created_at", Moment, nullable=False),
 )
 
-# The text of a running reply, as it was saved tick by tick: appended, never rewritten, gone at the end.
+# The saved text of running replies: each tick appends rows, the end of a reply deletes them.
 pieces = Table(
     "pieces",
     metadata,
@@ -147,7 +147,7 @@ pieces = Table(
     Column("thought", Text, key="reasoning", nullable=False),
 )
 
-# What was already sent, so that the same send twice makes one message.
+# The keys of sends, so that a repeated send makes no second message.
 sends = Table(
     "sends",
     metadata,
@@ -156,7 +156,7 @@ sends = Table(
     Column("reply_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
-# A worker with running replies counts its heartbeats here; one whose count stays the same is dead.
+# Workers with running replies count their heartbeats here. A worker whose count stays the same is dead.
 workers = Table(
     "workers",
     metadata,

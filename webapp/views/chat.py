@@ -33,7 +33,7 @@ from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user, wants_fragment
 
-SHORTEST_SECONDS = 0.2  # what took less says nothing about a rate
+SHORTEST_SECONDS = 0.2  # a shorter time gives no useful rate
 CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
 TAG = re.compile(r"<[^<>]*+>")
 END_OF_PART = Markup("<!-- -->")
@@ -132,9 +132,9 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.app_template_filter("body")
 def body(message: Message) -> Markup:
-    """The reply as safe HTML: as it is stored, and as it is written where none is stored yet.
+    """The reply as safe HTML: the stored HTML, or the escaped text if none is stored yet.
 
-    The text so far of a running reply is rendered in the renderer's process. A view renders nothing itself.
+    The renderer's process renders the text so far of a running reply. A view never renders by itself.
     """
     html = process.shared().render(message.text) if message.status == "streaming" else message.html
     return Markup(markdown.plain(message.text) if html is None else html)
@@ -142,20 +142,20 @@ def body(message: Message) -> Markup:
 
 @blueprint.app_template_filter("is_unformatted")
 def is_unformatted(message: Message) -> bool:
-    """Whether a finished reply is shown as it is written, because its markup costs too much."""
+    """Whether a finished reply is shown without formatting, because rendering it costs too much."""
     return (message.html or "").startswith(markdown.PLAIN)
 
 
 @blueprint.app_template_filter("script_lang")
 def script_lang(text: str) -> Markup:
-    """The `lang` attribute of a text in another script than the page's; else nothing."""
+    """The `lang` attribute for a text in another script than the page's; else nothing."""
     found = language.foreign(text)
     return Markup(' lang="{}"').format(found) if found else Markup()
 
 
 @blueprint.app_template_filter("sentence")
 def sentence(message: Message) -> str:
-    """What to say about how the reply ended; nothing about one that ended well."""
+    """The sentence about how the reply ended; empty if it is complete."""
     outcome = message.outcome
     if outcome is None:
         return ""
@@ -174,14 +174,14 @@ def sentence(message: Message) -> str:
 
 
 def said(message: Message) -> str:
-    """What a screen reader is told when a reply has ended: how, and its text before that if the user asked for it."""
+    """What a screen reader says at the end of a reply: how it ended, after its text if the user asked for that."""
     text = unescape(TAG.sub("", CAPTION.sub("", body(message)))) if session.get("read_aloud") else ""
     return f"{' '.join(text.split())} {sentence(message)}".strip()
 
 
 @blueprint.app_template_filter("figures")
 def figures(message: Message) -> str:
-    """What a reply cost: its tokens, their rate, and how long the first one took."""
+    """The figures of a reply: its tokens, their rate, and the time to the first one."""
     outcome = message.outcome
     if outcome is None:
         return ""
@@ -198,7 +198,7 @@ def figures(message: Message) -> str:
 
 
 def _page(shown: Shown | None) -> ResponseReturnValue:
-    """The chat page; for a browser without script, a page that goes on while the reply comes."""
+    """The chat page; for a browser without script, a page that grows with the reply."""
     user_id, conversations, models = current_user().id, parts().conversations, parts().models.names()
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     start: Conversation | Preset | None = conversation
@@ -231,12 +231,12 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
     }
     try:
         return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
-    except Busy as error:  # the text so far, and a page that asks again
+    except Busy as error:  # shows the text so far, on a page that reloads
         return render_template("chat.html", **context), {"Refresh": str(error.retry_after)}
 
 
 def _live_text(steps: Iterator[Delta | Message], ended: list[Message]) -> Iterator[Markup]:
-    """The text of a reply as it comes, escaped; an empty part shows a proxy that the page goes on."""
+    """The text of a reply as it comes, escaped. An empty piece keeps proxies from closing the page."""
     for step in steps:
         if isinstance(step, Message):
             ended.append(step)

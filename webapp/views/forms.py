@@ -1,6 +1,6 @@
-"""The body of a request: read only where a form is taken, and bounded in size, time, fields and number.
+"""Reads the forms of requests, with limits of size, time, fields and number.
 
-One loop serves everybody, so nobody else may notice a form: neither a huge one, nor one that comes byte by byte.
+One loop serves everybody, so no form may delay others: neither a huge one, nor one that comes byte by byte.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ FILE_BYTES = 16 * 2**20
 BYTES_PER_CHAR = 12  # an emoji, percent-encoded: twice a Cyrillic letter, so most messages that are too long fit too
 OTHER_BYTES = 64 * 2**10  # for the other fields of a form
 MAX_FIELDS = 100
-MAX_BROKEN_ESCAPES = 1000  # a stray % is a typo of a hand-made form; so many are an attack
+MAX_BROKEN_ESCAPES = 1000  # a stray % is a typo in a hand-made form; more are an attack
 PIECE_BYTES = 64 * 2**10
 MEMORY_BYTES = 2 * 2**20  # forms stay in memory: a busy disk would stop the loop; a larger file waits on disk
 
 QUICK_SECONDS = 1.0  # a body that takes longer needs one of the places for slow ones
 RECEIVE_SECONDS = 20.0  # for a whole body, and a second more for each of the
-LEAST_BYTES_PER_SECOND = 64 * 2**10  # as a poor mobile connection brings
+LEAST_BYTES_PER_SECOND = 64 * 2**10  # of a poor mobile connection
 LINGER_SECONDS = 1.0
 
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -56,14 +56,14 @@ BODY = "lockchat.body"
 
 @dataclass(slots=True)
 class _Body:
-    """What the browser still sends; None stands for a length that it does not say."""
+    """The rest of a request body. `left` is its bytes; None if the browser sends no length."""
 
     source: Any
     left: int | None
 
 
 class Parser(FormDataParser):
-    """Werkzeug's, with a cheap and bounded way through urlencoded forms."""
+    """Werkzeug's parser, with a cheap and bounded parser of urlencoded forms."""
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
@@ -72,15 +72,15 @@ class Parser(FormDataParser):
             return stream, MultiDict(parse(stream.read())), MultiDict()
         opened: list[IO[bytes]] = []
         self.stream_factory = _noting(opened, self.stream_factory)
-        self.silent = False  # else a broken form counts as an empty one
+        self.silent = False  # else a broken form would count as an empty one
         files = None
         try:
             stream, form, files = super().parse(stream, mimetype, content_length, options)
             return stream, form, files
         except ValueError:
-            raise Invalid(_("The form was cut off on its way. Send it again.")) from None
+            raise Invalid(_("Only a part of the form arrived. Send it again.")) from None
         finally:
-            if not files:  # Werkzeug leaves those of a broken form open
+            if not files:  # Werkzeug leaves the files of a broken form open
                 for file in opened:
                     file.close()
 
@@ -101,7 +101,7 @@ class FormRequest(Request):
 
 
 def form_bytes(max_question_chars: int) -> int:
-    """The largest form without a file: one that brings a message somewhat longer than allowed is still given back."""
+    """The largest form without a file. A message somewhat too long still fits, so that the error page can show it."""
     return BYTES_PER_CHAR * max_question_chars + OTHER_BYTES
 
 
@@ -117,7 +117,7 @@ def parse(body: bytes) -> list[tuple[str, str]]:
 
 
 def _decode(text: bytes) -> str:
-    """The text without its percent signs. The codec of e-mail does that thirty times as fast as urllib."""
+    """The decoded text. The quoted-printable codec is thirty times as fast as urllib."""
     text, broken = BROKEN_ESCAPE.subn(b"%25", text, count=MAX_BROKEN_ESCAPES)
     if broken == MAX_BROKEN_ESCAPES:
         raise BadRequest
@@ -126,7 +126,7 @@ def _decode(text: bytes) -> str:
 
 
 def hold_back() -> None:
-    """Put the body aside, unread: from here on the form is empty."""
+    """Put the body aside, unread, so that the form is empty until `receive`."""
     environ = request.environ
     is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
     length = environ.pop("CONTENT_LENGTH", "") or "0"
@@ -137,8 +137,8 @@ def hold_back() -> None:
 def receive() -> None:
     """Read the whole form, or none of it.
 
-    Raises RequestTimeout for one that breaks off or takes too long, RequestEntityTooLarge or TooLarge, BadRequest,
-    LengthRequired, UnsupportedMediaType, and Busy where too many slow ones are on their way.
+    Raises RequestTimeout for a form that breaks off or takes too long, RequestEntityTooLarge, TooLarge, BadRequest,
+    LengthRequired, UnsupportedMediaType, and Busy if too many slow forms are arriving.
     """
     body: _Body = request.environ[BODY]
     if body.left == 0:
@@ -161,7 +161,7 @@ def receive() -> None:
 
 def _check(body: _Body) -> None:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType  # no browser packs a form: that would be a bomb
+        raise UnsupportedMediaType  # no browser compresses a form; a small one could unpack to a huge one
     if body.left is None:
         raise LengthRequired
     if request.mimetype == MULTIPART and marks.is_taking_file():
@@ -172,7 +172,7 @@ def _check(body: _Body) -> None:
 
 
 def _copy(body: _Body, file: IO[bytes]) -> None:
-    """Copy the body into the file. Past QUICK_SECONDS it takes a place; an interrupted read loses nothing."""
+    """Copy the body into the file. After QUICK_SECONDS, takes a place; an interrupted read loses nothing."""
     if not isinstance(request.environ.get("gunicorn.socket"), gevent.socket.socket):
         _copy_rest(body, file)
         return
@@ -199,7 +199,7 @@ def _copy_rest(body: _Body, file: IO[bytes]) -> None:
 
 
 class _Piecewise:
-    """A file whose reader lets others run between two pieces."""
+    """A file whose reads give way to other streams."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -210,10 +210,10 @@ class _Piecewise:
 
 
 def let_go(response: Response) -> None:
-    """Close the connection after an answer to a request whose body was not read to its end.
+    """Close the connection after the answer if the body was not read to its end.
 
-    What still comes is thrown away for a moment, or the browser would see a broken connection instead of the answer:
-    https://www.rfc-editor.org/rfc/rfc9112#section-9.6. One that sends too much gets the time of a slow form.
+    Discards the rest for a moment, else the browser would see a broken connection instead of the answer:
+    https://www.rfc-editor.org/rfc/rfc9112#section-9.6. After a too large form, discards as long as for a slow one.
     """
     body: _Body = request.environ[BODY]
     close = getattr(body.source, "close_connection", None)
@@ -227,7 +227,7 @@ def let_go(response: Response) -> None:
 
 def _discard(body: _Body, places: Places | None, address: str) -> None:
     rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), FILE_BYTES // PIECE_BYTES)
-    with suppress(Exception):  # whatever is wrong with it
+    with suppress(Exception):  # the answer is sent already
         with gevent.Timeout(LINGER_SECONDS, False):
             _exhaust(rest)
         if places:

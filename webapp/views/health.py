@@ -1,4 +1,4 @@
-"""For machines: is the server alive, is it ready, and its figures."""
+"""Health checks and metrics for machines."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 @blueprint.get("/healthz")
 @public
 def show_health() -> ResponseReturnValue:
-    """The process answers."""
+    """Answer "ok": the process works."""
     return "ok\n", PLAIN
 
 
 @blueprint.get("/readyz")
 @public
 def show_readiness() -> ResponseReturnValue:
-    """The database answers, or 503; why it does not is for insiders."""
+    """Answer "ready" if the database answers, else 503; only insiders see the reason."""
     try:
         with parts().storage.read() as tx:
             tx.execute(text("SELECT 1"))
@@ -41,9 +41,9 @@ def show_readiness() -> ResponseReturnValue:
 @blueprint.get("/metrics")
 @without_user
 def show_metrics() -> ResponseReturnValue:
-    """This worker's figures in the Prometheus text format. Raises Forbidden for whoever is no insider."""
+    """This worker's metrics in the Prometheus text format. Raises Forbidden for outsiders."""
     if not is_insider():
-        raise Forbidden(_("Only this machine sees these figures, or who brings the token LOCKCHAT_METRICS_TOKEN."))
+        raise Forbidden(_("The metrics are for this machine, and for requests with the token LOCKCHAT_METRICS_TOKEN."))
     registry = CollectorRegistry()
     running = Gauge("lockchat_running_replies", "Replies that this worker is streaming.", registry=registry)
     running.set(len(parts().hub.all()))

@@ -30,7 +30,7 @@ WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def guard(app: WSGI) -> WSGI:
-    """Keep a Host header that is no host from Flask, which raises before it can show a page."""
+    """Replace an invalid Host header, for which Flask would raise before it can show a page."""
 
     def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if not _is_usable(environ.get("HTTP_HOST"), environ.get("SERVER_PROTOCOL", "")):
@@ -41,33 +41,32 @@ def guard(app: WSGI) -> WSGI:
 
 
 def check_form_of_host() -> None:
-    """Raises Invalid for a Host header that is no host."""
+    """Raise Invalid for an invalid Host header."""
     if UNUSABLE_HOST in request.environ:
         raise Invalid(_("The request does not say which host it is for."))
 
 
 def check_host() -> None:
-    """Raises Misdirected for a name that this server does not go by.
+    """Raise Misdirected for an unknown host name.
 
-    A page of another site could give this machine's address a name of its own, and then read and write here as
-    itself: https://en.wikipedia.org/wiki/DNS_rebinding.
+    Another site could point its name at this machine's address, and its pages could then read and write here:
+    https://en.wikipedia.org/wiki/DNS_rebinding.
     """
     name = _name_of(request.host)
     if not (_is_own_name(name) or name in parts().config.hosts or name in _names_of_listener()):
         raise Misdirected(
             _(
-                "This server does not go by the name %(host)s. If it should, an administrator sets"
-                " LOCKCHAT_HOSTS=%(host)s and starts it again."
+                "This server does not accept the name %(host)s. To allow it, an administrator sets"
+                " LOCKCHAT_HOSTS=%(host)s and restarts the server."
             )
             % {"host": name}
         )
 
 
 def check_open_login() -> None:
-    """Raises Forbidden where open login is reached from outside without having been allowed that by name.
+    """Raise Forbidden if open login is reached from outside, and LOCKCHAT_ALLOW_OPEN does not allow it.
 
-    The start refuses some of this already; a server other than gunicorn, an inherited socket and a proxy show only
-    in the requests themselves.
+    The start refuses some cases. Another server than gunicorn, an inherited socket and a proxy show only in requests.
     """
     config, listener = parts().config, _listener()
     if config.login != "open" or listener in config.allow_open:
@@ -81,7 +80,7 @@ def check_open_login() -> None:
     raise Forbidden(
         _(
             "Everyone who reaches this address could use this server without a password, so it refuses."
-            " If that is wanted, an administrator sets LOCKCHAT_ALLOW_OPEN=%(address)s and starts it again."
+            " To allow it, an administrator sets LOCKCHAT_ALLOW_OPEN=%(address)s and restarts the server."
         )
         % {"address": missing}
     )
@@ -101,19 +100,19 @@ def is_same_origin() -> bool:
     if origin.netloc.lower() != request.host.lower():
         return False
     return origin.scheme == request.scheme or (
-        # A proxy may speak TLS and not say so: plain http is certain only without one.
+        # A proxy may use TLS without saying so: only without a proxy is plain http certain.
         (origin.scheme, request.scheme) == ("https", "http")
         and (fetch_site == "same-origin" or (is_forwarded() and request.headers.get("X-Forwarded-Proto") != "http"))
     )
 
 
 def is_forwarded() -> bool:
-    """Whether the request came through a proxy that says so."""
+    """Whether the request has the headers of a proxy."""
     return "PROXY_PROTOCOL" in request.environ or any(name in request.headers for name in FORWARDING)
 
 
 def is_insider() -> bool:
-    """Whether this machine itself asks, or somebody who brings the token."""
+    """Whether the request comes from this machine, or has the metrics token."""
     token = parts().config.metrics_token
     scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
     if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
@@ -122,7 +121,7 @@ def is_insider() -> bool:
 
 
 def came_from() -> str:
-    """The path and query of the page that the request came from, always on this server; else the start page."""
+    """The path and query of the page that the request came from, on this server; else the start page."""
     address = split_address(request.referrer or "")
     if not address.path.startswith("/") or address.path.startswith("//"):
         return url_for("chat.index")
@@ -130,7 +129,7 @@ def came_from() -> str:
 
 
 def split_address(address: str) -> SplitResult:
-    """The parts of an address that a header gives; empty ones for one that is none."""
+    """The parts of an address from a header; empty for an invalid one."""
     try:
         return urlsplit(address)
     except ValueError:
@@ -139,7 +138,7 @@ def split_address(address: str) -> SplitResult:
 
 def _is_usable(host: str | None, protocol: str) -> bool:
     if host is None:
-        return protocol == "HTTP/1.0"  # which knows no hosts
+        return protocol == "HTTP/1.0"  # which has no Host header
     return len(host) <= HOST_CHARS and HOST.fullmatch(host) is not None
 
 
@@ -150,17 +149,17 @@ def _name_of(host: str) -> str:
 
 
 def _is_own_name(name: str) -> bool:
-    """Whether the name means this machine wherever it is asked for; it can be given to no other."""
+    """Whether the name always means this machine, so that DNS cannot point it elsewhere."""
     return name.endswith(".localhost") or is_loopback(name)
 
 
 def _names_of_listener() -> frozenset[str]:
-    """What a server goes by because of where it listens. On all addresses: by each of them, and by its own name."""
+    """The names of the address that the server listens on; for all addresses, each of them and the machine's name."""
     listener = _listener()
     if listener not in WILDCARDS:
         return frozenset({listener} if listener else ())
     name = _name_of(request.host)
-    # Only who has an address can serve a page under it: it cannot be lent to another machine as a name can.
+    # No other site can use this machine's address, as it can with a name of its own.
     return _machine_names() | ({name} if is_address(name) else set())
 
 

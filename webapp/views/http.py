@@ -1,4 +1,4 @@
-"""What every request shares: checks before the view; headers and compression after it; answers that stay open."""
+"""Runs around every request: checks before the view, headers and compression after it, answers that stay open."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from webapp.language import gettext as _
 from webapp.views import forms, hosts, marks, problems, visitor
 from webapp.views.parts import parts
 
-SEND_SECONDS = 60.0  # a browser that reads no event for so long is gone
-ANSWER_SECONDS = 300.0  # for a whole page, on the slowest line
+SEND_SECONDS = 60.0  # without reading an event, then the browser is gone
+ANSWER_SECONDS = 300.0  # for a whole page, on the slowest connection
 COMPRESSED_BYTES = 1000  # less fits one packet anyway
 MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other streams
 COMPRESSION_LEVEL = 6
@@ -56,7 +56,7 @@ HEADERS = {
 
 
 class IdConverter(BaseConverter):
-    """An id as `new_id` makes them; no other address is looked up."""
+    """An id from `new_id`; other addresses match no view."""
 
     regex = "[0-9a-f-]{36}"
 
@@ -75,7 +75,7 @@ def init_app(app: Flask) -> None:
 
 
 def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Response:
-    """Answer with parts as they come. Raises Busy where too many answers are open already."""
+    """Answer with pieces as they come. Raises Busy if too many answers are open."""
     gate, holder = parts().followers, visitor.current_user().holder
     gate.enter(holder)
     if "gunicorn.socket" in request.environ:
@@ -121,7 +121,7 @@ def _close_request(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "private, no-store")
-    elif "v" not in request.args:  # without its version a file may change under its address
+    elif "v" not in request.args:  # without a version, the file at this address may change
         response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Request-Id"] = g.get("request_id", "")
     forms.let_go(response)

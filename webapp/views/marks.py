@@ -1,4 +1,4 @@
-"""Decorators by which a view says what it needs; `webapp.views.http` and `forms` read them."""
+"""Decorators for what a view needs. `webapp.views.http` and `forms` read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def public(view: View) -> View:
-    """Mark a view that answers anyone, under every host name, and needs no user."""
+    """Mark a view that answers everyone, under every host name, and needs no user."""
     return without_user(_mark(view, "is_public"))
 
 
@@ -21,7 +21,7 @@ def without_user(view: View) -> View:
 
 
 def renews_cookie(view: View) -> View:
-    """Mark a page that sets the cookie again once a day, so that it does not expire while it is used."""
+    """Mark a page that renews the cookie once a day, so that it does not expire while in use."""
     return _mark(view, "is_renewing")
 
 
@@ -52,5 +52,5 @@ def _mark(view: View, name: str) -> View:
 
 
 def _has(name: str) -> bool:
-    """Whether the view of this request has the mark; an unknown address has none."""
+    """Whether the view of this request has the mark; False for an unknown address."""
     return hasattr(current_app.view_functions.get(request.endpoint or ""), name)

@@ -1,4 +1,4 @@
-"""The app's parts, under one typed name each. `webapp.app` builds them once; views ask for them."""
+"""The app's parts, each with a name and a type. `webapp.app` builds them once; views read them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _errors() -> Counter:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the views and the servers' hooks use. `close` ends the background work and closes all connections."""
+    """What views and gunicorn's hooks use. `close` ends the background work and closes all connections."""
 
     config: Config
     storage: Storage
@@ -51,12 +51,12 @@ class Parts:
 
 
 def keep(app: Flask, parts: Parts) -> None:
-    """Make the parts known to the app."""
+    """Store the parts in the app."""
     app.extensions[NAME] = parts
 
 
 def of(app: Flask) -> Parts:
-    """The parts of an app, outside of its requests: for tests and for gunicorn's hooks."""
+    """The parts of an app outside requests, for tests and gunicorn's hooks."""
     found: Parts = app.extensions[NAME]
     return found
 

@@ -1,4 +1,4 @@
-"""Room for request bodies that arrive slowly, per address and in total."""
+"""Limits slow request bodies, per address and in total."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from webapp.errors import Busy
 from webapp.language import gettext as _
 
 SLOW_BODIES = 200
-SLOW_BODIES_PER_ADDRESS = 50  # a proxy has one address for all, but usually sends whole bodies
+SLOW_BODIES_PER_ADDRESS = 50  # all users of a proxy share its address, but it usually sends whole bodies
 BUSY_SECONDS = 5
 
 
 class Places:
-    """Counts slow bodies and limits them. Threads may share it."""
+    """Counts and limits slow bodies. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
@@ -24,7 +24,7 @@ class Places:
 
     @contextmanager
     def take(self, address: str) -> Iterator[None]:
-        """Take a place while the block runs. Raises Busy where none is free."""
+        """Take a place while the block runs. Raises Busy if none is free."""
         with self._lock:
             if self._taken[address] >= SLOW_BODIES_PER_ADDRESS or self._taken.total() >= SLOW_BODIES:
                 raise Busy(
@@ -37,4 +37,4 @@ class Places:
         finally:
             with self._lock:
                 self._taken[address] -= 1
-                self._taken += Counter()  # drops the addresses that hold none
+                self._taken += Counter()  # drops addresses without a place

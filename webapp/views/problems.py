@@ -1,4 +1,4 @@
-"""Errors as answers: a page for a person, a sentence for the script; counted by code."""
+"""Turns errors into answers: a page for a person, a sentence for the script. Counts them by code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def count(code: str) -> None:
 def _show_error(error: AppError) -> ResponseReturnValue:
     count(error.code)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    # A database that has just timed out is not asked again.
+    # After a time-out, the list would ask the same database again.
     return _answer(status_of(error), error.sentence, headers, with_list=type(error) is not StorageUnavailable)
 
 
@@ -92,7 +92,7 @@ def _http_sentence(status: int) -> str:
         405: _("This address cannot be used this way."),
         411: _("The form does not say how long it is, so it was refused."),
         413: _("That is more than this server accepts in one message."),
-        500: _("Something went wrong in this server. The administrator finds it in the log."),
+        500: _("Something went wrong in this server. The administrator can find the error in the log."),
     }
     return sentences.get(status, _("This request cannot be answered."))
 
@@ -120,14 +120,14 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
 
 
 def _action(status: int) -> str:
-    """Where the typed text can be sent: to the same address, or else to a new conversation."""
+    """The address for the typed text: the same one, or a new conversation."""
     if status == 404 or request.endpoint is None:
         return url_for("chat.create_conversation")
     return url_for(request.endpoint, **(request.view_args or {}))
 
 
 def _conversations() -> list[Conversation] | None:
-    """The list beside an error page; None where the database fails, so that the page does not say "none"."""
+    """The list beside an error page; None if the database fails, so that the page does not show an empty list."""
     try:
         return parts().conversations.of(user.id) if (user := known_user()) else []
     except AppError:
@@ -137,5 +137,5 @@ def _conversations() -> list[Conversation] | None:
 def _typed(field: str) -> str:
     try:
         return request.form.get(field, "")
-    except (AppError, HTTPException):  # the form itself is broken
+    except (AppError, HTTPException):  # the form is broken
         return ""

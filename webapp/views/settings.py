@@ -35,7 +35,7 @@ def update_preferences() -> ResponseReturnValue:
     if chosen := request.form.get("language"):
         session["language"] = language.choose([chosen])
         language.use(session["language"])
-    if "read_aloud" in request.form:  # the form of the settings page, which alone says so when the box is empty
+    if "read_aloud" in request.form:  # only the form of the settings page has this field, also with an empty box
         session["read_aloud"] = "1" in request.form.getlist("read_aloud")
         flash(_("Saved."), "settings")
     return redirect(came_from(), 303)
@@ -54,7 +54,7 @@ def create_preset() -> ResponseReturnValue:
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
         preset = parts().presets.change(current_user().id, preset_id, *_form())
-    except NotFound as error:  # deleted in another tab: what was typed can become a new one
+    except NotFound as error:  # deleted in another tab: the typed values can become a new preset
         return _page(error)
     except AppError as error:
         return _page(error, preset_id)
@@ -64,7 +64,7 @@ def update_preset(preset_id: str) -> ResponseReturnValue:
 @blueprint.get("/presets")
 @blueprint.get("/presets/<id:preset_id>")
 def show_presets(preset_id: str = "") -> ResponseReturnValue:
-    # A refused form leaves the browser at this address: a reload, or another language, must find a page.
+    # A refused form leaves the browser at this address; a reload or a change of language asks for it.
     return redirect(url_for("settings.show_settings", _anchor=f"preset-{preset_id}" if preset_id else "presets"))
 
 
@@ -99,5 +99,5 @@ def _form() -> tuple[str, Typed]:
 
 
 def _saved(preset: Preset) -> ResponseReturnValue:
-    flash(_("Saved."), preset.id)  # said beside this one
+    flash(_("Saved."), preset.id)  # shown beside this preset
     return redirect(url_for("settings.show_settings", _anchor=f"preset-{preset.id}"), 303)

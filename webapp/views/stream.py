@@ -1,7 +1,7 @@
 """The event stream of one reply: a snapshot, then changes, then its end.
 
-The events are those of https://html.spec.whatwg.org/multipage/server-sent-events.html; each new follower first
-gets the whole reply so far (`reset`), so a break can neither lose nor double a token.
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Each new follower first gets the whole reply so
+far (`reset`), so a broken connection neither loses nor doubles a token.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversations as files: one or all of them out, one file of them in."""
+"""Export of one or all conversations, and import of a file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def archive() -> Archive:
 def export_conversation(conversation_id: str) -> ResponseReturnValue:
     ending = request.args.get("format", "md")
     if ending not in ("md", "json"):
-        raise Invalid(_("A conversation is exported as md or json."))
+        raise Invalid(_("A conversation can be exported as md or json."))
     with _place():
         record = archive().get(current_user().id, conversation_id)
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
@@ -56,7 +56,7 @@ def export_all() -> ResponseReturnValue:
 
 @blueprint.get("/import")
 def show_import() -> ResponseReturnValue:
-    # A refused file leaves the browser at this address.
+    # A refused file leaves the browser at this address, and a reload asks for it.
     return redirect(url_for("settings.show_settings", _anchor="transfer"))
 
 
@@ -77,7 +77,7 @@ def import_file() -> ResponseReturnValue:
 
 @contextmanager
 def _place() -> Iterator[None]:
-    """One of the places for files that are made or read. Raises Busy where there is none."""
+    """Take a place for an export or import. Raises Busy if none is free."""
     gate, holder = archive().gate, current_user().holder
     gate.enter(holder)
     try:

@@ -1,4 +1,4 @@
-"""Who asks. Every view learns it from `current_user`; sign-in and API keys belong here too."""
+"""Who asks: every view calls `current_user`. Sign-in and API keys belong here too."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from webapp.views.parts import parts
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks: the owner of conversations, and the address of the browser."""
+    """The user who asks, and the browser's address."""
 
     id: str
     address: str
 
     @property
     def holder(self) -> Holder:
-        """The user as the limits count."""
+        """The user and address, as limits count them."""
         return Holder(self.id, self.address)
 
 
 class Sessions(SecureCookieSessionInterface):
-    """The signed cookie, marked Secure wherever the request came over TLS."""
+    """Sessions in a signed cookie, marked Secure if the request came over TLS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
@@ -40,7 +40,7 @@ class Sessions(SecureCookieSessionInterface):
         return session.accessed and super().should_set_cookie(app, session)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session, whatever its age: after the clock is set back, nobody becomes a new user."""
+        """The session, of any age: setting the clock back makes nobody a new user."""
         serializer = self.get_signing_serializer(app)
         if serializer is None:
             return None
@@ -60,17 +60,17 @@ def greet() -> None:
 
 
 def admit() -> None:
-    """Note that the request's host and address are allowed, so that an error page may show the user's data."""
+    """Note that the request's host and address are allowed: an error page may show the user's data."""
     g.is_admitted = True
 
 
 def current_user() -> User:
-    """Who asks. For views that need a user; the others have none (KeyError)."""
+    """The user of this request. Raises KeyError in views marked `without_user`."""
     return User(str(session["user_id"]), _address())
 
 
 def known_user() -> User | None:
-    """Who asks, for an error page; None for a request that was not admitted or has no session."""
+    """The user, for an error page; None if the request was not admitted or has no session."""
     return current_user() if "is_admitted" in g and "user_id" in session else None
 
 
@@ -82,11 +82,11 @@ def user_tag() -> str:
 
 
 def wants_fragment() -> bool:
-    """Whether the page's script asks, for a part of the page."""
+    """Whether the page's script asks for a part of the page."""
     return request.headers.get("X-Fragment") == "1"
 
 
 def _address() -> str:
-    """The browser's address; behind one of `LOCKCHAT_PROXIES` the one that the proxy names."""
+    """The browser's address; behind one of `LOCKCHAT_PROXIES`, the address that the proxy reports."""
     forwarded = request.headers.get("X-Forwarded-For", "")
     return addresses.client(request.remote_addr or "", forwarded, parts().config.proxies)
