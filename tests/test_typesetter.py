@@ -67,5 +67,5 @@ def test_an_answer_that_costs_too_much_says_why_it_looks_so(alice, upstream):
 
     end = alice.end(reply_id)
 
-    assert "formatting it would take too long" in end["html"]
-    assert "formatting it would take too long" in alice.page()
+    assert "shown without formatting, which would take" in end["html"]
+    assert "shown without formatting, which would take" in alice.page()

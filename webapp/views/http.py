@@ -16,6 +16,7 @@ from werkzeug.routing import BaseConverter
 from webapp import language
 from webapp.errors import Forbidden
 from webapp.language import gettext as _
+from webapp.loop import give_way
 from webapp.views import forms, hosts, marks, problems, visitor
 from webapp.views.parts import parts
 
@@ -89,6 +90,7 @@ def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Res
 
 
 def _open_request() -> None:
+    give_way()
     g.request_id = uuid.uuid4().hex[:12]
     # Files are small, so none is sent in parts: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     request.environ.pop("HTTP_RANGE", None)

@@ -24,6 +24,7 @@ from webapp.errors import (
     UpstreamError,
 )
 from webapp.language import gettext as _
+from webapp.loop import give_way
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.visitor import known_user, wants_fragment
@@ -99,6 +100,7 @@ def _http_sentence(status: int) -> str:
 
 def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: bool = True) -> ResponseReturnValue:
     """The sentence: as plain text for the script, as a page with the typed text for a person."""
+    give_way()  # the deadlines of many slow forms may end at once
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
     models, model = parts().models.names(), _typed("model")

@@ -46,6 +46,7 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     state, feed, is_first = "queued", _Feed(), True
     for step in steps:
         if isinstance(step, Message):
+            give_way()
             if step.html is not None and (patches := feed.live.finish(step.html)):
                 yield _event("patch", patches)
             yield _end(step)
@@ -83,7 +84,8 @@ class _Feed:
         for start in range(0, max(len(text), 1), PIECE_CHARS):
             piece = text[start : start + PIECE_CHARS]
             if not self._is_costly:
-                give_way()
+                if start:
+                    give_way()
                 patches += self._feed(piece)[0]
                 continue
             with self._turns:  # held while it rests, so that nobody begins meanwhile

@@ -1,0 +1,44 @@
+"""Work that begins at once waits in a row, and the loop has its turn in between."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+# A hundred greenlets that work 2 ms each, and one that wants to wake up every millisecond.
+CROWD = """
+from gevent import monkey; monkey.patch_all()
+import json, time, gevent
+from webapp import loop
+rounds = gevent.get_hub().loop.prepare(ref=False)
+rounds.start(loop.note_round)
+gaps, is_over = [], []
+
+def work():
+    loop.give_way()
+    until = time.thread_time() + 0.002
+    while time.thread_time() < until: pass
+
+def beat():
+    while not is_over:
+        used = time.thread_time()
+        gevent.sleep(0.001)
+        gaps.append(time.thread_time() - used)
+
+beating = gevent.spawn(beat)
+gevent.sleep(0.01)
+gevent.joinall([gevent.spawn(work) for _ in range(100)])
+is_over.append(True)
+beating.join()
+print(json.dumps(gaps))
+"""
+
+
+def test_a_crowd_that_begins_at_once_leaves_the_loop_its_turns():
+    done = subprocess.run([sys.executable, "-c", CROWD], capture_output=True, check=True, timeout=60)
+
+    gaps = json.loads(done.stdout)
+    # Without turns all of it is one stretch of 200 ms; counted is the processor time of this process alone.
+    assert max(gaps) < 0.05
+    assert len(gaps) > 10
