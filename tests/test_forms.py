@@ -101,10 +101,10 @@ def test_only_the_import_takes_a_large_file(alice):
 
 
 def test_a_file_that_is_too_large_is_refused_with_the_limit(alice):
-    answer = alice.post("/import", data=PART + b"x" * (17 * 2**20), headers=FILE)
+    answer = alice.post("/import", data=PART + b"x" * (65 * 2**20), headers=FILE)
 
     assert answer.status_code == 413
-    assert "16 MB are allowed" in text_of(answer.text)
+    assert "64 MB are allowed" in text_of(answer.text)
 
 
 @pytest.mark.parametrize("letter", ["x", "ж", "世", "👩"])

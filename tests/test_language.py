@@ -33,6 +33,10 @@ NOW = datetime(2026, 5, 3, 23, 59, tzinfo=UTC)
 ALLOWED = {
     "Lockchat",
     "ChatGPT",
+    "Claude",
+    "Open",
+    "WebUI",
+    "LibreChat",
     "Markdown",
     "JSON",
     "zip",

@@ -18,7 +18,9 @@ from tests.wait import wait_until
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
+# Run by root, nginx would read and write as "nobody", who may not enter the directory of the test.
 SETTINGS = """
+user root;
 daemon off;
 pid {directory}/nginx.pid;
 error_log stderr;
@@ -111,3 +113,25 @@ def test_open_login_behind_nginx_must_be_allowed_by_name(start_nginx, start_serv
 
     assert answer.status_code == 403
     assert "LOCKCHAT_ALLOW_OPEN=proxy" in answer.text
+
+
+@pytest.mark.parametrize("megabytes", [3, 80])
+def test_a_file_that_is_too_large_gets_its_sentence_with_and_without_nginx(start_nginx, start_server, megabytes):
+    server = start_server(ALLOW_OPEN="proxy", MAX_IMPORT_BYTES=2**20)
+    file = b" " * (megabytes * 2**20)
+
+    answers = []
+    for address in (server.url, start_nginx(server)):
+        with Visitor(address) as visitor:
+            answers.append(visitor.post("/import", files={"file": ("x.json", file)}))
+
+    assert [answer.status_code for answer in answers] == [413, 413]
+    assert all("The file is too large: 1 MB are allowed." in answer.text for answer in answers)
+
+
+def test_a_file_of_more_than_nginxs_default_is_imported(alice):
+    file = '{"format": "lockchat", "version": 1, "messages": [{"id": "a", "role": "user", "text": "Hi"}]}'
+
+    answer = alice.post("/import", files={"file": ("x.json", file.ljust(3 * 2**20))}, allow_redirects=False)
+
+    assert answer.status_code == 303

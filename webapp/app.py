@@ -55,7 +55,7 @@ def build(config: Config) -> Flask:
         PERMANENT_SESSION_LIFETIME=YEAR,
         SESSION_REFRESH_EACH_REQUEST=False,  # a slow answer must not bring an old cookie back
         SEND_FILE_MAX_AGE_DEFAULT=YEAR,
-        MAX_CONTENT_LENGTH=forms.FILE_BYTES,
+        MAX_CONTENT_LENGTH=config.max_import_bytes + forms.OTHER_BYTES,
     )
     cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)

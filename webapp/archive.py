@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import IO
 
 from sqlalchemy import Connection
 
 from webapp import snippets
+from webapp.arrivals import Arrivals
 from webapp.chat import Conversation, Message
 from webapp.config import Config
 from webapp.conversations import TURN_CHARS, too_many_conversations
 from webapp.errors import NotFound
-from webapp.files.reader import Batch, Head, reading
+from webapp.files.reader import Batch, Head, Limits, reading
 from webapp.files.record import Record
 from webapp.generation import merge
 from webapp.language import gettext as _
@@ -34,6 +35,18 @@ READ_MESSAGES = 8  # per query: each may be as large as the largest answer
 FILES_PER_USER = 2  # exports and imports at a time
 FILES_PER_ADDRESS = 4
 FILES_TOTAL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The conversations that an import made; the ids of those already here, and how many of them have new messages;
+    the titles of those left out.
+    """
+
+    new: list[Conversation]
+    there: list[str]
+    grown: int
+    left_out: tuple[str, ...] = ()
 
 
 class Archive:
@@ -75,14 +88,21 @@ class Archive:
             with suppress(NotFound):  # deleted since the ids were loaded
                 yield self.get(user_id, conversation_id)
 
-    def add(self, holder: Holder, file: IO[bytes]) -> list[Conversation]:
-        """Store all conversations of a file as new ones, or none. Raises Invalid, TooLarge, Busy."""
+    def add(self, holder: Holder, file: IO[bytes]) -> Imported:
+        """Store the conversations of a file, each once: one that is already here gets the messages that are new.
+
+        Raises Invalid, TooLarge, Busy; then nothing is stored.
+        """
         self._imports.spend(holder, 1)
-        with reading(file, self._config.max_question_chars, self._config.max_answer_bytes) as (head, batches):
+        with self._storage.read() as tx:
+            known = conversations.ids(tx, holder.user_id)
+        config = self._config
+        limits = Limits(config.max_import_bytes, config.max_question_chars, config.max_answer_bytes)
+        with reading(file, limits, holder.user_id, known) as (head, batches):
             self._check(holder, head)
-            added = self._add(holder.user_id, batches)
+            imported = self._add(holder.user_id, batches)
         self._typesetter.catch_up(TYPESET_SECONDS)
-        return added
+        return replace(imported, there=[*head.there, *imported.there], left_out=head.left_out)
 
     def _load(self, conversation: Conversation, message_ids: Sequence[str]) -> Iterator[Message]:
         for start in range(0, len(message_ids), READ_MESSAGES):
@@ -99,29 +119,26 @@ class Archive:
                 raise too_many_conversations(self._config.conversations_per_user)
         self._stored_chars.spend(holder, head.chars + head.messages * TURN_CHARS // 2)
 
-    def _add(self, user_id: str, batches: Iterator[Batch]) -> list[Conversation]:
+    def _add(self, user_id: str, batches: Iterator[Batch]) -> Imported:
         """Store each batch in a short transaction, so that others can write in between.
 
-        The conversations are marked as deleted until all are stored, and stay so if the worker dies.
+        New conversations are marked as deleted until all are stored, and stay so if the worker dies. So are deleted
+        ones that come back.
         """
-        added: list[Conversation] = []
-        hidden_at = datetime.now(UTC)
+        arrivals = Arrivals(user_id, datetime.now(UTC))
         names = self._models.names()
         for batch in batches:
             started = time.monotonic()
-            new = [
-                replace(one, user_id=user_id, model=one.model if one.model in names else names[0])
-                for one in batch.conversations
-            ]
             with self._storage.begin(durable=False) as tx:
-                for conversation in new:
-                    conversations.add(tx, conversation, deleted_at=hidden_at)
-                messages.add(tx, *batch.messages)
-            added += new
+                for one in batch.conversations:
+                    arrivals.take(
+                        tx, replace(one, user_id=user_id, model=one.model if one.model in names else names[0])
+                    )
+                arrivals.store(tx, batch.messages)
             time.sleep(time.monotonic() - started)  # leaves half of the time to other writers
         with self._storage.begin() as tx:  # a durable commit, which covers the batches too
-            conversations.reveal(tx, user_id, hidden_at)
-        return added
+            arrivals.finish(tx)
+        return Imported(arrivals.new, list(arrivals.there), len(arrivals.grown))
 
 
 def _with_text(tx: Connection, message: Message) -> Message:

@@ -65,6 +65,7 @@ class Config(UpstreamConfig):
     streams_per_address: int = 250
     streams_total: int = 500
     stored_chars_per_day: int = 100_000_000
+    max_import_bytes: int = 64 * 2**20
     imports_per_hour: int = 30
     conversations_per_user: int = 10_000
     proxies: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class Config(UpstreamConfig):
             streams_per_address=read.whole("STREAMS_PER_ADDRESS", cls.streams_per_address, least=1, most=100_000),
             streams_total=read.whole("STREAMS_TOTAL", cls.streams_total, least=1, most=100_000),
             stored_chars_per_day=read.whole("STORED_CHARS_PER_DAY", cls.stored_chars_per_day, least=1, most=10**15),
+            max_import_bytes=read.whole("MAX_IMPORT_BYTES", cls.max_import_bytes, least=2**20, most=2**28),
             imports_per_hour=read.whole("IMPORTS_PER_HOUR", cls.imports_per_hour, least=1, most=1_000_000),
             conversations_per_user=read.whole(
                 "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10_000_000

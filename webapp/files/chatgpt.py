@@ -6,106 +6,140 @@ this module allows to be missing or of another type is so in a real export.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from webapp.chat import Conversation, Message, Outcome
+from webapp.chat import Message
+from webapp.files import foreign
+from webapp.files.citations import resolved
 from webapp.files.record import Record
-from webapp.files.values import an_object, label, moment, ordered, text, title
+from webapp.files.values import an_object, items, label, moment, nothing_there, text
 from webapp.language import gettext as _
 from webapp.text import clean
+
+CANVAS = "canmore."
+RUNNERS = ("python", "container.exec")  # tools that run code for the reader; others search
 
 
 def read(value: dict[str, Any], now: datetime) -> Record | None:
     """The record of one conversation, times at most `now`; None if it has no messages. Raises Invalid."""
+    if not isinstance(value["mapping"], dict):
+        raise nothing_there()
     created_at = moment(value.get("create_time"), now) or now
     nodes = {node_id: an_object(node) for node_id, node in value["mapping"].items()}
-    said = {
-        node_id: message
-        for node_id, node in nodes.items()
-        if (message := _from_node(node_id, an_object(node.get("message")), created_at, now))
-    }
-    nearest = _nearest_kept(nodes, said)
-    linked = [replace(message, parent_id=nearest.get(_parent(nodes[node_id]))) for node_id, message in said.items()]
-    heads, messages = _joined(ordered(linked))
-    if not messages:
-        return None
-    conversation = Conversation(
-        id="",
-        user_id="",
-        title=title(value.get("title"), messages),
-        model=label(value.get("default_model_slug")),
-        temperature=None,
-        system="",
-        leaf_id=heads.get(nearest.get(text(value.get("current_node")))),
-        created_at=created_at,
-        updated_at=moment(value.get("update_time"), now) or created_at,
+    parents = {node_id: text(node.get("parent")) or None for node_id, node in nodes.items()}
+    messages = [_from_node(node_id, an_object(node.get("message")), created_at, now) for node_id, node in nodes.items()]
+    record = foreign.record(
+        [message for message in messages if message],
+        parents,
+        name=value.get("title"),
+        leaf=value.get("current_node"),
+        times=(value.get("create_time"), value.get("update_time")),
+        now=now,
+        model=value.get("default_model_slug"),
     )
-    return Record(conversation, messages)
+    if record is None:
+        return None
+    heads, joined = _joined(list(record.messages))
+    return Record(replace(record.conversation, leaf_id=heads.get(record.conversation.leaf_id)), joined)
 
 
 def _from_node(node_id: str, value: dict[str, Any], created_at: datetime, now: datetime) -> Message | None:
-    """The message of a node; None for hidden and empty ones, instructions, and messages from or to tools."""
+    """The message of a node; None for hidden and empty ones and instructions. Output of tools is the reply's."""
     role, metadata = an_object(value.get("author")).get("role"), an_object(value.get("metadata"))
-    is_hidden = metadata.get("is_visually_hidden_from_conversation") or value.get("recipient") not in ("all", None)
-    if is_hidden or role not in ("user", "assistant"):
+    if metadata.get("is_visually_hidden_from_conversation") or role not in ("user", "assistant", "tool"):
         return None
-    said, reasoning = _content(an_object(value.get("content")))
-    if not said.strip() and not reasoning:
-        return None
-    return Message(
-        id=node_id,
-        conversation_id="",
-        parent_id=None,
-        role=role,
-        text=said,
-        status="done",
-        created_at=moment(value.get("create_time"), now) or created_at,
+    content = an_object(value.get("content"))
+    if role == "tool":
+        said, reasoning = _tool_output(content), ""
+    else:
+        said, reasoning = _content(content, text(value.get("recipient")) or "all", metadata)
+    if role == "assistant":
+        said = resolved(said, metadata)
+    return foreign.message(
+        node_id,
+        "user" if role == "user" else "assistant",
+        said,
+        moment(value.get("create_time"), now) or created_at,
         reasoning=reasoning,
-        model=label(metadata.get("model_slug")) if role == "assistant" else "",
-        outcome=Outcome("done") if role == "assistant" else None,
+        model=metadata.get("model_slug"),
     )
 
 
-def _content(content: dict[str, Any]) -> tuple[str, str]:
-    """The text and the reasoning in the content of a message."""
-    if content.get("content_type") == "thoughts":
-        thoughts = content.get("thoughts")
-        thoughts = [an_object(one) for one in thoughts] if isinstance(thoughts, list) else []
-        return "", "\n\n".join(text(one.get("content")) for one in thoughts)
-    parts = content.get("parts")
-    if isinstance(parts, list):
-        return "\n\n".join(filter(None, map(_part, parts))), ""
-    return text(content.get("text")), ""
+def _content(content: dict[str, Any], recipient: str, metadata: dict[str, Any]) -> tuple[str, str]:
+    """The text and the reasoning in the content of a message to the reader or to a tool."""
+    kind, said = content.get("content_type"), text(content.get("text"))
+    if kind == "thoughts":
+        thoughts = [an_object(thought) for thought in items(content.get("thoughts"))]
+        return "", foreign.joined(*(text(one.get("content")) or text(one.get("summary")) for one in thoughts))
+    if recipient.startswith(CANVAS):
+        return _canvas(said or foreign.joined(*map(text, items(content.get("parts"))))), ""
+    if kind == "code" and (recipient == "all" or recipient.startswith(RUNNERS)):
+        return foreign.fenced(*_run(said, text(content.get("language")))) if said else "", ""
+    if recipient != "all" or kind in ("user_editable_context", "model_editable_context"):
+        return "", ""
+    names = {_key(one): foreign.file_named(one, "name") for one in _attachments(metadata)}
+    parts = [_part(part, names) for part in items(content.get("parts"))] or [said]
+    return foreign.joined(*parts, *names.values()), ""
 
 
-def _part(part: object) -> str:
-    """The text of a part, or the name of its kind."""
+def _tool_output(content: dict[str, Any]) -> str:
+    """What code printed, and the pictures that were drawn; what was searched is left out."""
+    if content.get("content_type") == "execution_output":
+        said = text(content.get("text"))
+        return foreign.fenced(said) if said.strip() else ""
+    pictures = [part for part in items(content.get("parts")) if isinstance(part, dict)]
+    return foreign.joined(*(_part(part, {}) for part in pictures))
+
+
+def _run(said: str, language: str) -> tuple[str, str]:
+    """The code that was run, and its language. A shell gets a JSON object with its command."""
+    if said.startswith("{"):
+        with suppress(ValueError, RecursionError):
+            command = an_object(json.loads(said)).get("cmd")
+            if command and all(isinstance(word, str) for word in items(command)):
+                return text(command if isinstance(command, str) else command[-1]), "bash"
+    return said, "" if language == "unknown" else language
+
+
+def _canvas(said: str) -> str:
+    """The document in a message to the canvas: a whole one, the changes to one, or the comments on it."""
+    try:
+        value = an_object(json.loads(said))
+    except (ValueError, RecursionError):
+        return foreign.fenced(said) if said else ""
+    kind, name = text(value.get("type")), label(value.get("name"))
+    if body := text(value.get("content")):
+        return foreign.document(name, body, kind.partition("/")[2] or ("code" if kind == "code" else ""))
+    changes = map(an_object, items(value.get("updates")) + items(value.get("comments")))
+    return foreign.joined(*(text(one.get("replacement")) or text(one.get("comment")) for one in changes))
+
+
+def _attachments(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in items(metadata.get("attachments")) if isinstance(one, dict)]
+
+
+def _key(attachment: dict[str, Any]) -> str:
+    return text(attachment.get("id")) or text(attachment.get("name"))
+
+
+def _part(part: object, names: dict[str, str]) -> str:
+    """The text of a part, or the name of its file, which is taken out of `names`; else the name of its kind."""
     value = an_object(part)
     said = part if isinstance(part, str) else value.get("text")  # the transcript of audio
     if isinstance(said, str):
         return clean(said)
+    if name := names.pop(text(value.get("asset_pointer")).rpartition("/")[2], ""):
+        return name
     kind = text(value.get("content_type"))
     if "image" in kind:
         return _("[image]")
     return _("[audio]") if "audio" in kind else _("[file]")
-
-
-def _nearest_kept(nodes: Mapping[str, dict[str, Any]], kept: Iterable[str]) -> dict[str | None, str | None]:
-    """For each node the id of the nearest kept one among itself and its ancestors."""
-    nearest: dict[str | None, str | None] = {node_id: node_id for node_id in kept}
-    for node_id in nodes:
-        way: list[str] = []
-        at: str | None = node_id
-        while at is not None and at in nodes and at not in nearest:
-            nearest[at] = None  # ends a circle of parents
-            way.append(at)
-            at = _parent(nodes[at])
-        nearest |= dict.fromkeys(way, nearest.get(at))
-    return nearest
 
 
 def _joined(messages: Sequence[Message]) -> tuple[dict[str | None, str], list[Message]]:
@@ -129,8 +163,3 @@ def _joined(messages: Sequence[Message]) -> tuple[dict[str | None, str], list[Me
         )
         for group in groups.values()
     ]
-
-
-def _parent(node: dict[str, Any]) -> str | None:
-    parent = node.get("parent")
-    return parent if isinstance(parent, str) else None

@@ -1,7 +1,8 @@
 """Our own JSON: one object for one conversation.
 
-It has `format` ("lockchat"), `version` (1), the conversation's settings and times, `leaf` (the id of the last message
-of the shown branch) and `messages`, parents before their children. Times are in ISO 8601.
+It has `format` ("lockchat"), `version` (1), the conversation's `id` (files of older versions have none), settings and
+times, `leaf` (the id of the last message of the shown branch) and `messages`, parents before their children. Times are
+in ISO 8601.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def write(record: Record) -> Iterator[str]:
     value = {
         "format": FORMAT,
         "version": VERSION,
+        "id": conversation.id,
         "title": conversation.title,
         "model": conversation.model,
         "temperature": conversation.temperature,

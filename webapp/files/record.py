@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import IO
 
 from webapp.chat import Conversation, Message
 from webapp.loop import give_way
-from webapp.text import new_id
 
 NAME_BYTES = 150  # file systems allow 255; the date, a number and the ending are added
 PART_BYTES = 128 * 1024  # takes about 10 ms to compress
@@ -22,27 +22,33 @@ class Record:
     """A conversation with all its messages, every branch, parents first.
 
     `shown` are the messages of the shown branch; a record that was read has none. An export loads messages while a
-    writer iterates, a few at a time, so each can be iterated once.
+    writer iterates, a few at a time, so each can be iterated once. `source` names the product and the conversation of a
+    record that was read.
     """
 
     conversation: Conversation
     messages: Iterable[Message]
     shown: Iterable[Message] = ()
+    source: str = ""
 
 
-def renewed(record: Record) -> Record:
-    """A copy of a record with new ids."""
+def placed(record: Record, user_id: str) -> Record:
+    """A copy of a record with the ids that it gets at this user's: the same each time the same source is read."""
+    conversation_id = _id_of(user_id, record.source)
     messages = list(record.messages)
-    # Sorted, because storage orders messages by id where nothing else tells them apart.
-    new_ids = sorted(new_id() for _message in messages)
-    ids: dict[str | None, str] = {message.id: new for message, new in zip(messages, new_ids, strict=True)}
-    leaf_id = ids.get(record.conversation.leaf_id) or new_ids[-1]
-    conversation = replace(record.conversation, id=new_id(), leaf_id=leaf_id)
+    ids: dict[str | None, str] = {message.id: _id_of(conversation_id, message.id) for message in messages}
+    leaf_id = ids.get(record.conversation.leaf_id) or ids[messages[-1].id]
+    conversation = replace(record.conversation, id=conversation_id, user_id=user_id, leaf_id=leaf_id)
     copies = [
-        replace(message, id=ids[message.id], parent_id=ids.get(message.parent_id), conversation_id=conversation.id)
+        replace(message, id=ids[message.id], parent_id=ids.get(message.parent_id), conversation_id=conversation_id)
         for message in messages
     ]
     return Record(conversation, copies)
+
+
+def _id_of(owner_id: str, name: str) -> str:
+    """An id that nobody can guess who does not know the owner's, which is random."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{owner_id} {name}"))
 
 
 def file_name(conversation: Conversation) -> str:

@@ -30,7 +30,9 @@ def title(value: object, messages: Sequence[Message]) -> str:
 
 
 def moment(value: Any, now: datetime) -> datetime | None:
-    """A time in ISO 8601 or in seconds since 1970, at most `now`; None for any other value."""
+    """A time in ISO 8601 or in seconds or smaller units since 1970, at most `now`; None for any other value."""
+    while isinstance(value, (int, float)) and abs(value) > 1e11 and value < 1e20:  # in milli-, micro- or nanoseconds
+        value /= 1000
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
         aware = time if time.tzinfo else time.replace(tzinfo=UTC)
@@ -42,6 +44,11 @@ def moment(value: Any, now: datetime) -> datetime | None:
 def an_object(value: object) -> dict[str, Any]:
     """The JSON object; an empty one for any other value."""
     return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """The JSON list; an empty one for any other value."""
+    return value if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
@@ -57,3 +64,8 @@ def label(value: object) -> str:
 def broken() -> Invalid:
     """The error for messages that are no tree or lack an id or a role."""
     return Invalid(_("This file is broken: its messages do not fit together."))
+
+
+def nothing_there() -> Invalid:
+    """The error for a file without a conversation that can be read."""
+    return Invalid(_("This file holds no conversations of Lockchat, ChatGPT, Claude, Open WebUI or LibreChat."))

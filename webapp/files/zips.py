@@ -16,51 +16,50 @@ from webapp.files import markdown, ours
 from webapp.files.record import Record, file_name, save
 from webapp.language import gettext as _
 
-MAX_JSON_BYTES = 64 * 2**20  # of all JSON in one file, unpacked
 MAX_MEMBERS = 20_000
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others use as much memory as the file asks for
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
-CHATGPT_NAME = re.compile(r"conversations(-\d+)?\.json")
+EXPORT_NAME = re.compile(r"conversations(-\d+)?\.json")
 
 
-def documents(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the JSON documents of a file: those inside a zip, or the file itself. Raises Invalid, TooLarge."""
+def documents(file: IO[bytes], max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the JSON documents of a file, each with its name: those inside a zip, or the file itself, "".
+
+    Raises Invalid, and TooLarge for more than `max_bytes` of JSON.
+    """
     is_zip = zipfile.is_zipfile(file)
     file.seek(0)
     if not is_zip:
-        yield file.read()
+        yield "", file.read()
         return
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in _members(archive):
-                yield archive.read(member)
+            for member in _members(archive, max_bytes):
+                yield PurePosixPath(member.filename).name, archive.read(member)
     except UNREADABLE:
         raise Invalid(_("This zip file cannot be read.")) from None
 
 
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, max_bytes: int) -> list[zipfile.ZipInfo]:
     """The members to read, if they are within the limits. `zipfile` unpacks no more than their stated sizes."""
     if len(archive.infolist()) > MAX_MEMBERS:
-        raise too_large()
+        raise too_large(max_bytes)
     paths = [(PurePosixPath(member.filename), member) for member in archive.infolist()]
     # macOS adds files that start with "._" and have the same endings.
     found = [(path, one) for path, one in paths if path.suffix == ".json" and not path.name.startswith("._")]
-    # ChatGPT's zip has other JSON beside its conversations.
-    chatgpt = [one for path, one in found if CHATGPT_NAME.fullmatch(path.name)]
-    members = chatgpt or [one for _path, one in found]
+    # The zip files of ChatGPT and Claude have other JSON beside the conversations.
+    members = [one for path, one in found if EXPORT_NAME.fullmatch(path.name)] or [one for _path, one in found]
     if any(member.compress_type not in METHODS for member in members):
         raise Invalid(_("This zip file cannot be read."))
-    if sum(member.file_size for member in members) > MAX_JSON_BYTES:
-        raise too_large()
+    if sum(member.file_size for member in members) > max_bytes:
+        raise too_large(max_bytes)
     return members
 
 
-def too_large() -> TooLarge:
+def too_large(max_bytes: int) -> TooLarge:
     """The error for a file that unpacks to more than the limits allow."""
-    return TooLarge(
-        _("What this file holds is too large: %(limit)s MB are allowed.") % {"limit": MAX_JSON_BYTES // 2**20}
-    )
+    return TooLarge(_("What this file holds is too large: %(limit)s MB are allowed.") % {"limit": max_bytes // 2**20})
 
 
 def write(records: Iterable[Record], file: IO[bytes], note: Callable[[Message], str]) -> None:

@@ -84,6 +84,14 @@ def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | No
     )
 
 
+def hide(tx: Connection, user_id: str, conversation: Conversation, deleted_at: datetime) -> bool:
+    """Mark a deleted conversation as deleted at this time, with this leaf; False where there is none."""
+    values = {"deleted_at": deleted_at, "leaf_id": conversation.leaf_id}
+    is_deleted = conversations.c.deleted_at.is_not(None)
+    hidden = tx.execute(update(conversations).where(_is(user_id, conversation.id), is_deleted).values(**values))
+    return hidden.rowcount == 1
+
+
 def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
     """Show the conversations of this user that were stored with this `deleted_at`."""
     these = (conversations.c.user_id == user_id) & (conversations.c.deleted_at == deleted_at)

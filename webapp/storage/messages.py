@@ -77,6 +77,16 @@ def find(tx: Connection, message_id: str) -> Message:
     return _message(tx.execute(select(messages).where(messages.c.id == message_id)).one())
 
 
+def present(tx: Connection, user_id: str, message_ids: Sequence[str]) -> set[str]:
+    """Those of these ids that are messages of this user, also in deleted conversations."""
+    query = (
+        select(messages.c.id)
+        .join(conversations)
+        .where(messages.c.id.in_(message_ids), conversations.c.user_id == user_id)
+    )
+    return set(tx.execute(query).scalars())
+
+
 def add(tx: Connection, *new: Message, worker_id: str | None = None) -> None:
     """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them."""
     if new:

@@ -37,7 +37,6 @@ from webapp.views.parts import parts
 from webapp.views.places import Places
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
-FILE_BYTES = 16 * 2**20
 BYTES_PER_CHAR = 12  # an emoji, percent-encoded: twice a Cyrillic letter, so most messages that are too long fit too
 OTHER_BYTES = 64 * 2**10  # for the other fields of a form
 MAX_FIELDS = 100
@@ -49,6 +48,8 @@ QUICK_SECONDS = 1.0  # a body that takes longer needs one of the places for slow
 RECEIVE_SECONDS = 20.0  # for a whole body, and a second more for each of the
 LEAST_BYTES_PER_SECOND = 64 * 2**10  # of a poor mobile connection
 LINGER_SECONDS = 1.0
+# A browser shows the answer to a form that is too large only when it has sent all of it.
+DISCARDED_BYTES, DISCARDED_FILE_BYTES = 16 * 2**20, 2**30
 
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 BODY = "lockchat.body"
@@ -165,8 +166,9 @@ def _check(body: _Body) -> None:
     if body.left is None:
         raise LengthRequired
     if request.mimetype == MULTIPART and marks.is_taking_file():
-        if body.left > FILE_BYTES:
-            raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": FILE_BYTES // 2**20})
+        limit = parts().config.max_import_bytes
+        if body.left > limit + OTHER_BYTES:
+            raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit // 2**20})
     elif body.left > form_bytes(parts().config.max_question_chars):
         raise RequestEntityTooLarge
 
@@ -222,11 +224,12 @@ def let_go(response: Response) -> None:
     close()
     places = parts().slow_bodies if response.status_code == RequestEntityTooLarge.code else None
     address = request.remote_addr or ""
-    response.call_on_close(lambda: _discard(body, places, address))
+    most = DISCARDED_FILE_BYTES if marks.is_taking_file() else DISCARDED_BYTES
+    rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), most // PIECE_BYTES)
+    response.call_on_close(lambda: _discard(rest, places, address))
 
 
-def _discard(body: _Body, places: Places | None, address: str) -> None:
-    rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), FILE_BYTES // PIECE_BYTES)
+def _discard(rest: Iterator[bytes], places: Places | None, address: str) -> None:
     with suppress(Exception):  # the answer is sent already
         with gevent.Timeout(LINGER_SECONDS, False):
             _exhaust(rest)

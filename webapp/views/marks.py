@@ -26,7 +26,7 @@ def renews_cookie(view: View) -> View:
 
 
 def takes_file(view: View) -> View:
-    """Mark a view whose form may hold a file of up to `forms.FILE_BYTES`."""
+    """Mark a view whose form may hold a file of up to `max_import_bytes`."""
     return _mark(view, "is_taking_file")
 
 

@@ -85,6 +85,7 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         presets=parts().presets.of(user_id),
         models=parts().models.names(),
         name_chars=NAME_CHARS,
+        import_megabytes=parts().config.max_import_bytes // 2**20,
         problem=error.sentence if error else "",
         typed={field: request.form.get(field, "") for field in FIELDS},
         typed_id=preset_id if error else None,

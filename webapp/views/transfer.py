@@ -12,7 +12,7 @@ from flask import Blueprint, Response, flash, redirect, request, send_file, url_
 from flask.typing import ResponseReturnValue
 
 from webapp import language
-from webapp.archive import Archive
+from webapp.archive import Archive, Imported
 from webapp.errors import Invalid
 from webapp.files import markdown, ours, zips
 from webapp.files.record import file_name, save
@@ -24,6 +24,7 @@ from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
 MEMORY_BYTES = 4 * 2**20  # a larger file is built on disk
+TITLES = 5  # named of those left out: the sentence is in a cookie until the page shows it
 
 blueprint = Blueprint("transfer", __name__)
 
@@ -64,15 +65,37 @@ def show_import() -> ResponseReturnValue:
 @takes_file
 def import_file() -> ResponseReturnValue:
     with _place():
-        conversations = archive().add(current_user().holder, _file())
-    if (number := len(conversations)) > 1:
-        flash(
-            ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number)
-            % {"num": language.number(number)},
-            "chat",
-        )
+        imported = archive().add(current_user().holder, _file())
+    ids = [one.id for one in imported.new] + imported.there
+    if len(imported.new) != 1 or len(ids) != 1 or imported.left_out:
+        for said in _told(imported):
+            flash(said, "chat")
+    if len(ids) > 1:
         return redirect(url_for("chat.index"), 303)
-    return redirect(url_for("chat.show_conversation", conversation_id=conversations[0].id), 303)
+    return redirect(url_for("chat.show_conversation", conversation_id=ids[0]), 303)
+
+
+def _told(imported: Imported) -> Iterator[str]:
+    """Yield what the page says about an import."""
+    if number := len(imported.new):
+        yield ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number) % {
+            "num": language.number(number)
+        }
+    if number := len(imported.there):
+        yield ngettext("%(num)s conversation was already here.", "%(num)s conversations were already here.", number) % {
+            "num": language.number(number)
+        }
+    if number := imported.grown:
+        yield ngettext("%(num)s of them has new messages now.", "%(num)s of them have new messages now.", number) % {
+            "num": language.number(number)
+        }
+    if number := len(imported.left_out):
+        titles = ", ".join(f"“{title}”" for title in imported.left_out[:TITLES])
+        yield ngettext(
+            "%(num)s conversation could not be read and was left out: %(titles)s.",
+            "%(num)s conversations could not be read and were left out: %(titles)s.",
+            number,
+        ) % {"num": language.number(number), "titles": titles if number <= TITLES else f"{titles}, …"}
 
 
 @contextmanager
