@@ -286,6 +286,28 @@ def test_claudes_export_is_read(alice, read):
     assert value["messages"][0]["created_at"] == "2025-01-02T03:04:06+00:00"
 
 
+def test_artifacts_in_the_text_of_claudes_oldest_exports_become_code(read):
+    tag = '<antArtifact identifier="x" type="application/vnd.ant.code" language="python" title="App">'
+    said = f"<antThinking>Hm.</antThinking>Here:\n\n{tag}\nx = '```'\n</antArtifact>\nDone."
+
+    found = read(claude({"uuid": "1", "sender": "assistant", "text": said}))
+
+    assert found == [("assistant", "Here:\n\n**App**\n\n````python\nx = '```'\n\n````\nDone.", "Hm.")]
+
+
+def test_claudes_results_without_a_name_belong_to_the_tool_before_them(read):
+    parts = [
+        {"type": "tool_use", "name": "artifacts", "input": {"command": "update", "new_str": "y = 2"}},
+        {"type": "tool_result", "content": "OK"},
+        {"type": "tool_use", "name": "bash_tool", "input": {"command": "ls"}},
+        {"type": "tool_result", "content": "a.txt"},
+    ]
+
+    found = read(claude({"uuid": "1", "sender": "assistant", "text": "", "content": parts}))
+
+    assert found[0][1] == "```\ny = 2\n```\n\n```bash\nls\n```\n\n```\na.txt\n```"
+
+
 def test_claudes_branches_stay_branches(alice, read):
     root = "00000000-0000-4000-8000-000000000000"
     read(

@@ -14,6 +14,7 @@ from webapp.files.values import an_object, items, text
 
 MARK = re.compile(" ?(?:\ue200[^\ue200\ue201]*\ue201|\ue200[^\ue200\ue201\\s]*|【[^【】†\n]*†[^【】\n]*】)")
 SEPARATOR = "\ue202"
+MARK_CHARS = 500  # of an older mark, which is short
 
 
 def resolved(said: str, metadata: dict[str, Any]) -> str:
@@ -47,7 +48,9 @@ def _cited(said: str, metadata: dict[str, Any]) -> dict[str, str]:
         source = an_object(citation.get("metadata"))
         link = _link(source)
         start, end = citation.get("start_ix"), citation.get("end_ix")
-        if isinstance(start, int) and isinstance(end, int) and link and MARK.fullmatch(mark := said[start:end].strip()):
+        if not isinstance(start, int) or not isinstance(end, int) or not 0 <= end - start <= MARK_CHARS:
+            start = end = 0
+        if link and MARK.fullmatch(mark := said[start:end].strip()):
             known[mark] = f" ({link})" if mark[0] == "【" else f"({link})"
         number = an_object(source.get("extra")).get("cited_message_idx")
         if isinstance(number, int) and link:

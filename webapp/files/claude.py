@@ -6,6 +6,7 @@ the older whole `text`, and in newer exports a `parent_message_uuid`.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,9 @@ from webapp.files.values import an_object, broken, items, label, moment, text
 ROLES: dict[object, Role] = {"human": "user", "user": "user", "assistant": "assistant"}
 # What a tool was given to write or to run, by its name in the export. Other tools only look something up.
 CODE_KEYS = {"repl": "code", "analysis_tool": "code", "bash_tool": "command", "create_file": "file_text"}
+ARTIFACT = re.compile(r"<(/?)antArtifact\b([^<>]*)>\s?")  # in the text of the oldest exports
+ATTRIBUTE = re.compile(r'\b(title|type|language)="([^"]*)"')
+THINKING = re.compile(r"<antThinking>([^<]*)</antThinking>\s?")
 LANGUAGES = {"repl": "javascript", "analysis_tool": "javascript", "bash_tool": "bash"}
 
 
@@ -54,7 +58,8 @@ def _message(message_id: str, value: dict[str, Any], created_at: datetime) -> Me
     said = foreign.joined(*_shown(parts))
     if not said and not any(part.get("type") == "tool_use" for part in parts):  # else it says that it cannot show them
         said = text(value.get("text"))
-    reasoning = foreign.joined(*(text(part.get("thinking")) for part in parts))
+    reasoning = foreign.joined(*(text(part.get("thinking")) for part in parts), *THINKING.findall(said))
+    said = ARTIFACT.sub(_artifact_tag, THINKING.sub("", said)).strip() if role == "assistant" else said
     names = [_attachment(one) for one in items(value.get("attachments"))]
     names += [foreign.file_named(one, "file_name") for one in items(value.get("files"))]
     return foreign.message(
@@ -62,11 +67,20 @@ def _message(message_id: str, value: dict[str, Any], created_at: datetime) -> Me
     )
 
 
+def _artifact_tag(tag: re.Match[str]) -> str:
+    if tag[1]:
+        return "\n````\n"
+    values = dict(ATTRIBUTE.findall(tag[2]))
+    language = values.get("language") or _language(values.get("type", ""))
+    return f"**{values.get('title', '')}**\n\n````{language}\n"
+
+
 def _shown(parts: list[dict[str, Any]]) -> list[str]:
     """The texts of the parts: what was said, written into a document, or run with its output."""
     said = []
+    name = ""
     for part in parts:
-        kind, name = part.get("type"), text(part.get("name"))
+        kind, name = part.get("type"), text(part.get("name")) or name  # some results name no tool
         if kind == "tool_use":
             said.append(_written(name, an_object(part.get("input"))))
         elif kind == "tool_result" and name in LANGUAGES:
@@ -81,7 +95,9 @@ def _written(tool: str, given: dict[str, Any]) -> str:
     """What a tool was given to write or to run; "" for other tools."""
     if tool == "artifacts":
         kind = text(given.get("type"))
-        said = text(given.get("content")) or text(given.get("new_str"))
+        said, change = text(given.get("content")), text(given.get("new_str"))
+        if change:  # an update names no language
+            return foreign.fenced(change)
         language = text(given.get("language")) or ("" if kind in ("", "text/markdown") else _language(kind))
         return foreign.document(label(given.get("title")), said, language) if said else ""
     said = text(given.get(CODE_KEYS.get(tool, "")))
