@@ -31,6 +31,7 @@ BOUNDS: dict[str, tuple[int, str]] = {
 # Matched at many places of a text, each time in a window of so many characters: all of it is linear if one match is.
 WINDOWED = {
     "webapp.rendering.formulas._DOLLARS": "MAX_FORMULA_CHARS",
+    "webapp.rendering.tex._ARGUMENT": "MAX_ARGUMENT_CHARS",
     "webapp.rendering.unfinished._WHOLE": "LOOKED_AT_CHARS",
 }
 

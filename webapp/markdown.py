@@ -30,7 +30,7 @@ from webapp.rendering.code import MAX_CODE_SECONDS, highlighted
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
 from webapp.rendering.links import bare_link, links
 
-RENDERER = 1
+RENDERER = 2
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
 
 MAX_TEXT_CHARS = 100_000

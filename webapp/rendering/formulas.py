@@ -11,6 +11,7 @@ from markdown_it.rules_inline import StateInline
 from math_core import LatexError, LatexToMathML
 
 from webapp.rendering.budget import Budget
+from webapp.rendering.tex import MACROS, readable
 
 MAX_FORMULA_CHARS = 4_000
 MAX_FORMULA_LINES = 100
@@ -18,12 +19,13 @@ MAX_FORMULA_DEPTH = 600  # math-core recurses without a limit, 2 KB of stack a l
 # math-core reads the rest twice for each unclosed bracket: 2^n times for n of them.
 MAX_FORMULA_COST = 2**20  # characters that math-core reads for one formula, about 11 ms
 FORMULA_COST_PER_STEP = 1_000
+CHARS_PER_STEP = 20  # to rewrite a formula
 
 
 def math_inline(state: StateInline, silent: bool) -> bool:
     """Parser rule: a formula within a line."""
     formula = formula_at(state.src, state.pos, state.posMax)
-    if not formula or (formula.opening == "$" and state.src[state.pos - 1 : state.pos].isalnum()):
+    if not formula:
         return False
     if not silent:
         token = state.push("math_inline", "math", 0)
@@ -49,17 +51,66 @@ def formula_at(text: str, start: int, end: int) -> Formula | None:
     if closing := {"\\(": "\\)", "\\[": "\\]"}.get(opening):
         found = text.find(closing, start + 3, end)
         return Formula(opening, text[start + 2 : found], found + 2) if found >= 0 else None
-    if match := _DOLLARS.match(text, start, end):
-        double, single = match.groups()
-        return Formula("$" if double is None else "$$", double or single, match.end())
-    return None
+    match = _DOLLARS.match(text, start, end)
+    if not match:
+        return None
+    double, single = match.groups()
+    if double is None and not _is_formula(text[max(0, start - 1) : start], single, text[match.end() : match.end() + 1]):
+        return None
+    return Formula("$" if double is None else "$$", double or single, match.end())
 
 
-# As in pandoc: no space inside the dollars, no letter or digit around them. "$5 and $10" is money.
+# Words within a formula may hold another between dollars.
+_WORDS = r"\\(?:text[a-z]{0,6}+|mbox)\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\}"
 _DOLLARS = re.compile(
-    r"""\$\$ ((?: \\. | [^\\$] )++) \$\$
-      | \$ (?![\s$]) ((?: \\. | [^\\$] )++) (?<!\s) \$ (?![\w$])""",
+    rf"""\$\$ ((?: \\. | [^\\$] )++) \$\$
+      | \$ (?!\$) ((?: {_WORDS} | \\(?!text\{{|mbox\{{). | [^\\$] )++) \$""",
     re.VERBOSE | re.DOTALL,
+)
+
+
+def _is_formula(before: str, content: str, after: str) -> bool:
+    """Whether `$content$` between these characters is a formula, rather than money or variables of a shell."""
+    if not may_be_formula(before, content):
+        return False
+    if content[0].isspace():  # as people write it; pandoc takes it as text
+        return content[-1].isspace() and _TEX_SIGN.search(content) is not None
+    if content[-1].isspace():
+        return False
+    if _TEX_START.match(content):
+        return True
+    if after.isdigit():  # $5-$10; 3$\times$5 is a formula
+        return False
+    if _WORD.match(after) or after in ("(", "{"):
+        return _CLOSED.search(content) is not None and not _VARIABLE.fullmatch(content)
+    return True
+
+
+def may_be_formula(before: str, content: str) -> bool:
+    """Whether `$content` behind this character can be a formula, if more content and a dollar follow."""
+    if not content:
+        return True
+    if _WORD.match(before) or before == "$":
+        return _TEX_START.match(content) is not None  # 25$^\circ$C, but not US$5
+    if content[0].isspace():
+        return not _PROSE.search(_COMMAND.sub("", content))
+    return not _MONEY.match(content)
+
+
+_WIDE = r"\u0e00-\u0eff\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
+"""Letters and signs of scripts that put no blanks between words."""
+_TEX_START = re.compile(r"[\\^]|_(?![A-Z]{2})")  # not $_GET
+_COMMAND = re.compile(r"\\[a-zA-Z]++(?:\{[^{}]*+\}?)?+")
+_TEX_SIGN = re.compile(r"[\\^_=]")
+_WORD = re.compile(rf"[^\W{_WIDE}]")  # of a script with blanks
+_CLOSED = re.compile(r"[a-zA-Z0-9)}\]]\Z")  # not $PATH:$HOME
+_VARIABLE = re.compile(r"[({].*|(?![a-zA-Z]_)[a-zA-Z]\w+", re.DOTALL)
+_PROSE = re.compile(rf"[^\W\d_]{{2}}\s+[^\W\d_]{{2}}|[{_WIDE}]|\n")
+_AMOUNT = r"\d[\d.,]{0,20}(?:[kKmMB]|bn)?"
+_MONEY = re.compile(
+    rf"""{_AMOUNT} (?: [)\]–—-]{{0,9}}[.,;:!?]{{0,9}}\s{{1,9}}[(\[]?(?!mod?(?!\w))(?:[^\W\d_]{{2}}|[aI]\s)
+      | \s? [{_WIDE}] )""",
+    re.VERBOSE,
 )
 
 
@@ -102,22 +153,30 @@ def to_mathml(source: str, opening: str, budget: Budget) -> str:
     """Return MathML; return the source as code if math-core cannot read it or it costs too much."""
     closing = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}.get(opening)
     whole = opening + source + (closing or opening.replace("begin", "end"))
-    budget.spend(2)
+    budget.spend(2 + len(source) // CHARS_PER_STEP)
     try:
-        if len(source) > MAX_FORMULA_CHARS or len(_DEEPER.findall(source)) > MAX_FORMULA_DEPTH:
+        if len(source) > MAX_FORMULA_CHARS or _DEFINES.search(source):
             raise LatexError
-        unclosed = unclosed_brackets(source)
-        if unclosed >= 20 or (cost := len(source) << unclosed) > MAX_FORMULA_COST:
-            raise LatexError
-        budget.spend(cost // FORMULA_COST_PER_STEP)
-        mathml = _formulas.convert_with_local_state(
-            source if closing else whole, displaystyle=opening not in ("$", "\\(")
-        )
-        if "<a " in mathml:  # a reference to another formula would link into our page
-            raise LatexError
+        tex = readable(source if closing else whole)
+        budget.spend(_cost(tex) // FORMULA_COST_PER_STEP)
+        mathml = _formulas.convert_with_local_state(tex, displaystyle=opening not in ("$", "\\("))
     except LatexError:
         return f"<code>{escape(whole)}</code>"
     return _MATH_STYLE.sub(_align_math, mathml)
+
+
+# A macro of the model's own could grow a formula beyond its limits.
+_DEFINES = re.compile(r"\\(?:(?:re)?newcommand|providecommand|g?def|let)(?![a-zA-Z])")
+
+
+def _cost(tex: str) -> int:
+    """The characters that math-core reads. Raises LatexError for a formula beyond the limits."""
+    unclosed = unclosed_brackets(tex)
+    if len(_DEEPER.findall(tex)) > MAX_FORMULA_DEPTH or unclosed >= 20:
+        raise LatexError
+    if (cost := len(tex) << unclosed) > MAX_FORMULA_COST:
+        raise LatexError
+    return cost
 
 
 def unclosed_brackets(source: str) -> int:
@@ -148,7 +207,7 @@ _BRACKET = re.compile(
       | \\[a-zA-Z]++ | \\. | [{{}}]""",
     re.VERBOSE | re.DOTALL,
 )
-_formulas = LatexToMathML(max_expansions=0)  # a macro could grow a formula beyond its limits
+_formulas = LatexToMathML(max_expansions=MAX_FORMULA_CHARS, macros=MACROS, allow_unreliable_rendering=True)
 _DEEPER = re.compile(r"[\\{\[]")
 _MATH_STYLE = re.compile(r' style="([^"]*)"')
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from webapp.rendering.budget import OverBudget
-from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at
+from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at, may_be_formula
 
 HELD_CHARS = 400  # longer text does not wait for its closing mark
 MAX_OPEN = 9  # fewer nested spans than this get closing marks
@@ -157,12 +157,12 @@ def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
 
 def _half_dollars(text: str, start: int, mark: str) -> frozenset[str] | None:
     behind = text[start + len(mark) :]
-    other = behind.replace("\\$", "  ").find("$")
+    other = _KEPT_DOLLAR.sub(lambda kept: " " * len(kept[0]), behind).find("$")
     if other >= 0 and other + 1 < len(behind):
         return None
-    if mark == "$" and (text[start - 1 : start].isalnum() or behind[:1].isspace() or _MONEY.match(behind)):
+    if mark == "$" and not may_be_formula(text[max(0, start - 1) : start], behind):
         return None
-    return frozenset("$\n") if behind and other < 0 and not behind[0].isdigit() else frozenset()
+    return frozenset("$\n") if behind and other < 0 and not _UNSURE.match(behind) else frozenset()
 
 
 def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
@@ -207,13 +207,13 @@ _WHOLE = re.compile(
 _HALF = re.compile(
     rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{_URL}{{0,2000}}
       | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
-      | (?P<round>\\\([^)]{{0,{HELD_CHARS}}}) | (?P<square>\\\[[^\]]{{0,{HELD_CHARS}}})
+      | (?P<round>\\\((?:[^\\]|\\(?!\))){{0,{HELD_CHARS}}}) | (?P<square>\\\[(?:[^\\]|\\(?!\])){{0,{HELD_CHARS}}})
       | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}
           (?:\([^\s()]*|\s++(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
     re.VERBOSE | re.DOTALL,
 )
 _ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
-_MONEY = re.compile(
-    r"\d[\d.,]{0,20}[kKMB]?"
-    r"(?:[)\]–—-]{0,9}\s{1,9}(?:[^\W\d_]{2}|a\s)|[)\]–—-]{0,9}[.,;:!?]{0,9}\s{1,9}[^\W\d_]{2}|[)\]]{0,9}[.,;:!?]\s)"
-)
+_KEPT_DOLLAR = re.compile(
+    r"\\\$|\\(?:text[a-z]{0,6}+|mbox)\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\}?+)*+\}?+)*+\}?"
+)  # it ends no formula
+_UNSURE = re.compile(r"[\d\s]")  # money, or a dollar by itself
