@@ -288,6 +288,42 @@ $1.5bn, $2bn
 $5 (or 6$)
 """.strip().split("\n")
 
+# A text, and how many formulas it holds.
+BLOCKS = [
+    ("text: $$x^2$$ more", 1),
+    ("text $$\nx\n= y\n$$ more", 1),
+    ("$$\nx\n$$.", 1),
+    ("$$x$$,", 1),
+    ("\\[\nx\n\\],", 1),
+    ("- a\n\n    $$\n    x\n    $$", 1),
+    ("1. a\n\n    \\[\n    x = y\n    \\]", 1),
+    ("1. a\n   \\[ x \\]", 1),
+    ("> $$\n> x\n> $$", 1),
+    ("> \\[\n> x\n> \\]", 1),
+    ("| a | b |\n|---|---|\n| $x^2$ | \\(y\\) |\n| $$z$$ | \\[w\\] |\n| $a\\|b$ | $\\lvert x\\rvert$ |", 6),
+    ("    $$\n    x\n    $$", 1),
+    ("    \\[\n    x\n    \\]", 1),
+    ("Then:\n    \\[\n    x\n    \\]\nend", 1),
+    ("\\begin{alignat}{2}\na &= b\n\\end{alignat}", 1),
+    ("\\begin{eqnarray}\na &=& b\n\\end{eqnarray}", 1),
+    ("\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}.", 1),
+    ("$$ x\n$$", 1),
+    ("$$\nx $$", 1),
+    ("**Formula**: \\[\nx\n\\]", 1),
+    ("* $x$\n* \\[\n  x\n  \\]", 2),
+    ("$$\n\\begin{aligned}\na &= b \\\\\n- c &= d\n\\end{aligned}\n$$", 1),
+    ("\\begin{cases}\nx\n\\end{cases}", 1),
+    ("\\begin{pmatrix}\nx\n\\end{pmatrix}", 1),
+    ("\\[ x \\] \\[ y \\]", 2),
+    ("$$x$$ $$y$$", 2),
+    ("$$\nx\n$$ (1)", 1),
+    ("\\begin{displaymath}\nx\n\\end{displaymath}", 1),
+    ("# $x$", 1),
+    ("\\\\(x\\\\)", 0),
+    ("\\\\[x\\\\]", 0),
+    ("$`x^2`$", 1),
+]
+
 
 def text_of(html: str) -> str:
     return unescape(re.sub(r"<[^>]*>", "", html))
@@ -319,6 +355,14 @@ def test_a_formula_is_known_by_what_stands_beside_it(line):
     assert html.count("<math>") == int(count)
     assert "<code" not in html
     assert "$" not in re.sub(r"<math>.*?</math>|\$[56]", "", html)
+
+
+@pytest.mark.parametrize(("text", "count"), BLOCKS)
+def test_formulas_stand_on_lines_of_their_own_in_lists_quotes_and_tables(text, count):
+    html = render(text)
+
+    assert html.count("<math") == count
+    assert "<code" not in html
 
 
 @pytest.mark.parametrize("text", NO_FORMULAS)
@@ -422,6 +466,7 @@ def test_macros_within_macros_are_bounded(name):
 
 
 LIVE = [
+    *(f"a\n\n{text}\n\nb" for text, _ in BLOCKS),
     *(line.rsplit(" | ", 1)[0] for line in FORMULAS_IN_WORDS),
     *(text for text in NO_FORMULAS if "_GET" not in text),
     *(f"Then ${formula}$ holds." for formula in FORMULAS if "$" not in formula),

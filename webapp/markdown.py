@@ -210,7 +210,7 @@ def _make_markdown() -> MarkdownIt:
     interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("table", "count_line", _count_line, anywhere)  # type: ignore[arg-type]
-    markdown.block.ruler.before("fence", "math_block", math_block, interrupts)  # type: ignore[arg-type]
+    markdown.block.ruler.before("code", "math_block", math_block, interrupts)  # type: ignore[arg-type]
     markdown.inline.ruler.after("text", "count_mark", _count_mark)
     markdown.inline.ruler.before("escape", "math_inline", math_inline)
     markdown.inline.ruler.after("text", "bare_link", bare_link)

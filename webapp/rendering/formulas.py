@@ -116,23 +116,22 @@ _MONEY = re.compile(
 
 def math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Parser rule: a formula on its own lines. It ends with a closing mark at a line's end and has no blank line."""
-    if state.is_code_block(start):
-        return False
     opening = _MATH_BLOCK.match(state.src, state.bMarks[start] + state.tShift[start], state.eMarks[start])
-    if not opening:
+    if not opening or (state.is_code_block(start) and opening.end() != state.eMarks[start]):
         return False
-    closing = {"$$": "$$", "\\[": "\\]"}.get(opening[0], f"\\end{{{opening[1]}}}")
+    closing = closing_of(opening)
     lines: list[str] = []
     for number in range(start, min(end, start + MAX_FORMULA_LINES)):
         first = opening.end() if number == start else state.bMarks[number] + state.tShift[number]
         line = state.src[first : state.eMarks[number]].rstrip()
         if number > start and (not line or state.sCount[number] < state.blkIndent):
             return False
-        if line.endswith(closing):
-            break
-        if number == start and closing in line:
+        inside, mark, behind = line.partition(closing)
+        if len(behind) > 1 or behind not in SENTENCE_MARKS:
             return False
-        lines.append(line)
+        lines.append(inside + behind)
+        if mark:
+            break
     else:
         return False
     if silent:
@@ -140,13 +139,23 @@ def math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     token = state.push("math_block", "math", 0)
     token.block = True
     token.map = [start, number + 1]
-    token.content = "\n".join([*lines, line.removesuffix(closing)])
+    token.content = "\n".join(lines)
     token.markup = opening[0]
     state.line = number + 1
     return True
 
 
-_MATH_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline)\*?)\}")
+def closing_of(opening: re.Match[str]) -> str:
+    """What closes a formula that MATH_OPENING begins."""
+    return {"$$": "$$", "\\[": "\\]"}.get(opening["mark"], f"\\end{{{opening['environment']}}}")
+
+
+_NAMES = "(?:align(?:at|ed)?|flalign|equation|gather|multline|eqnarray)\\*?|gathered|split|d?cases|[pbBvV]?matrix|array"
+MATH_OPENING = rf"(?P<mark>\$\$|\\\[|\\begin\{{(?P<environment>{_NAMES}|displaymath|subequations)\}})"
+MATH_CLOSING = rf"(?P<closing>\$\$|\\\]|\\end\{{(?:{_NAMES}|displaymath|subequations)\}})"
+SENTENCE_MARKS = ".,;:!?。，；"
+"""One of these may follow a formula; it is shown within."""
+_MATH_BLOCK = re.compile(MATH_OPENING)
 
 
 def to_mathml(source: str, opening: str, budget: Budget) -> str:
@@ -197,12 +206,12 @@ def unclosed_brackets(source: str) -> int:
     return unclosed + sum(groups)
 
 
-_NAMES = "angle|floor|ceil|vert|Vert|group|moustache|brack|brace|paren|Brace|Angle|ang"
+_BRACKETS = "angle|floor|ceil|vert|Vert|group|moustache|brack|brace|paren|Brace|Angle|ang"
 _BRACKET = re.compile(
     rf"""\\(?:left|right)(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
-      | (?P<opens> \\(?:l(?:{_NAMES}|langle|lbracket|lcorner|lparenthesis)|ulcorner)(?![a-zA-Z]) | \\\{{
+      | (?P<opens> \\(?:l(?:{_BRACKETS}|langle|lbracket|lcorner|lparenthesis)|ulcorner)(?![a-zA-Z]) | \\\{{
           | [(\[⌈⌊⌜⌞⎰❲⟅⟦⟨⟪⟬⟮⦃⦅⦇⦉⦋⦍⦏⦑⦓⦕⦗⧘⧚⧼] )
-      | (?P<closes> \\(?:r(?:{_NAMES}|rangle|rbracket|rparenthesis)|urcorner|lrcorner)(?![a-zA-Z]) | \\\}}
+      | (?P<closes> \\(?:r(?:{_BRACKETS}|rangle|rbracket|rparenthesis)|urcorner|lrcorner)(?![a-zA-Z]) | \\\}}
           | [)\]⌉⌋⌝⌟⎱❳⟆⟧⟩⟫⟭⟯⦄⦆⦈⦊⦌⦎⦐⦒⦔⦖⦘⧙⧛⧽] )
       | \\[a-zA-Z]++ | \\. | [{{}}]""",
     re.VERBOSE | re.DOTALL,

@@ -10,7 +10,15 @@ import re
 from dataclasses import dataclass
 
 from webapp.rendering.budget import OverBudget
-from webapp.rendering.formulas import MAX_FORMULA_CHARS, formula_at, may_be_formula
+from webapp.rendering.formulas import (
+    MATH_CLOSING,
+    MATH_OPENING,
+    MAX_FORMULA_CHARS,
+    SENTENCE_MARKS,
+    closing_of,
+    formula_at,
+    may_be_formula,
+)
 
 HELD_CHARS = 400  # longer text does not wait for its closing mark
 MAX_OPEN = 9  # fewer nested spans than this get closing marks
@@ -42,7 +50,7 @@ _HALF_LINE = re.compile(
     + r"""(?: [-*_+=:~`$\\|\s]* | \#{1,6}[ \t]* | \d{1,9}[.)]?     # a mark that may become another
       | `{3,}[^`]* | ~{3,}.*                                       # the language of a fence
       | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]* | \[[^\]]+\]:.*      # a task, a link definition
-      | \\[a-z]{0,9}\{?[a-z]{0,9}\*?\}? )""",
+      | \\[a-z]{0,9}\{?[a-zA-Z]{0,12}\*?\}? )""",
     re.VERBOSE,
 )
 
@@ -51,7 +59,7 @@ def _half_formula(rest: str, start: int) -> int:
     """Where an unfinished formula of several lines begins; the end of `rest` if there is none."""
     unclosed: set[str] = set()  # closing marks that do not occur after here
     while opening := _FORMULA_LINE.search(rest, start):
-        closing = {"$$": "$$", "\\[": "\\]"}.get(opening[1], f"\\end{{{opening[2]}}}")
+        closing = closing_of(opening)
         lines = () if closing in unclosed else _CLOSING_LINE.finditer(rest, opening.end())
         end = next((line for line in lines if line[1] == closing), None)
         if not end:
@@ -63,8 +71,8 @@ def _half_formula(rest: str, start: int) -> int:
     return len(rest)
 
 
-_FORMULA_LINE = re.compile(rf"^{_PREFIX}(\$\$|\\\[|\\begin\{{((?:align|equation|gather|multline)\*?)\}})", re.MULTILINE)
-_CLOSING_LINE = re.compile(r"(\$\$|\\\]|\\end\{(?:align|equation|gather|multline)\*?\})[ \t]*+\n")
+_FORMULA_LINE = re.compile(rf"^{_PREFIX}{MATH_OPENING}", re.MULTILINE)
+_CLOSING_LINE = re.compile(rf"{MATH_CLOSING}[{SENTENCE_MARKS}]?[ \t]*+\n")
 
 
 def _half_table(rest: str, start: int) -> int:
