@@ -481,3 +481,26 @@ def test_a_growing_text_never_shows_a_formula_raw(text):
     for pieces in [list(text), *cuts(text)[2:]]:
         run(pieces)
         assert_stays(pieces)
+
+
+# What models were seen to write, and what a reader must see.
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("For $i = 1, 2, \\ldots, n$ we get $a \\implies b$.", 2),
+        ("$$\nA \\iff B\n$$", 1),
+        ("\\[ E = mc^2 \\tag{1} \\]", 1),
+        ("设$f(x)=x^2$，则导数为$2x$。其中$n$是正整数。", 3),
+        ("the $i$th element at 25$^\\circ$C, 3$\\times$5", 3),
+        ("We have $ f(x) = x^2 $ here.", 1),
+    ],
+)
+def test_formulas_of_reports_are_formulas(text, count):
+    html = render(text)
+
+    assert html.count("<math") == count
+    assert "<code" not in html
+    for pieces in cuts(text):
+        run(pieces)
