@@ -309,14 +309,14 @@ function follow(article) {
       patches = [];
       update(body, parse(snapshot.html));
       thinkAnew(snapshot.thought);
-      show(snapshot.state);
+      show(snapshot.activity ?? snapshot.state);
     },
     patch: (more) => {
       patches.push(...more);
       if (document.hidden) flush();
       else frame ||= requestAnimationFrame(flush);
     },
-    status: (change) => show(change.state),
+    status: (change) => show(change.activity ?? change.state),
     thought: think,
     beat: () => {},
     end: (end) => finish(find("footer", parse(end.html)), end.message, end.lang),

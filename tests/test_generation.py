@@ -8,8 +8,8 @@ import pytest
 
 from tests.replies import Script
 from tests.wait import wait_until
-from webapp.chat import Delta, Outcome
-from webapp.generation import Hub, merge
+from webapp.chat import Delta, Outcome, merge
+from webapp.generation import Hub
 
 
 @pytest.fixture

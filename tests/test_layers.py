@@ -59,8 +59,8 @@ LAYERS = [
         "webapp.storage.branches",
         "webapp.storage.conversations",
     ],
-    ["webapp.upstream.exchange"],
-    ["webapp.upstream.answers"],
+    ["webapp.upstream.exchange", "webapp.upstream.answers"],
+    ["webapp.upstream.failures"],
     ["webapp.storage.messages"],
     ["webapp.storage.message_words", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
@@ -68,7 +68,8 @@ LAYERS = [
     ["webapp.storage.schema"],
     ["webapp.patches"],
     ["webapp.rendering.unfinished", "webapp.rendering.process"],
-    ["webapp.markdown", "webapp.snippets", "webapp.sse", "webapp.config", "webapp.upstream.cleaning"],
+    ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
+    ["webapp.sse"],
     ["webapp.rendering.links", "webapp.rendering.formulas", "webapp.rendering.code", "webapp.rendering.cleaner"],
     ["webapp.secret_key", "webapp.rendering.tex"],
     [
@@ -80,6 +81,7 @@ LAYERS = [
         "webapp.upstream",
         "webapp.addresses",
     ],
+    ["webapp.references", "webapp.upstream.thinking"],
     [
         "webapp.chat",
         "webapp.language",
@@ -87,8 +89,10 @@ LAYERS = [
         "webapp.text",
         "webapp.growing",
         "webapp.loop",
-        "webapp.upstream.thinking",
         "webapp.upstream.chunked",
+        "webapp.upstream.harmony",
+        "webapp.upstream.payloads",
+        "webapp.upstream.refusals",
     ],
 ]
 EXTENSIONS_MODULE = "webapp.views.parts"  # alone reads and writes `app.extensions`

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from webapp.chat import Conversation, Failure, Message, Outcome, Usage
+from webapp.chat import Conversation, Failure, Message, Outcome, Reference, Usage
 from webapp.storage import conversations, messages
 from webapp.text import new_id
 
@@ -33,7 +33,9 @@ def moment(minute: int) -> datetime:
 @pytest.fixture
 def sent():
     """A conversation whose reply has a value of its own in every field, and its messages."""
-    outcome = Outcome("error", "length", Failure("rate_limited", "Slow down", 30), Usage(11, 22), 0.25, 1.5)
+    failure, usage = Failure("rate_limited", "Slow down", 30), Usage(11, 22, 7, 8)
+    sources = (Reference("https://a.example/1", "A"), Reference("https://b.example/?q=2"))
+    outcome = Outcome("error", "length", failure, usage, 0.25, 1.5, sources, "search", ("temperature",))
     conversation = Conversation(
         "gpt-3.5-turbo", 0.3, "Be brief", new_id(), "", "Title", None, moment(1), moment(4), pinned=True
     )

@@ -13,13 +13,12 @@ from sqlalchemy import Connection
 
 from webapp import snippets
 from webapp.arrivals import Arrivals
-from webapp.chat import Conversation, Message
+from webapp.chat import Conversation, Message, merge
 from webapp.config import Config
 from webapp.conversations import TURN_CHARS, too_many_conversations
 from webapp.errors import NotFound
 from webapp.files.reader import Batch, Head, Limits, reading
 from webapp.files.record import Record
-from webapp.generation import merge
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way

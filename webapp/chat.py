@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 Role = Literal["user", "assistant"]
 Status = Literal["streaming", "done", "stopped", "interrupted", "error"]
+Activity = Literal["working", "calling"]  # the upstream is at work; the model writes a call of a tool
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that the upstream counted for one reply."""
+    """Tokens that the upstream counted for one reply.
+
+    Reasoning tokens are part of the completion's, cached tokens part of the prompt's.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A web page that a reply relies on. `title` may be empty."""
+
+    url: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What one step of a stream adds to a reply; any part may be empty.
 
-    `finish_reason` is the upstream's own word (stop, length, content_filter ...), on the last delta only.
+    `finish_reason` is the upstream's own word (stop, length, content_filter ...), on the last delta only, as `usage`,
+    `sources`, the `tool` that the model asked for and the user's settings that the model refused (`dropped`).
+    `was_reasoning`: all text before this delta was reasoning. `activity`, for followers: what the upstream does
+    meanwhile.
     """
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
+    sources: tuple[Reference, ...] = ()
+    tool: str = ""
+    dropped: tuple[str, ...] = ()
+    was_reasoning: bool = False
+    activity: Activity | None = None
+
+
+def merge(deltas: Sequence[Delta]) -> Delta:
+    """Return one delta with the text and the reasoning of all these."""
+    texts: list[str] = []
+    reasoning: list[str] = []
+    for delta in deltas:
+        if delta.was_reasoning:
+            reasoning += texts
+            texts = []
+        texts.append(delta.text)
+        reasoning.append(delta.reasoning)
+    was_reasoning = any(delta.was_reasoning for delta in deltas)
+    return Delta("".join(texts), "".join(reasoning), was_reasoning=was_reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +87,9 @@ class Outcome:
     usage: Usage | None = None
     first_token_seconds: float | None = None
     seconds: float | None = None
+    sources: tuple[Reference, ...] = ()
+    tool: str = ""
+    dropped: tuple[str, ...] = ()
     saved: bool = True
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from webapp.chat import Delta, Message, Outcome
+from webapp.chat import Delta, Message, Outcome, merge
 from webapp.errors import NotFound, StorageUnavailable
-from webapp.generation import BEAT_SECONDS, Generation, Hub, merge
+from webapp.generation import BEAT_SECONDS, Generation, Hub
 from webapp.language import gettext as _
 from webapp.storage import Storage, messages
 
@@ -66,13 +66,18 @@ class Following:
             except StorageUnavailable:
                 message, new = None, []  # treated as silence: the other worker still has the text
             if message and message.outcome:
-                yield Delta(message.text[text_length:], message.reasoning[reasoning_length:])
+                if was_reasoning := bool(text_length and not reasoning_length and message.reasoning):
+                    text_length, reasoning_length = 0, text_length
+                text, reasoning = message.text[text_length:], message.reasoning[reasoning_length:]
+                yield Delta(text, reasoning, was_reasoning=was_reasoning)
                 yield message
                 return
             delta = merge([piece for _number, piece in new])
             if new or time.monotonic() - silent_since >= BEAT_SECONDS:
                 yield delta
                 silent_since = time.monotonic()
+            if delta.was_reasoning:
+                text_length, reasoning_length = 0, text_length
             number = new[-1][0] if new else number
             text_length, reasoning_length = text_length + len(delta.text), reasoning_length + len(delta.reasoning)
             time.sleep(FOLLOW_SECONDS)

@@ -9,20 +9,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from threading import Event
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from webapp.chat import Delta, Failure, Outcome, Status
+from webapp.chat import Activity, Delta, Failure, Outcome, Status
 from webapp.errors import UpstreamError
 from webapp.growing import GrowingText
 
 BEAT_SECONDS = 15.0  # below the 30-60 s idle limits of common proxies
 
-Position = tuple[int, int]  # in characters: of the text, and of the reasoning
-START: Position = (0, 0)
+
+class Position(NamedTuple):
+    """A follower's place: characters of the text and of the reasoning; whether text became reasoning before it."""
+
+    text: int = 0
+    reasoning: int = 0
+    was_reasoning: bool = False
+    activity: Activity | None = None
+
+
+START = Position()
 
 Render = Callable[[str], str | None]
 
@@ -32,14 +41,11 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """A stream of deltas that another thread can abort at once."""
 
+    on_activity: Callable[[Activity], None]
+
     def __iter__(self) -> Iterator[Delta]: ...
     def abort(self) -> None: ...
     def close(self) -> None: ...
-
-
-def merge(deltas: Sequence[Delta]) -> Delta:
-    """Return one delta with the text and the reasoning of all these."""
-    return Delta("".join(delta.text for delta in deltas), "".join(delta.reasoning for delta in deltas))
 
 
 class Generation:
@@ -58,8 +64,12 @@ class Generation:
         self._changed = threading.Condition()
         self._text = GrowingText()
         self._reasoning = GrowingText()
+        self._was_reasoning = False
+        self._activity: Activity | None = None
+        self._last = Delta()  # what the upstream told of the whole reply
         self._outcome: Outcome | None = None
         self._settled = False
+        source.on_activity = self._note_activity
         self._started = time.monotonic()
         self._first_token_seconds: float | None = None
 
@@ -110,10 +120,18 @@ class Generation:
             self._changed.notify_all()
 
     def _since(self, position: Position) -> Delta:
-        return Delta(self._text.since(position[0]), self._reasoning.since(position[1]))
+        was_reasoning = self._was_reasoning and not position.was_reasoning
+        # The text that this follower has is the beginning of the reasoning now.
+        text, reasoning = (0, position.text) if was_reasoning else (position.text, position.reasoning)
+        return Delta(
+            self._text.since(text),
+            self._reasoning.since(reasoning),
+            was_reasoning=was_reasoning,
+            activity=self._activity,
+        )
 
     def _position(self) -> Position:
-        return len(self._text), len(self._reasoning)
+        return Position(len(self._text), len(self._reasoning), self._was_reasoning, self._activity)
 
     def _has_more(self, position: Position) -> bool:
         return self._settled or self._position() != position
@@ -127,23 +145,20 @@ class Generation:
             self._hub_changed.set()
 
     def _take_all(self) -> Outcome:
-        last = Delta()
         try:
             for delta in self._source:
-                last = replace(
-                    delta,
-                    finish_reason=delta.finish_reason or last.finish_reason,
-                    usage=delta.usage or last.usage,
-                )
-                if (delta.text or delta.reasoning) and not self._add(delta):
+                if delta.finish_reason or delta.usage or delta.sources or delta.tool or delta.dropped:
+                    finish, usage = delta.finish_reason or self._last.finish_reason, delta.usage or self._last.usage
+                    self._last = replace(delta, finish_reason=finish, usage=usage)
+                if (delta.text or delta.reasoning or delta.was_reasoning) and not self._add(delta):
                     break
-            return Outcome("done", last.finish_reason, usage=last.usage)
+            return Outcome("done")
         except UpstreamError as error:
             # The page shows the same id beside its sentence.
             log.warning("reply %s failed: %s", self.reply_id[:8], error)
             # A reply that breaks off after it began keeps its text, and the page offers Retry.
             status: Status = "interrupted" if error.reason == "cut_off" else "error"
-            return Outcome(status, last.finish_reason, error.failure, last.usage)
+            return Outcome(status, failure=error.failure)
         except Exception:
             log.exception("reply %s failed", self.reply_id)
             return Outcome("error", failure=Failure("internal"))
@@ -154,20 +169,34 @@ class Generation:
         with self._changed:
             if self._outcome:
                 return False
+            self._activity = None
             if self._first_token_seconds is None:
                 self._first_token_seconds = time.monotonic() - self._started
+            if delta.was_reasoning:
+                self._reasoning, self._text, self._was_reasoning = self._text, GrowingText(), True
             # PostgreSQL cannot store NUL.
             self._text.add(delta.text.replace("\0", "\ufffd"))
             self._reasoning.add(delta.reasoning.replace("\0", "\ufffd"))
             self._changed.notify_all()
             return True
 
+    def _note_activity(self, activity: Activity) -> None:
+        with self._changed:
+            self._activity = activity
+            self._changed.notify_all()
+
     def _end(self, outcome: Outcome) -> None:
         with self._changed:
             if self._outcome:
                 return
+            told = self._last
             self._outcome = replace(
                 outcome,
+                finish_reason=told.finish_reason,
+                usage=told.usage,
+                sources=told.sources,
+                tool=told.tool,
+                dropped=told.dropped,
                 first_token_seconds=self._first_token_seconds,
                 seconds=time.monotonic() - self._started,
             )

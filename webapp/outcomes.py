@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webapp import references
 from webapp.chat import Failure, Outcome, Usage
 
 FIELDS: Mapping[str, type] = {
@@ -15,10 +16,17 @@ FIELDS: Mapping[str, type] = {
     "failure_retry_after": int,
     "prompt_tokens": int,
     "completion_tokens": int,
+    "reasoning_tokens": int,
+    "cached_tokens": int,
     "first_token_seconds": float,
     "seconds": float,
+    "sources": list,  # of [url, title]
+    "tool": str,
+    "dropped": str,  # names of settings, separated by spaces
 }
 """The name and type of each value; every value but the status may be None."""
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
 
 
 def flat(outcome: Outcome) -> dict[str, Any]:
@@ -30,16 +38,18 @@ def flat(outcome: Outcome) -> dict[str, Any]:
         "failure_reason": failure.reason or None,
         "failure_detail": failure.detail or None,
         "failure_retry_after": failure.retry_after,
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
+        **{name: getattr(usage, name) for name in _COUNTS},
         "first_token_seconds": outcome.first_token_seconds,
         "seconds": outcome.seconds,
+        "sources": [[source.url, source.title] for source in outcome.sources] or None,
+        "tool": outcome.tool or None,
+        "dropped": " ".join(outcome.dropped) or None,
     }
 
 
 def from_flat(values: Mapping[str, Any]) -> Outcome:
-    """The outcome that `flat` made these values of; ignores other values."""
-    reason, usage = values["failure_reason"], Usage(values["prompt_tokens"], values["completion_tokens"])
+    """The outcome that `flat` made these values of; ignores other values, and sources that are no web pages."""
+    reason, usage = values["failure_reason"], Usage(*(values[name] for name in _COUNTS))
     return Outcome(
         status=values["status"],
         finish_reason=values["finish_reason"],
@@ -47,4 +57,9 @@ def from_flat(values: Mapping[str, Any]) -> Outcome:
         usage=usage if usage != Usage() else None,
         first_token_seconds=values["first_token_seconds"],
         seconds=values["seconds"],
+        sources=references.of(
+            (pair[0], pair[1]) for pair in values["sources"] or () if isinstance(pair, list) and len(pair) == 2
+        ),
+        tool=values["tool"] or "",
+        dropped=tuple((values["dropped"] or "").split()),
     )

@@ -64,6 +64,11 @@ class LiveRenderer:
         self._as_written = False
 
     @property
+    def text(self) -> str:
+        """All text so far, as it was fed."""
+        return "".join(self._source)
+
+    @property
     def html(self) -> str:
         """The whole HTML that the page has now."""
         return plain("".join(self._source)) if self._as_written else "".join([*self._blocks, self._open.html])

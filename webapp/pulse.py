@@ -106,7 +106,8 @@ class Pulse:
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
                 continue
-            if position != saved.position and not saved.unsaved:
+            has_more = position._replace(activity=None) != saved.position._replace(activity=None)
+            if has_more and not saved.unsaved:
                 saved.pieces, saved.position = saved.pieces + 1, position
                 saved.unsaved = (generation.reply_id, saved.pieces, delta)
             if saved.unsaved:

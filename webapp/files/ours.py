@@ -120,5 +120,7 @@ def _field(kind: type, value: Any) -> Any:
     """The value as this kind; None for any other."""
     if kind is str:
         return label(value) or None
+    if kind is list:
+        return value if isinstance(value, list) else None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return kind(value) if is_number and 0 <= value < 2**31 else None  # larger ones fit no column

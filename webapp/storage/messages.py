@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, null, or_, select, update
 
-from webapp.chat import Delta, Message, Node, Outcome
+from webapp.chat import Delta, Message, Node, Outcome, merge
 from webapp.outcomes import flat, from_flat
 from webapp.storage import insert_missing, insert_or_keep, message_words
 from webapp.storage.schema import conversations, messages, pieces, sends
@@ -111,7 +111,13 @@ def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
         tx.execute(
             insert_or_keep(tx, pieces),
             [
-                {"message_id": reply_id, "number": number, "text": delta.text, "reasoning": delta.reasoning}
+                {
+                    "message_id": reply_id,
+                    "number": number,
+                    "text": delta.text,
+                    "reasoning": delta.reasoning,
+                    "was_reasoning": delta.was_reasoning,
+                }
                 for reply_id, number, delta in rows
             ],
         )
@@ -120,11 +126,11 @@ def append(tx: Connection, rows: Sequence[tuple[str, int, Delta]]) -> None:
 def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, Delta]]:
     """The saved pieces of a running reply above `number`, in order, each with its number."""
     query = (
-        select(pieces.c.number, pieces.c.text, pieces.c.reasoning)
+        select(pieces.c.number, pieces.c.text, pieces.c.reasoning, pieces.c.was_reasoning)
         .where(pieces.c.message_id == reply_id, pieces.c.number > number)
         .order_by(pieces.c.number)
     )
-    return [(row.number, Delta(row.text, row.reasoning)) for row in tx.execute(query)]
+    return [(row.number, Delta(row.text, row.reasoning, was_reasoning=row.was_reasoning)) for row in tx.execute(query)]
 
 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
@@ -195,11 +201,11 @@ def running(tx: Connection, worker_id: str) -> dict[str, bool]:
 def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
     """Mark replies that nobody runs as interrupted, with their saved text."""
     for reply_id in reply_ids:
-        saved = [piece for _number, piece in pieces_after(tx, reply_id, 0)]
+        saved = merge([piece for _number, piece in pieces_after(tx, reply_id, 0)])
         values = {
             "status": "interrupted",
-            "text": "".join(piece.text for piece in saved),
-            "reasoning": "".join(piece.reasoning for piece in saved),
+            "text": saved.text,
+            "reasoning": saved.reasoning,
             "stop_requested": False,
         }
         tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))

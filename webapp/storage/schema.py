@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     Column,
     DateTime,
@@ -92,8 +93,13 @@ messages = Table(
     Column("failure_retry_after", Integer),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("cached_tokens", Integer),
     Column("first_token_seconds", Float),
     Column("seconds", Float),
+    Column("sources", JSON(none_as_null=True)),  # the web pages that the reply relies on: [[url, title], ...]
+    Column("tool", Text),  # that the model asked for
+    Column("dropped", Text),  # the user's settings that the model refused
     Column("worker_id", String(36)),
     Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
@@ -145,6 +151,7 @@ pieces = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("text", Text, nullable=False),
     Column("thought", Text, key="reasoning", nullable=False),
+    Column("was_reasoning", Boolean, nullable=False, server_default=false()),  # all text before this piece
 )
 
 # The keys of sends, so that a repeated send makes no second message.

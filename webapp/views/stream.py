@@ -43,7 +43,8 @@ def show_stream(message_id: str) -> ResponseReturnValue:
 
 def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
-    state, feed, is_first = "queued", _Feed(), True
+    state: dict[str, str | None] = {"state": "queued", "activity": None}
+    feed, is_first = _Feed(), True
     for step in steps:
         if isinstance(step, Message):
             give_way()
@@ -52,14 +53,17 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             yield _end(step)
             return
         before, state = state, _state(state, step)
+        reasoning = step.reasoning
+        if step.was_reasoning:
+            reasoning, feed = feed.live.text + reasoning, _Feed()
         patches = feed.feed(step.text)
-        if is_first:
-            snapshot = {"html": feed.live.html, "state": state, "thought": step.reasoning}
+        if is_first or step.was_reasoning:
+            snapshot = {"html": feed.live.html, **state, "thought": reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
             is_first = False
             continue
         if state != before:
-            yield _event("status", {"state": state})
+            yield _event("status", state)
         if step.reasoning:
             yield _event("thought", step.reasoning)
         if patches:
@@ -112,10 +116,14 @@ def _end(message: Message) -> bytes:
     return _event("end", {"why": why, "html": footer, "message": said(message), "lang": foreign(message.text)})
 
 
-def _state(before: str, delta: Delta) -> str:
-    if delta.text or before == "answering":
-        return "answering"
-    return "thinking" if delta.reasoning or before == "thinking" else "queued"
+def _state(before: dict[str, str | None], delta: Delta) -> dict[str, str | None]:
+    """What the reader is told: how far the reply is, and what the upstream does that brings no text."""
+    state = before["state"]
+    if delta.text:
+        state = "answering"
+    elif delta.was_reasoning or (delta.reasoning and state != "answering"):
+        state = "thinking"
+    return {"state": state, "activity": delta.activity}
 
 
 def _event(name: str, data: object, retry: int | None = None) -> bytes:
