@@ -15,7 +15,7 @@ from tests.upstream import Upstream, body, error, event, head
 from webapp import sse
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers, cleaning
+from webapp.upstream import cleaning, failures, payloads
 
 QUESTION = [{"role": "user", "content": "hi"}]
 FLOOD_BYTES = 2**27  # more than any machine works through in a second
@@ -69,7 +69,7 @@ def test_an_upstream_that_never_pauses_leaves_the_others_their_turns(upstream: U
 def test_a_long_error_takes_no_longer_than_a_short_one(said: str) -> None:
     def fail(chars: int) -> Callable[[object], object]:
         payload = {"error": {"message": said * (chars // len(said)), "code": "x" * chars}}
-        return lambda _: cleaning.clean(answers.failure_of(None, payload).detail, ("some-key-1234567",))
+        return lambda _: cleaning.clean(failures.failure_of(None, payload).detail, ("some-key-1234567",))
 
     assert seconds(fail(4_000_000), None, 3) < 20 * max(seconds(fail(10_000), None, 3), 0.002)
 
@@ -77,9 +77,9 @@ def test_a_long_error_takes_no_longer_than_a_short_one(said: str) -> None:
 def test_of_a_long_error_both_ends_are_read() -> None:
     long = "x" * 100_000
 
-    assert answers.failure_of(None, f"No such model. {long}").reason == "model_not_found"
-    assert answers.failure_of(None, f"{long} Too many requests").reason == "rate_limited"
-    assert cleaning.clean(answers.failure_of(400, f"Bad luck. {long}").detail) == "Bad luck."
+    assert failures.failure_of(None, f"No such model. {long}").reason == "model_not_found"
+    assert failures.failure_of(None, f"{long} Too many requests").reason == "rate_limited"
+    assert cleaning.clean(failures.failure_of(400, f"Bad luck. {long}").detail) == "Bad luck."
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_of_a_long_error_both_ends_are_read() -> None:
 def test_json_of_very_many_values_is_not_read(values: str, last: str) -> None:
     text = f"[{','.join([values] * 400_000)},{last}]"
 
-    assert answers.load(text) is None
-    assert answers.load(text.encode()) is None
+    assert payloads.load(text) is None
+    assert payloads.load(text.encode()) is None
 
 
 def test_a_long_answer_with_many_commas_is_read(upstream: Upstream) -> None:

@@ -21,7 +21,7 @@ from tests.upstream import FRAMINGS, Close, Reset, Upstream, Wait, body, error, 
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers, cleaning
+from webapp.upstream import answers, cleaning, failures
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -226,7 +226,7 @@ class TestEnds:
 
         seen, failure = fail(upstream.url)
 
-        assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "empty")
+        assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "no_answer")
 
     def test_a_filter_that_leaves_nothing_is_named(self, upstream: Upstream) -> None:
         upstream.always(*body(token(finish="content_filter"), DONE))
@@ -322,7 +322,7 @@ class TestRetries:
             pytest.param(error(400, openai_error(MISSING)), id="JSON and 400"),
             pytest.param(body(event(openai_error(MISSING))), id="in band"),
             pytest.param(body(f"data: {MISSING}\n\n".encode()), id="bare data"),
-            pytest.param(body(token(MISSING), DONE), id="as a token"),
+            pytest.param(body(f": hi\n\n{MISSING}\n".encode()), id="a bare line after a comment"),
             pytest.param(body(MISSING.encode(), Wait(), byte_by_byte=True), id="text without an end"),
             pytest.param(body(MISSING.encode(), framing="close"), id="text to the close"),
         ],
@@ -335,11 +335,11 @@ class TestRetries:
         assert (seen, failure.reason, len(upstream.requests)) == ([], "model_not_found", 2)
 
     def test_an_answer_about_that_case_is_an_answer(self, upstream: Upstream, client: Lockchat) -> None:
-        upstream.always(*tokens("It says: ", MISSING, f"And {MISSING}"))
+        upstream.always(*tokens(f"{MISSING}: ", MISSING, f"And {MISSING}"))
 
         text = "".join(delta.text for delta in client.stream(QUESTION, "gpt-4"))
 
-        assert text == f"It says: {MISSING}And {MISSING}"
+        assert text == f"{MISSING}: {MISSING}And {MISSING}"
 
     def test_retry_after_is_waited_for(self, upstream: Upstream) -> None:
         upstream.always(*error(429, retry_after=1))
@@ -353,8 +353,8 @@ class TestRetries:
     def test_retry_after_may_be_a_date(self) -> None:
         in_a_minute, a_minute_ago = (formatdate(time.time() + seconds, usegmt=True) for seconds in (60, -60))
 
-        assert 58 <= (answers.seconds_of(in_a_minute) or 0) <= 60
-        assert answers.seconds_of(a_minute_ago) == 0
+        assert 58 <= (failures.seconds_of(in_a_minute) or 0) <= 60
+        assert failures.seconds_of(a_minute_ago) == 0
 
     @pytest.mark.parametrize(
         "wait", ["11", "86400", formatdate(time.time() + 3600, usegmt=True)], ids=["s", "day", "date"]

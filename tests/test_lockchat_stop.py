@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, head, token, tokens
-from webapp.chat import Delta
+from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, event, head, token, tokens
+from webapp.chat import Delta, merge
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream.stream import Stream
@@ -215,8 +215,6 @@ class TestDeadlines:
         [
             pytest.param([Wait()], id="no headers"),
             pytest.param([head(transfer_encoding="chunked"), Wait()], id="no token"),
-            pytest.param(body(*drip(b": beat\n\n")), id="comments only"),
-            pytest.param(body(*drip(token(role="assistant"))), id="roles only"),
             pytest.param([b"HTTP/1.1 200 OK\r\n", *drip(b"X: y\r\n")], id="dripping headers"),
             pytest.param([*body()[:1], *drip(b"0")], id="a dripping chunk size"),
             pytest.param(body(*drip(b"x")), id="a dripping line"),
@@ -232,7 +230,7 @@ class TestDeadlines:
         assert len(upstream.requests) == 1
 
     @in_any_framing
-    @pytest.mark.parametrize("silence", [[Wait()], drip(b": beat\n\n"), drip(b"d")])
+    @pytest.mark.parametrize("silence", [[Wait()], drip(b"d")])
     def test_silence_in_the_answer_has_a_deadline(self, upstream: Upstream, framing: str, silence: list[Step]) -> None:
         upstream.always(*body(token("a"), *silence, token("b"), framing=framing))
 
@@ -241,6 +239,33 @@ class TestDeadlines:
         assert (seen, failure.reason) == ([Delta("a")], "idle_timeout")
         assert seconds < 4
         assert upstream.client_left.wait(5)
+
+    @pytest.mark.parametrize(
+        "sign",
+        [
+            b": OPENROUTER PROCESSING\n\n",
+            token(role="assistant"),
+            token(""),
+            token(tool_calls=[{"index": 0, "function": {"arguments": "{"}}]),
+            event({"choices": [], "usage": None}),
+        ],
+        ids=["comment", "role", "empty delta", "arguments of a tool", "no choices"],
+    )
+    def test_any_sign_of_life_puts_the_deadlines_of_silence_off(self, upstream: Upstream, sign: bytes) -> None:
+        signs = drip(sign, seconds=0.1, times=20)
+        upstream.always(*body(*signs, token("a"), *signs, token("b", finish="stop")))
+
+        seen = list(stream_of(upstream, first_token_seconds=1, idle_seconds=1))
+
+        assert merge(seen).text == "ab"
+
+    def test_signs_of_life_do_not_put_off_the_whole_answers_deadline(self, upstream: Upstream) -> None:
+        upstream.always(*body(*drip(b": beat\n\n")))
+
+        seen, failure, seconds = time_out(upstream, first_token_seconds=1, total_seconds=1.5)
+
+        assert (seen, failure.reason) == ([], "total_timeout")
+        assert seconds < 4
 
     def test_the_whole_answer_has_a_deadline(self, upstream: Upstream) -> None:
         upstream.always(*body(*drip(token("a"))))

@@ -22,6 +22,7 @@ def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
         "messages": [{"role": "user", "content": "Hello there"}],
         "model": "gpt-4",
         "stream": True,
+        "stream_options": {"include_usage": True},
     }
     assert "Good <strong>day</strong>" in alice.page()
     assert alice.raw(reply) == "Good **day**"

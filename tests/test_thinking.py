@@ -6,14 +6,16 @@ import pytest
 
 from tests.upstream import body, token, tokens
 from tests.visitor import text_of
+from webapp.chat import Delta, merge
 from webapp.upstream.thinking import MOST_HELD_CHARS, Thinking
 
 
 def parted(*pieces: str) -> tuple[str, str]:
     """Text and reasoning of an answer in these pieces."""
     thinking = Thinking()
-    steps = [thinking.feed(piece) for piece in pieces] + [thinking.end()]
-    return "".join(text for text, _ in steps), "".join(reasoning for _, reasoning in steps)
+    steps = [*map(thinking.feed, pieces), thinking.end()]
+    whole = merge([Delta(text, reasoning, was_reasoning=moved) for text, reasoning, moved in steps])
+    return whole.text, whole.reasoning.rstrip()
 
 
 ANSWERS = [
@@ -29,6 +31,31 @@ ANSWERS = [
     ("<thin", "<thin", ""),
     ("  Hello ", "  Hello ", ""),
     ("", "", ""),
+    ("I should greet.\n</think>\n\nHello there!", "Hello there!", "I should greet."),
+    ("I should greet.</think>Hello there!", "Hello there!", "I should greet."),
+    ("I should greet. </think> Hello there!", "Hello there!", "I should greet."),
+    ("Try `x <b` then\n```\nx < b\n```\n</think>\nHello", "Hello", "Try `x <b` then\n```\nx < b\n```"),
+    ("</think>\n\nHello there!", "Hello there!", ""),
+    ("<THINK>Hm</THINK>Hello", "Hello", "Hm"),
+    ("[THINK]Hm[/THINK]Hello", "Hello", "Hm"),
+    ("◁think▷Hm◁/think▷Hello", "Hello", "Hm"),
+    ("<reasoning>Hm</reasoning>Hello", "Hello", "Hm"),
+    ("<think>Hm, </think>\n<think>so</think>Hello", "Hello", "Hm,so"),
+    ("<think>I may write `</think>` here.</think>Hello", "Hello", "I may write `</think>` here."),
+    ("It ends with </think> and then", "It ends with </think> and then", ""),
+    ("It ends with `</think>`", "It ends with `</think>`", ""),
+    ("Write\n```\nHm\n</think>\n```\n", "Write\n```\nHm\n</think>\n```\n", ""),
+    ("Use <think> to begin\n</think>\nto end", "Use <think> to begin\n</think>\nto end", ""),
+    ("a [1] <b> ◁ c </thi", "a [1] <b> ◁ c </thi", ""),
+    ("<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hello", "Hello", "Hm"),
+    ("<|start|>assistant<|channel|>final<|message|>Hello <|b<|return|>", "Hello <|b", ""),
+    ("<|channel|>analysis<|message|>Hm<|end|><|start|>assist", "", "Hm"),
+    (
+        "<|channel|>commentary to=functions.x <|constrain|>json<|message|>{}<|call|><|channel|>final<|message|>Hello",
+        "Hello",
+        "{}",
+    ),
+    ("A mark is <|channel|>", "A mark is <|channel|>", ""),
 ]
 
 
@@ -42,7 +69,7 @@ def test_an_answer_is_parted_however_it_is_cut(answer, text, reasoning):
 def test_endless_white_space_is_not_held_back():
     thinking = Thinking()
 
-    assert thinking.feed("\n" * MOST_HELD_CHARS) == ("\n" * MOST_HELD_CHARS, "")
+    assert thinking.feed("\n" * MOST_HELD_CHARS) == ("\n" * MOST_HELD_CHARS, "", False)
     assert parted("<think>a", *["\n"] * 3 * MOST_HELD_CHARS, "b</think>c") == (
         "c",
         "a" + "\n" * 3 * MOST_HELD_CHARS + "b",

@@ -101,6 +101,7 @@ class ConfigError(AppError):
 REASONS = MappingProxyType(
     {
         "auth": ("auth", mark("The upstream does not accept this server's key. An administrator has to check it.")),
+        "forbidden": ("auth", mark("The upstream does not allow this request.")),
         "quota": ("quota", mark("The upstream's quota is used up. An administrator has to renew it.")),
         "rate_limited": ("rate_limited", mark("The upstream receives too many requests. Wait a moment, then retry.")),
         "bad_request": ("bad_request", mark("The upstream does not accept this request.")),
@@ -112,6 +113,10 @@ REASONS = MappingProxyType(
         "answer_too_large": ("too_large", mark("The answer is longer than this server allows, so it was cut here.")),
         "line_too_large": ("too_large", mark("The upstream sent a line longer than this server allows.")),
         "model_not_found": ("model_not_found", mark("The upstream does not have this model. Choose another one.")),
+        "other_api": (
+            "bad_request",
+            mark("The upstream offers this model through another interface only. Choose another model."),
+        ),
         "filtered": ("filtered", mark("The upstream's content filter withheld the answer.")),
         "connect_timeout": ("timeout", mark("The upstream could not be reached in time.")),
         "first_token_timeout": ("timeout", mark("The upstream did not begin to answer in time.")),
@@ -125,6 +130,13 @@ REASONS = MappingProxyType(
         "protocol": ("protocol", mark("The upstream sent something that is not an answer.")),
         "html": ("protocol", mark("The upstream sent a web page instead of an answer.")),
         "redirect": ("protocol", mark("The upstream sent a redirect, which this server does not follow.")),
+        "unframed": (
+            "protocol",
+            mark("The upstream sent its answer without event framing, so it cannot be read."),
+        ),
+        "tool": ("protocol", mark("The model asked for a tool, and this page runs none.")),
+        "picture": ("protocol", mark("The model gave only a picture, which this page cannot show.")),
+        "no_answer": ("protocol", mark("The model thought about it, but gave no answer.")),
         "empty": ("protocol", mark("The upstream sent an empty answer.")),
         "internal": (
             "upstream",

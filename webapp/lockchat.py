@@ -10,6 +10,8 @@ from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, transport
 from webapp.upstream.exchange import Exchange, bounded, check
+from webapp.upstream.payloads import load
+from webapp.upstream.refusals import Body, Refusals
 from webapp.upstream.stream import Stream
 from webapp.upstream.transport import Lifeline
 
@@ -54,6 +56,7 @@ class Lockchat(UpstreamConfig):
 
     base_url: str = field(repr=False)  # may contain a password
     _exchange: Exchange = field(init=False, repr=False)
+    _refusals: Refusals = field(default_factory=Refusals, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_exchange", Exchange(self.base_url, self))  # the class is frozen
@@ -68,10 +71,12 @@ class Lockchat(UpstreamConfig):
         self, messages: list[dict[str, Any]], model: str, temperature: float | None = None, stream: bool = True
     ) -> Stream:
         """Return the answer to `messages`. The first `next` sends the request. Without `temperature` none is sent."""
-        body: dict[str, Any] = {"messages": messages, "model": model, "stream": stream}
+        body: Body = {"messages": messages, "model": model, "stream": stream}
+        if stream:  # some refuse the options of a stream that is none
+            body["stream_options"] = {"include_usage": True}
         if temperature is not None:
             body = {"temperature": temperature, **body}
-        return Stream(self._exchange, self, answers.dump(body))
+        return Stream(self._exchange, self, body, self._refusals)
 
     def models(self) -> list[str]:
         """Return the ids of the models that the upstream offers. Raises UpstreamError."""
@@ -100,4 +105,4 @@ class Lockchat(UpstreamConfig):
             response.close()
         if body.lstrip().startswith(b"<"):
             raise UpstreamError("html")
-        return answers.model_ids(answers.load(body))
+        return answers.model_ids(load(body))

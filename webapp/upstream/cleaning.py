@@ -45,6 +45,11 @@ _UNWANTED = (
     (re.compile(r"\b(?:\w{1,60}\.){0,8}\w{1,60}(?:Error|Exception)\b(?:\(\))?:?"), ""),
 )
 
+_JSON = re.compile(r"""[\[{]\s?['"]\w{1,60}['"]\s?:.*|[{}]""", re.S)
+_EMPTY = re.compile(r"""\(\s?\)|\[\s?\]|(?<!\w)(?:''|""|``)(?!\w)""")
+_ORPHAN = re.compile(r" (?=[.,;:)\]](?: |\Z))")
+_FIRST = re.compile(r"\A(?:[\s:;,)\]}|>]|[.-](?=\s|\Z))+")
+
 
 class _Spelling(NamedTuple):
     """The characters of a text without case, accents and escapes, each with its start and end in the text."""
@@ -62,8 +67,14 @@ def clean(said: str, secrets: tuple[str, ...] = ()) -> str:
     for pattern, replacement in _UNWANTED:
         text = pattern.sub(replacement, text)
     text = mask(text, secrets)  # again: markup may have split a secret
-    text = " ".join(text.split())
+    text = _tidy(" ".join(text.split()))
     return text if len(text) <= MAX_DETAIL_CHARS else text[:MAX_DETAIL_CHARS].rpartition(" ")[0] + " …"
+
+
+def _tidy(text: str) -> str:
+    """The text without JSON, and without punctuation that lost its words."""
+    text = _ORPHAN.sub("", _EMPTY.sub("", _JSON.sub("", text)))
+    return _FIRST.sub("", text).rstrip(" :;,([{|<-")
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

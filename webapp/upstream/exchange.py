@@ -10,7 +10,7 @@ import requests
 
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
-from webapp.upstream import answers, cleaning, transport
+from webapp.upstream import cleaning, failures, transport
 from webapp.upstream.transport import Lifeline
 
 USER_AGENT = "lockchat-webapp/1"
@@ -76,8 +76,8 @@ def check(response: requests.Response) -> None:
                 body += block
                 if len(body) > ERROR_BYTES:
                     break
-        retry_after = answers.seconds_of(response.headers.get("retry-after"))
-        raise answers.failure_of(status, start_of(body), retry_after)
+        retry_after = failures.seconds_of(response.headers.get("retry-after"))
+        raise failures.failure_of(status, start_of(body), retry_after)
 
 
 def bounded(blocks: Iterator[bytes], limit: int) -> bytes:

@@ -164,7 +164,11 @@ def sentence(message: Message) -> str:
     if not outcome.saved:
         return _("This answer could not be saved yet. Copy it before you leave the page.")
     if outcome.finish_reason == "length":
+        if message.reasoning and not message.text.strip():
+            return _("The model reached its length limit while it was still thinking, so there is no answer.")
         return _("The answer reached the model's length limit.")
+    if outcome.tool and outcome.status == "done":
+        return _("The model asked for the tool %(tool)s, and this page runs none.") % {"tool": outcome.tool}
     if outcome.finish_reason == "content_filter":
         return _("The upstream's content filter ended the answer here.")
     return {
@@ -179,6 +183,19 @@ def said(message: Message) -> str:
     return f"{' '.join(text.split())} {sentence(message)}".strip()
 
 
+@blueprint.app_template_filter("dropped")
+def dropped(message: Message) -> str:
+    """What to say about the user's settings that the model refused; nothing where it took them all."""
+    names = message.outcome.dropped if message.outcome else ()
+    words = {"temperature": _("the temperature")}
+    said = ", ".join(words.get(name, name) for name in names)
+    return (
+        _("The model does not accept %(settings)s that you set, so it answered without.") % {"settings": said}
+        if said
+        else ""
+    )
+
+
 @blueprint.app_template_filter("figures")
 def figures(message: Message) -> str:
     """The figures of a reply: its tokens, their rate, and the time to the first one."""
@@ -190,6 +207,8 @@ def figures(message: Message) -> str:
     parts = []
     if tokens:
         parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
+        if reasoning := outcome.usage and outcome.usage.reasoning_tokens:
+            parts[0] += _(" (%(num)s of reasoning)") % {"num": language.number(reasoning)}
         if first is not None and seconds is not None and seconds - first > SHORTEST_SECONDS:
             parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
     if first is not None:

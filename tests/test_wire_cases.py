@@ -1,0 +1,280 @@
+"""What public reports say that inference servers send, and what must come of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from typing import Any
+
+import pytest
+
+from tests.dialects import DONE, chunk
+from tests.dialects.openai import OPENAI
+from tests.test_dialects import QUESTION, Outcome, ask
+from tests.upstream import Close, Step, Upstream, Wait, body, error, tokens
+from tests.visitor import Visitor, text_of
+from webapp.errors import UpstreamError
+from webapp.lockchat import Lockchat
+
+NO_TEMPERATURE = {
+    "error": {
+        "message": "Unsupported parameter: 'temperature' is not supported with this model.",
+        "type": "invalid_request_error",
+        "param": "temperature",
+        "code": None,
+    }
+}
+
+
+def stream(*events: bytes) -> list[Step]:
+    """An answer that ends in good order."""
+    return body(*events, chunk({}, "stop"), DONE)
+
+
+def said(*texts: str) -> list[Step]:
+    return stream(*(chunk({"content": text}) for text in texts))
+
+
+def answer(upstream: Upstream, script: list[Step], **options: Any) -> Outcome:
+    upstream.answer(*script)
+    return ask(upstream, OPENAI, **options)
+
+
+LINKS = ["https://a.example/1", "https://b.example/2"]
+WITH_SOURCES = stream(
+    chunk({"content": "Oslo is big [1][2]."}, citations=LINKS, search_results=[{"title": "A", "url": LINKS[0]}])
+)
+CALL = {"name": "get_weather", "arguments": '{"city":"Oslo"}'}
+ASKS_FOR_A_TOOL = body(
+    chunk(
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": CALL}],
+        }
+    ),
+    chunk({}, "tool_calls"),
+    DONE,
+)
+THINKS_TOO_LONG = body(chunk({"reasoning_content": "Let me think long about it"}), chunk({}, "length"), DONE)
+
+
+class TestTemperature:
+    def test_it_is_not_sent_where_nobody_set_it(self, upstream: Upstream) -> None:
+        upstream.always(lambda request: refuse_temperature(request.json))
+
+        outcome = ask(upstream, OPENAI)
+
+        assert (outcome.text, outcome.failure, len(outcome.requests)) == ("Hello", None, 1)
+
+    def test_the_answer_comes_where_it_is_refused(self, upstream: Upstream) -> None:
+        upstream.always(lambda request: refuse_temperature(request.json))
+
+        outcome = ask(upstream, OPENAI, temperature=0.2)
+
+        assert (outcome.text, outcome.failure, len(outcome.requests)) == ("Hello", None, 2)
+
+    def test_what_is_refused_for_one_model_is_sent_to_another(self, upstream: Upstream) -> None:
+        upstream.always(
+            lambda request: refuse_temperature(request.json) if request.json["model"] == "gpt-5" else tokens("Hello")
+        )
+        client = Lockchat(upstream.url, retries=0)
+
+        for model in ("gpt-5", "gpt-5", "gpt-4"):
+            list(client.stream(QUESTION, model, temperature=0.2))
+        client.close()
+
+        sent = [(request.json["model"], "temperature" in request.json) for request in upstream.requests]
+        assert sent == [("gpt-5", True), ("gpt-5", False), ("gpt-5", False), ("gpt-4", True)]
+
+
+class TestThinking:
+    @pytest.mark.parametrize(
+        "texts",
+        [
+            ("<think>", "\nI should greet.", "\n</think>", "\n\nHello there!"),
+            ("<think>\nI should greet.\n</think>\n\nHello there!",),
+            tuple("<think>\nI should greet.\n</think>\n\nHello there!"),
+            tuple("<thinking>I should greet.</thinking>Hello there!"),
+            tuple("I should greet.\n</think>\n\nHello there!"),
+            tuple(
+                "<|channel|>analysis<|message|>I should greet.<|end|>"
+                "<|start|>assistant<|channel|>final<|message|>Hello there!"
+            ),
+        ],
+        ids=["as reported", "in one delta", "a character a delta", "another tag", "a tag that was eaten", "harmony"],
+    )
+    def test_tags_divide_the_thought_from_the_text(self, upstream: Upstream, texts: tuple[str, ...]) -> None:
+        outcome = answer(upstream, said(*texts))
+
+        assert outcome.divided == ("I should greet.", "Hello there!")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "The model writes `<think>` and then `</think>`.",
+            "```html\n<think>\nhm\n</think>\n```\n",
+            "Use the tag <think> to begin, and </think> to end.",
+            "a <b and c",
+        ],
+    )
+    def test_an_answer_about_the_tags_is_text(self, upstream: Upstream, text: str) -> None:
+        outcome = answer(upstream, said(*text))
+
+        assert outcome.divided == ("", text.strip())
+
+    def test_a_budget_used_up_while_thinking_is_told(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, THINKS_TOO_LONG)
+
+        assert outcome.divided == ("Let me think long about it", "")
+        assert outcome.failure is None or "length" in outcome.failure.sentence
+        assert outcome.finish == "length" or outcome.failure is not None
+        assert "empty answer" not in sentence_of(outcome)
+
+    def test_thinking_parts_of_the_content_are_reasoning(self, upstream: Upstream) -> None:
+        part = {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm let me see"}], "closed": True}
+
+        outcome = answer(upstream, stream(chunk({"content": [part]}), chunk({"content": "Bonjour"})))
+
+        assert outcome.divided == ("Hmm let me see", "Bonjour")
+
+
+class TestEnds:
+    def test_a_last_chunk_that_repeats_the_message_adds_nothing(self, upstream: Upstream) -> None:
+        last = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+
+        outcome = answer(
+            upstream,
+            body(chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk(None, choices=[last]), DONE),
+        )
+
+        assert (outcome.text, outcome.finish, outcome.failure) == ("Hello", "stop", None)
+
+    def test_a_tool_that_the_model_asks_for_is_named(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, ASKS_FOR_A_TOOL)
+
+        assert "tool" in sentence_of(outcome)
+        assert "get_weather" in sentence_of(outcome)
+
+    def test_done_without_a_finish_reason_on_a_broken_connection_is_cut_off(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Once upon"}), DONE, Close()))
+
+        assert outcome.text == "Once upon"
+        assert outcome.failure is not None
+        assert outcome.failure.code == "network"
+
+    def test_events_divided_by_single_newlines_are_read(self, upstream: Upstream) -> None:
+        events = [*(chunk({"content": word}) for word in ("one ", "two ", "three")), chunk({}, "stop"), DONE]
+
+        outcome = answer(upstream, body(b"".join(event.replace(b"\n\n", b"\n") for event in events)))
+
+        assert (outcome.text, outcome.finish, outcome.failure) == ("one two three", "stop", None)
+
+
+def test_sources_come_with_the_answer(upstream: Upstream) -> None:
+    outcome = answer(upstream, WITH_SOURCES)
+
+    assert outcome.text == "Oslo is big [1][2]."
+    assert all(link in repr(outcome.all_of("sources")) for link in LINKS)
+
+
+def test_the_words_of_gemini_for_too_long_are_known(upstream: Upstream) -> None:
+    message = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+
+    outcome = answer(upstream, error(400, [{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}]))
+
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.detail) == ("context_length", message)
+
+
+class TestThePage:
+    """The same, as people see it."""
+
+    def test_neither_tags_nor_thoughts_are_sent_again(self, upstream: Upstream, alice: Visitor) -> None:
+        upstream.answer(*said("<think>", "\nI should greet.", "\n</think>", "\n\nHello there!"))
+        alice.end(alice.new_chat("Hi"))
+
+        alice.end(alice.say("And now?"))
+
+        sent = json.dumps(upstream.requests[-1].json["messages"])
+        assert "Hello there!" in sent
+        assert "think" not in sent
+        assert "greet" not in sent
+
+    def test_a_budget_used_up_while_thinking_is_told(self, upstream: Upstream, alice: Visitor) -> None:
+        assert re.search("length.*think|think.*length", told(alice, upstream, THINKS_TOO_LONG), re.I)
+
+    def test_the_tool_that_was_asked_for_is_named(self, upstream: Upstream, alice: Visitor) -> None:
+        assert "get_weather" in told(alice, upstream, ASKS_FOR_A_TOOL)
+
+    def test_a_setting_that_had_to_be_dropped_is_told(self, upstream: Upstream, alice: Visitor) -> None:
+        upstream.always(lambda request: refuse_temperature(request.json))
+
+        end = alice.end(alice.new_chat("Hi", temperature="0.2"))
+
+        assert end["why"] == "done"
+        assert "temperature" in text_of(end["html"]).lower()
+
+    def test_the_sources_are_links_under_the_answer(self, upstream: Upstream, alice: Visitor) -> None:
+        upstream.answer(*WITH_SOURCES)
+
+        alice.end(alice.new_chat("How big is Oslo?"))
+
+        assert all(f'href="{link}"' in alice.page() for link in LINKS)
+
+    def test_what_is_told_of_a_reply_is_there_after_a_reload(self, upstream: Upstream, alice: Visitor) -> None:
+        upstream.always(lambda request: refuse_temperature(request.json))
+
+        alice.end(alice.new_chat("Hi", temperature="0.2"))
+
+        assert "does not accept the temperature" in text_of(alice.page())
+
+    def test_the_page_says_that_the_upstream_works(self, upstream: Upstream, alice: Visitor) -> None:
+        go_on = threading.Event()
+        upstream.answer(*body(b": OPENROUTER PROCESSING\n\n", Wait(go_on), chunk({"content": "Hi"}, "stop"), DONE))
+
+        seen = []
+        for event in alice.events(alice.new_chat("Hi")):
+            seen.append((event.event, event.data))
+            if "working" in event.data:
+                go_on.set()
+
+        assert any('"activity":"working"' in data for name, data in seen if name in ("reset", "status"))
+        assert seen[-1][0] == "end"
+
+    def test_text_that_was_reasoning_becomes_it_while_one_looks_on(self, upstream: Upstream, alice: Visitor) -> None:
+        go_on = threading.Event()
+        upstream.answer(
+            *body(
+                chunk({"content": "I should greet."}),
+                Wait(go_on),
+                chunk({"content": "\n</think>\n\nHello"}, "stop"),
+                DONE,
+            )
+        )
+
+        resets = []
+        for event in alice.events(alice.new_chat("Hi")):
+            if event.event == "reset":
+                resets.append(json.loads(event.data))
+            if "greet" in event.data:
+                go_on.set()
+
+        assert resets[-1]["thought"].strip() == "I should greet."
+        assert "greet" not in resets[-1]["html"]
+
+
+def told(alice: Visitor, upstream: Upstream, script: list[Step]) -> str:
+    """What the end of a reply says, above and below it."""
+    upstream.answer(*script)
+    end = alice.end(alice.new_chat("Hi"))
+    return f"{end.get('message', '')} {text_of(end.get('html', ''))}"
+
+
+def sentence_of(outcome: Outcome) -> str:
+    return outcome.failure.sentence if isinstance(outcome.failure, UpstreamError) else ""
+
+
+def refuse_temperature(asked: dict[str, Any]) -> list[Step]:
+    return error(400, NO_TEMPERATURE) if "temperature" in asked else tokens("Hello")
