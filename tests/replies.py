@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from sqlalchemy import insert, select
 
 from tests.wait import wait_until
-from webapp.chat import Delta, Message
+from webapp.chat import Delta, Message, merge
 from webapp.generation import Generation, Hub
 from webapp.storage import Storage, messages, schema
 from webapp.text import new_id
@@ -25,7 +25,10 @@ class Script:
         return iter(self._steps.get, None)
 
     def say(self, text: str = "", reasoning: str = "") -> None:
-        self._steps.put(Delta(text, reasoning))
+        self.take(Delta(text, reasoning))
+
+    def take(self, delta: Delta) -> None:
+        self._steps.put(delta)
 
     def end(self) -> None:
         self._steps.put(None)
@@ -44,14 +47,21 @@ class Reply:
 
     def say(self, text: str = "", reasoning: str = "") -> None:
         """Add to the reply; wait until its thread has it."""
-        expected = self.generation.since()[0].text + text, self.generation.since()[0].reasoning + reasoning
-        self.script.say(text, reasoning)
-        self._wait(lambda: (self.generation.since()[0].text, self.generation.since()[0].reasoning) == expected)
+        self._take(Delta(text, reasoning))
+
+    def turn_into_reasoning(self, text: str) -> None:
+        """All text so far was reasoning; this is the answer."""
+        self._take(Delta(text, was_reasoning=True))
 
     def end(self) -> None:
         """End the reply; wait until its HTML is made."""
         self.script.end()
         self._wait(lambda: self.generation.is_rendered)
+
+    def _take(self, delta: Delta) -> None:
+        expected = merge([self.generation.since()[0], delta])
+        self.script.take(delta)
+        self._wait(lambda: self.generation.since()[0] == expected)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         wait_until(condition, 15, "the reply's thread")
@@ -78,8 +88,8 @@ def stored(storage: Storage, reply_id: str) -> Message:
 def saved_text(storage: Storage, reply_id: str) -> tuple[str, str]:
     """The text and the reasoning of a running reply that the database has."""
     with storage.read() as tx:
-        found = [piece for _number, piece in messages.pieces_after(tx, reply_id, 0)]
-    return "".join(piece.text for piece in found), "".join(piece.reasoning for piece in found)
+        whole = merge([piece for _number, piece in messages.pieces_after(tx, reply_id, 0)])
+    return whole.text, whole.reasoning
 
 
 def heartbeats(storage: Storage, worker_id: str) -> int | None:

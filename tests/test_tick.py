@@ -6,8 +6,11 @@ import pytest
 from sqlalchemy import event
 
 from tests.replies import Reply, heartbeats, saved_text, stored
+from webapp.chat import merge
+from webapp.following import Following
 from webapp.generation import Hub
 from webapp.pulse import Pulse
+from webapp.storage import messages
 
 
 @pytest.fixture
@@ -96,3 +99,58 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
     _text, outcome = bad.generation.shown()
     assert outcome
     assert not outcome.saved
+
+
+def test_text_that_was_reasoning_is_saved_as_reasoning(storage, pulse, reply):
+    reply.say("I should greet.")
+    pulse.tick()
+    reply.turn_into_reasoning("Hello")
+    pulse.tick()
+    reply.say(" there")
+    pulse.tick()
+
+    assert saved_text(storage, reply.id) == ("Hello there", "I should greet.")
+
+
+def test_a_reply_whose_worker_dies_keeps_reasoning_and_text_apart(storage, pulse, reply):
+    reply.say("I should greet.")
+    pulse.tick()
+    reply.turn_into_reasoning("Hello")
+    pulse.tick()
+
+    with storage.begin() as tx:
+        messages.interrupt(tx, [reply.id])
+
+    found = stored(storage, reply.id)
+    assert (found.status, found.text, found.reasoning) == ("interrupted", "Hello", "I should greet.")
+
+
+@pytest.mark.parametrize("ticks_after", [0, 1])
+def test_another_worker_follows_text_that_becomes_reasoning(storage, pulse, reply, ticks_after):
+    steps = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id))
+    reply.say("I should greet.")
+    pulse.tick()
+    deltas = [next(steps)]
+
+    reply.turn_into_reasoning("Hello")
+    for _ in range(ticks_after):
+        pulse.tick()
+        deltas.append(next(steps))
+    reply.end()
+    pulse.tick()
+    *more, message = steps
+
+    whole = merge([*deltas, *more])
+    assert (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello", "I should greet.")
+
+
+def test_a_follower_behind_sees_text_that_became_reasoning_as_reasoning(reply):
+    reply.say("I should")
+    before, position, _ = reply.generation.since()
+    reply.say(" greet.")
+    reply.turn_into_reasoning("Hello")
+
+    after = reply.generation.since(position)[0]
+
+    assert (after.text, after.reasoning, after.was_reasoning) == ("Hello", " greet.", True)
+    assert merge([before, after]).reasoning == "I should greet."

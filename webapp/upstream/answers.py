@@ -14,6 +14,7 @@ from webapp.upstream.failures import failure_of
 from webapp.upstream.payloads import load
 
 MAX_TOOL_CHARS = 64
+REPEAT_CHARS = 64  # as many in common make a message the same as the answer before it
 
 _WORD = re.compile(r"[\w.-]{1,64}")
 
@@ -59,6 +60,26 @@ def delta_of(said: Any) -> Delta:
     )
 
 
+class Repeats:
+    """Tells what is new in a message that holds an answer once more, in one chunk of a stream."""
+
+    def __init__(self) -> None:
+        self._head = ""
+        self._chars = 0
+
+    def note(self, text: str) -> None:
+        """Take the text of each chunk."""
+        if self._chars < REPEAT_CHARS:
+            self._head += text[:REPEAT_CHARS]
+        self._chars += len(text)
+
+    def rest_of(self, message: str, *, is_last: bool) -> str:
+        """The part of a message that has not come yet: it repeats all so far, or continues it."""
+        if self._chars and message.startswith(self._head):
+            return message[self._chars :]
+        return "" if is_last and self._chars else message
+
+
 def is_whole(payload: Any) -> bool:
     """Whether a chunk holds a whole message and no delta: the last one of some servers repeats all before it."""
     choice = _first(payload.get("choices")) if isinstance(payload, dict) else {}
@@ -98,6 +119,7 @@ def _content(part: dict[str, Any]) -> tuple[str, str]:
     if not reasoning and (details := part.get("reasoning_details")):
         reasoning = _text(details)
     if isinstance(content, list):
+        text = _text([one for one in content if not _is_reasoning(one)])
         reasoning += "".join(map(_thinking, content))
     extra = part.get("extra_content")
     if isinstance(extra, dict) and isinstance(google := extra.get("google"), dict) and google.get("thought") is True:
@@ -119,7 +141,7 @@ def _text(content: Any) -> str:
 def _text_of(part: Any) -> str:
     if not isinstance(part, dict):
         return part if isinstance(part, str) else ""
-    said = part.get("text") or part.get("summary") or part.get("refusal")
+    said = part.get("text") or part.get("summary") or part.get("refusal") or part.get("content")
     return said if isinstance(said, str) else ""
 
 
@@ -127,7 +149,12 @@ def _thinking(part: Any) -> str:
     """The reasoning in a part of the content: Mistral's and Anthropic's `thinking`."""
     if not isinstance(part, dict):
         return ""
-    return _text(part.get("thinking")) or _text(part.get("reasoning"))
+    said = _text(part.get("thinking")) or _text(part.get("reasoning"))
+    return said or (_text_of(part) if _is_reasoning(part) else "")
+
+
+def _is_reasoning(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning", "reasoning_text", "summary_text")
 
 
 def _finish_reason(choice: dict[str, Any]) -> str | None:

@@ -69,6 +69,7 @@ _OTHER_API = re.compile(
     r"|use (?:the )?\S{0,20}v1/(?:responses|completions)|does not work with the specified model",
     re.I,
 )
+_UNSUITED = re.compile(r"no endpoints found (?:matching|that)", re.I)  # OpenRouter: of this model, for this request
 _FILTER = re.compile(
     r"content_filter|content.policy|content management policy|moderation|\bflagged\b|data_inspection_failed"
     r"|inappropriate content|responsible ?ai|safety (?:system|settings|polic|filter)|usage polic|prohibited_content",
@@ -88,19 +89,19 @@ _BY_WORDS = (
     ("upstream", _CRASH),
     ("auth", _KEY),
     ("other_api", _OTHER_API),
+    ("bad_request", _UNSUITED),
     ("context_length", _CONTEXT),
     ("filtered", _FILTER),
     ("model_not_found", _MODEL),
 )
 _FORBIDDEN_WORDS = (("filtered", _FILTER), ("model_not_found", _MODEL))
-_CREDENTIAL = re.compile(
-    r"key\b|token|credential|authenti|unauthori|\bauth\b|login|^\W*(?:403\W*)?(?:forbidden\W*)?$", re.I
-)
+_CREDENTIAL = re.compile(r"key\b|token|credential|authenti|unauthori|\bauth\b|login|^\W*(?:403\W*)?forbidden\W*$", re.I)
 
 # A sentence inside quoted JSON, or inside a dictionary as Python writes it.
 _QUOTED = re.compile(
     r"""['"](?:message|msg|detail|error|raw)['"]\s{0,9}:\s{0,9}(?:'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)")""", re.S
 )
+_HTML = re.compile(r"\s*+<[!?/a-z]", re.I)
 _CHAIN = re.compile(r"(?:(?:litellm\.)?\w{1,60}(?:Error|Exception)(?:: | - |:$))+")
 _CHAIN_END = re.compile(
     r"(?:Received Model Group=|Available Model Group Fallbacks=|No fallback model group found).*", re.S
@@ -157,7 +158,7 @@ def _read(said: Any) -> tuple[str, str, str]:
     sentence = ""
     for _ in range(_MAX_NESTED):
         if isinstance(said, str):
-            text = "" if said.lstrip().startswith("<") else _ends_of(said)
+            text = "" if _HTML.match(said) else _ends_of(said)
             texts.append(text)
             said = _inside(text)
             if isinstance(said, str) or said is None:
@@ -201,14 +202,10 @@ def _part(said: dict[str, Any]) -> Any:
     """The part of an error that says the most: the words of the provider behind a gateway first."""
     metadata = said.get("metadata")
     if isinstance(metadata, dict) and (raw := metadata.get("raw")) and isinstance(raw, str | list | dict):
-        return raw if _read_once(raw) else said.get("message") or ""
+        # A page of HTML has no words.
+        return said.get("message") or "" if isinstance(raw, str) and _HTML.match(raw) else raw
     parts = (said.get(name) for name in ("error", "errors", "message", "msg", "detail"))
     return next((part for part in parts if part and isinstance(part, str | list | dict)), "")
-
-
-def _read_once(raw: Any) -> bool:
-    """Whether the provider's words are words, not a page of HTML."""
-    return not (isinstance(raw, str) and raw.lstrip().startswith("<"))
 
 
 def _sentence(text: str) -> str:

@@ -51,6 +51,7 @@ class _Progress:
     tool: str = ""
     activity: Activity | None = None
     answer_bytes: int = 0
+    repeats: answers.Repeats = field(default_factory=answers.Repeats)
     thinking: Thinking = field(default_factory=Thinking)
 
 
@@ -219,7 +220,7 @@ class Stream(Iterator[Delta]):
         payload = load(data)
         delta = answers.delta_of(data if payload is None else payload)
         if progress.began and '"message"' in data and answers.is_whole(payload):
-            text = "" if progress.has_text else delta.text
+            text = progress.repeats.rest_of(delta.text, is_last=bool(delta.finish_reason))
             return replace(delta, text=text, reasoning="" if progress.has_reasoning else delta.reasoning)
         return delta
 
@@ -239,6 +240,7 @@ class Stream(Iterator[Delta]):
             progress.sources = references.of((source.url, source.title) for source in known)
         if delta.text or delta.reasoning:
             progress.thinking.has_reasoning |= bool(delta.reasoning)
+            progress.repeats.note(delta.text)
             text, reasoning, was_reasoning = progress.thinking.feed(delta.text)
             yield from self._give_text(text, delta.reasoning + reasoning, was_reasoning)
         if delta.tool:

@@ -24,7 +24,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import DecodeError, NewConnectionError
 
 from webapp.errors import UpstreamError
 from webapp.upstream.chunked import Response
@@ -176,15 +176,19 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
     global _streams
     # Only an upstream that ignores `Accept-Encoding: identity` compresses its answer.
     decode = "content-encoding" in response.headers
-    broken, turn_bytes = False, 0
+    broken, undecodable, turn_bytes = False, False, 0
     _streams += 1
     try:
         while not broken:
             block = b""
             try:
                 block = response.raw.read1(READ_BYTES, decode_content=decode)
+            except DecodeError:
+                undecodable = True
             except Exception:
                 broken = True
+            if undecodable:
+                raise UpstreamError("protocol")
             if block:
                 yield block
                 turn_bytes += len(block) + BYTES_PER_READ

@@ -1,0 +1,91 @@
+"""Which parameter an error names, and the request without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webapp.upstream.refusals import MOST_MODELS, Refusal, Refusals, dropped, named, without
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+QUESTION = {"role": "user", "content": "hi"}
+
+
+def body(**parameters: Any) -> dict[str, Any]:
+    return {"messages": [SYSTEM, QUESTION], "model": "m", "stream": True, **parameters}
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'.",
+            "max_tokens",
+        ),
+        ("`top_p` is not supported by this model", "top_p"),
+        ("Unrecognized request argument supplied: reasoning_effort", "reasoning_effort"),
+        ("[{'loc': ['body', 'stream_options'], 'msg': 'Extra inputs are not permitted'}]", "stream_options"),
+        ("Your organization must be verified to stream this model.", "stream"),
+        ("property 'seed' is unsupported, did you mean 'top_p'?", None),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", "system"),
+        ("Developer instruction is not enabled for models/gemma-3-27b-it", "system"),
+        ("System messages are not supported; use the 'developer' role instead.", "developer"),
+        ("The upstream broke in the middle of a stream", None),
+        ("Invalid value for 'messages'", None),
+    ],
+)
+def test_an_error_names_a_parameter(words: str, name: str | None) -> None:
+    asked = body(max_tokens=5, top_p=0.5, reasoning_effort="low", stream_options={"include_usage": True})
+
+    found = named(asked, words)
+
+    assert (found.name if found else None) == name
+
+
+def test_max_tokens_has_another_spelling_which_may_be_refused_too() -> None:
+    asked = body(max_tokens=5)
+
+    once = without(asked, [Refusal("max_tokens")])
+    twice = without(asked, [Refusal("max_tokens"), Refusal("max_completion_tokens")])
+
+    assert once == body(max_completion_tokens=5)
+    assert twice == body()
+    assert (dropped(asked, once), dropped(asked, twice)) == ((), ("max_tokens",))
+
+
+def test_a_refused_system_prompt_heads_the_first_question() -> None:
+    sent = without(body(), [Refusal("system")])
+
+    assert sent["messages"] == [{"role": "user", "content": "Be brief.\n\nhi"}]
+
+
+def test_a_system_prompt_may_be_the_developers() -> None:
+    sent = without(body(), [Refusal("developer")])
+
+    assert sent["messages"] == [{"role": "developer", "content": "Be brief."}, QUESTION]
+    assert named(sent, "Developer messages are not supported: 'system' role") == Refusal("system")
+
+
+def test_a_value_out_of_range_is_not_every_value() -> None:
+    refusal = named(body(temperature=1.5), "temperature must be between 0 and 1")
+
+    assert refusal is not None
+    assert "temperature" not in without(body(temperature=1.5), [refusal])
+    assert without(body(temperature=0.5), [refusal]) == body(temperature=0.5)
+
+
+def test_a_whole_answer_goes_without_the_options_of_a_stream() -> None:
+    sent = without(body(stream_options={}), [Refusal("stream")])
+
+    assert sent == body() | {"stream": False}
+
+
+def test_the_memory_is_bounded() -> None:
+    known = Refusals()
+
+    for number in range(MOST_MODELS + 5):
+        known.remember(str(number), [Refusal("temperature")])
+
+    assert known.of("4") == ()
+    assert known.of("5") == known.of(str(MOST_MODELS + 4)) == (Refusal("temperature"),)

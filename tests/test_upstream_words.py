@@ -1,0 +1,149 @@
+"""The words of upstreams are understood and quoted: which error it is, and what the page says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.dialects import DONE, chunk
+from tests.dialects.openai import OPENAI
+from tests.test_dialects import ask
+from tests.upstream import Upstream, body, error, event
+from webapp.upstream.cleaning import clean
+from webapp.upstream.failures import failure_of
+
+# From the sources and documentation of llama.cpp, llama-cpp-python, vLLM, Ollama, LM Studio, Gemini, Anthropic,
+# Bedrock, Mistral, Text Generation Inference, SGLang, Cohere, xAI, Moonshot, Zhipu, DashScope and GitHub Models.
+TOO_LONG = [
+    "the request exceeds the available context size. try increasing the context size or enable context shift",
+    "Requested tokens (5000) exceed context window of 2048",
+    "The prompt (total length 5000) is too long to fit into the model (context length 4096)",
+    "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "input length exceeds maximum context length",
+    "Trying to keep the first 14538 tokens when context the overflows.",
+    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "prompt is too long: 208310 tokens > 200000 maximum",
+    "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000",
+    "Input is too long for requested model.",
+    "Prompt contains 300000 tokens and 0 draft tokens, too large for model with 131072 maximum context length",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens",
+    "Requested token count exceeds the model's maximum context length of 8192 tokens.",
+    "too many tokens: the prompt cannot exceed 4081",
+    "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    "Invalid request: Your request exceeded model token limit: 8192",
+    "Prompt exceeds max length",
+    "Range of input length should be [1, 30720]",
+]
+
+
+@pytest.mark.parametrize("words", TOO_LONG)
+def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) -> None:
+    assert failure_of(400, {"error": {"message": words}}).reason == "context_length"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "reason"),
+    [
+        (403, {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["violence"]}}}, "filtered"),
+        (403, {"error": {"message": "Country, region, or territory not supported"}}, "forbidden"),
+        (403, "<html>Just a moment</html>", "forbidden"),
+        (403, {"error": {"message": "Invalid token"}}, "auth"),
+        (403, {"error": {"message": "Project `p` does not have access to model `m`"}}, "model_not_found"),
+        (404, {"error": {"message": "No endpoints found matching your data policy"}}, "bad_request"),
+        (404, {"error": {"message": "No endpoints found for a/b."}}, "model_not_found"),
+        (404, {"error": {"message": "This model is only supported in v1/responses and not in v1/chat"}}, "other_api"),
+        (
+            400,
+            {"error": {"message": "The chatCompletion operation does not work with the specified model, x."}},
+            "other_api",
+        ),
+        (400, {"error": {"message": "ExceededBudget: over budget", "type": "budget_exceeded"}}, "quota"),
+        (429, {"error": {"message": "Your credit balance is too low to access the API."}}, "quota"),
+        (429, {"error": {"message": "Rate limit reached: Limit 6000 tokens per minute"}}, "rate_limited"),
+        (500, {"error": {"code": 500, "status": "INTERNAL"}}, "upstream"),
+    ],
+)
+def test_an_error_is_what_its_words_say(status: int, said: Any, reason: str) -> None:
+    assert failure_of(status, said).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"error": '{"error":{"message":"inner words"}}'}, "inner words"),
+        (
+            'litellm.BadRequestError: AnthropicException - {"error":{"message":"It\'s too much"}}. '
+            "Received Model Group=a\nAvailable Model Group Fallbacks=None",
+            "It's too much",
+        ),
+        ("Error code: 400 - {'error': {'message': \"Don't do that\", 'param': None}}", "Don't do that"),
+        (
+            {"error": {"message": "Provider returned error", "metadata": {"raw": "<html>502</html>"}}},
+            "Provider returned error",
+        ),
+        ({"error": {"message": "Provider returned error", "metadata": {"raw": "Slow down"}}}, "Slow down"),
+        ("It failed: {'a': {'b': 1}}", "It failed"),
+        ("(): It failed .", "It failed."),
+        ("- It failed (ValueError) :", "It failed"),
+        ('{"object": "nothing"}', ""),
+    ],
+)
+def test_a_sentence_is_quoted_without_what_surrounds_it(said: Any, sentence: str) -> None:
+    assert clean(failure_of(400, said).detail) == sentence
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (body(b"Hello, I am an answer in plain text."), "without event framing"),
+        (body(b'{"choices":[{"delta":{"content":"Hi"}}]}\n{"choices":[{"delta":{"content":"!"}}]}\n'), "event framing"),
+        (
+            body(chunk({"function_call": {"name": "search", "arguments": "{}"}}), chunk({}, "function_call"), DONE),
+            "search",
+        ),
+        (body(chunk({"reasoning": "Hm"}), chunk({}, "stop"), DONE), "gave no answer"),
+        (
+            body(chunk({"content": [{"type": "image_url", "image_url": {"url": "https://a.example/x.png"}}]}), DONE),
+            "picture",
+        ),
+        (body(b"no gzip", content_encoding="gzip"), "not an answer"),
+    ],
+    ids=["plain text", "lines of JSON", "a function", "reasoning alone", "a picture alone", "broken encoding"],
+)
+def test_what_is_no_answer_has_its_true_sentence(upstream: Upstream, script: list[Any], words: str) -> None:
+    upstream.answer(*script)
+
+    outcome = ask(upstream, OPENAI)
+
+    assert outcome.failure is not None
+    assert words in outcome.failure.sentence
+    assert outcome.failure.code == "protocol"
+
+
+@pytest.mark.parametrize("spoken", ["max_tokens", "model_length", "MAX_TOKENS"])
+def test_the_end_of_a_length_has_many_names(upstream: Upstream, spoken: str) -> None:
+    upstream.answer(*body(chunk({"content": "Hi"}, spoken), DONE))
+
+    assert ask(upstream, OPENAI).finish == "length"
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [(("Hel", "Hello", "Hello!"), "Hello!"), (("one ", "two"), "one two"), (("Whole",), "Whole")],
+    ids=["all so far", "what is new", "once"],
+)
+def test_chunks_may_hold_messages(upstream: Upstream, messages: tuple[str, ...], text: str) -> None:
+    events = [event({"choices": [{"index": 0, "message": {"content": message}}]}) for message in messages]
+    upstream.answer(*body(*events, chunk({}, "stop"), DONE))
+
+    assert ask(upstream, OPENAI).text == text
+
+
+def test_a_picture_that_is_refused_is_no_json_on_the_page(upstream: Upstream) -> None:
+    upstream.answer(*error(400, '{"error": {"message": "Bad image: {\\"type\\": \\"image_url\\"}"}}'))
+
+    outcome = ask(upstream, OPENAI)
+
+    assert outcome.failure is not None
+    assert outcome.failure.detail == "Bad image"
