@@ -208,7 +208,7 @@ def figures(message: Message) -> str:
     if tokens:
         parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
         if reasoning := outcome.usage and outcome.usage.reasoning_tokens:
-            parts[0] += _(" (%(num)s of reasoning)") % {"num": language.number(reasoning)}
+            parts[0] += " " + _("(%(num)s of reasoning)") % {"num": language.number(reasoning)}
         if first is not None and seconds is not None and seconds - first > SHORTEST_SECONDS:
             parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
     if first is not None:
