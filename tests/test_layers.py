@@ -80,6 +80,7 @@ LAYERS = [
         "webapp.rendering.chemistry",
         "webapp.upstream",
         "webapp.addresses",
+        "webapp.upstream.address",
     ],
     ["webapp.references", "webapp.upstream.thinking"],
     [

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from webapp.addresses import is_proxy
 from webapp.errors import ConfigError
 from webapp.secret_key import MIN_CHARS, is_weak
+from webapp.upstream.address import may_hold_key
 
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
@@ -231,9 +232,9 @@ class _Settings(_Reader):
         except ValueError:
             shown = "..." if "@" in value or "?" in value else value  # it may contain a key
             raise _refused(name, shown, "an http:// or https:// address") from None
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if parts.username or parts.password or may_hold_key(parts.query) or parts.fragment:
             raise ConfigError(
-                f"{PREFIX}{name} holds a key, a query or a fragment. Give the address alone,"
+                f"{PREFIX}{name} holds a key, a fragment or a query other than api-version. Give the address alone,"
                 f" and the key as {PREFIX}AUTH or {PREFIX}API_KEY."
             )
         if parts.scheme not in ("http", "https") or not host:

@@ -147,11 +147,13 @@ REASONS = MappingProxyType(
 
 
 class UpstreamError(AppError):
-    """The upstream failed.
+    """The upstream failed; `status` is the HTTP status of its answer, where it matters.
 
     `reason` is a key of REASONS and sets `code`. `detail` is the upstream's own sentence, already
     cleaned. `retry_after` is in seconds. Raises KeyError for an unknown reason.
     """
+
+    status: int | None = None
 
     def __init__(self, reason: str, detail: str = "", retry_after: int | None = None) -> None:
         self.code, self._message = REASONS[reason]

@@ -11,6 +11,7 @@ import requests
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import cleaning, failures, transport
+from webapp.upstream.address import parse
 from webapp.upstream.transport import Lifeline
 
 USER_AGENT = "lockchat-webapp/1"
@@ -20,21 +21,27 @@ ERROR_BYTES = 65536
 class Exchange:
     """Sends requests to one upstream, for many threads.
 
-    Sends `auth` in the query and `api_key` in the Authorization header. No message and no log contains them.
+    Sends `auth` in the query and `api_key` in a header. No message and no log contains them.
     """
 
     def __init__(self, base_url: str, config: UpstreamConfig) -> None:
-        base = base_url.rstrip("/")
-        self._base = base if base.endswith("/v1") else f"{base}/v1"
-        self._query = urlencode({"auth": config.auth}) if config.auth else ""
+        self.address = parse(base_url)
+        auth = urlencode({"auth": config.auth}) if config.auth else ""
+        self._query = "&".join(filter(None, (self.address.query, auth)))
         self._secrets = tuple(secret for secret in (config.auth, config.api_key) if secret)
         self._session = transport.open_session(config.ca_bundle, config.proxy)
         self._session.headers.clear()
         self._session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
-        if config.api_key:
+        if config.api_key and self.address.takes_api_key_header:
+            self._session.headers["api-key"] = config.api_key.encode()
+        elif config.api_key:
             self._session.headers["authorization"] = f"Bearer {config.api_key}".encode()
         self._connect_seconds = config.connect_seconds
         self._total_seconds = config.total_seconds
+
+    def place(self, path: str) -> str:
+        """Return the address of a request without secrets and query, for users and the log."""
+        return cleaning.mask(self.address.base, self._secrets) + path
 
     def line(self, total_seconds: float | None = None) -> Lifeline:
         """Return a lifeline for one exchange."""
@@ -47,7 +54,7 @@ class Exchange:
             self._session,
             line,
             method,
-            self._base + path,
+            self.address.base + path,
             data=body,
             headers=headers,
             timeout=(self._connect_seconds, self._total_seconds),
@@ -57,7 +64,9 @@ class Exchange:
         """Return a cleaned copy of a failure, without the exception chain, for users and the caller's log."""
         if line.expired:
             return UpstreamError(line.expired)
-        return UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
+        shown = UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
+        shown.status = failure.status
+        return shown
 
     def close(self) -> None:
         """Close the idle connections."""
