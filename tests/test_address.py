@@ -1,10 +1,15 @@
-"""The upstream's address in every spelling that people paste."""
+"""The upstream's address in every spelling that people paste, and what the log and the page say about a wrong one."""
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from tests.upstream import Upstream
+from tests.server import free_port
+from tests.upstream import Upstream, body, error
+from tests.visitor import text_of
+from tests.wait import wait_until
 from webapp.config import Config
 from webapp.errors import ConfigError
 from webapp.lockchat import Lockchat, _create_completion
@@ -67,6 +72,18 @@ def test_azure_gets_the_key_in_its_own_header(upstream: Upstream, path: str, hea
     assert {name: sent[name] for name in ("authorization", "api-key") if name in sent} == headers
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_azure_deployment_without_a_list_offers_itself(upstream: Upstream, status: int) -> None:
+    upstream.answer_models(*error(status, {"error": {"code": "404", "message": "Resource not found"}}))
+    client = Lockchat(upstream.url + AZURE)
+
+    models = client.models()
+
+    client.close()
+    assert models == ["team-gpt"]
+    assert upstream.model_requests[0].target == "/openai/deployments/team-gpt/models?api-version=2024-10-21"
+
+
 def test_a_version_may_stand_in_the_address_and_a_key_may_not() -> None:
     address = f"https://me.openai.azure.com{AZURE}"
 
@@ -75,3 +92,60 @@ def test_a_version_may_stand_in_the_address_and_a_key_may_not() -> None:
         with pytest.raises(ConfigError, match="AUTH or LOCKCHAT_API_KEY") as caught:
             Config.from_env({"LOCKCHAT_URL": address + query})
         assert "hunter2" not in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (error(404, {"detail": "Not Found"}), "answered with status 404: The upstream sent something that is not an"),
+        (error(302, "", location="https://x.example"), "answered with status 302: The upstream sent a redirect"),
+        (body(b"<!doctype html><p>Welcome", content_type="text/html"), "answered with status 200: The upstream sent a"),
+        (body(b'{"ok": true}'), "answered with status 200: The upstream sent something that is not an answer."),
+        (error(401, {"error": {"message": "No such key sesame-0001"}}), "answered with status 401: The upstream does"),
+    ],
+)
+def test_a_wrong_address_is_told_on_the_page_and_in_the_log(upstream, make_visitor, caplog, script, said):
+    upstream.answer_models(*script)
+    alice = make_visitor(url=f"{upstream.url}/wrong", api_key="sesame-0001", auth="sesame-0002")
+
+    page = text_of(alice.get("/").text)
+
+    place = f"{upstream.url}/wrong/models"
+    assert f"{place} {said}" in page
+    wait_until(lambda: f"the upstream at {place}: " in caplog.text, 20, "a line in the log")
+    assert "sesame" not in page + caplog.text
+
+
+def test_an_address_where_nobody_listens_is_told_on_the_page_and_in_the_log(make_visitor, caplog):
+    url = f"http://127.0.0.1:{free_port()}"
+    alice = make_visitor(url=url)
+
+    page = text_of(alice.get("/").text)
+
+    assert f"{url}/v1/models: The upstream could not be reached." in page
+    assert "An administrator has to check the address in LOCKCHAT_URL." in page
+    wait_until(lambda: f"the upstream at {url}/v1/models: network" in caplog.text, 20, "a line in the log")
+
+
+def test_a_right_address_is_told_in_the_log_before_anybody_asks_for_a_page(upstream, make_site, caplog):
+    caplog.set_level(logging.INFO)
+
+    make_site(auth="hidden-in-the-query")
+
+    line = f"the upstream at {upstream.url}/v1/models: 2 models"
+    wait_until(lambda: line in caplog.text, 20, "a line in the log")
+    assert "hidden-in-the-query" not in caplog.text
+
+
+def test_a_secret_in_the_path_is_told_to_nobody(upstream, make_visitor, caplog):
+    upstream.answer_models(*error(500))
+    alice = make_visitor(url=f"{upstream.url}/gateway/sesame-0001", api_key="sesame-0001")
+
+    page = text_of(alice.get("/").text)
+
+    assert f"{upstream.url}/gateway/…/models answered with status 500" in page
+    assert "sesame" not in page + caplog.text
+
+
+def test_a_right_address_leaves_the_page_as_it_is(alice):
+    assert "/v1/models" not in alice.get("/").text

@@ -59,7 +59,7 @@ LAYERS = [
         "webapp.storage.branches",
         "webapp.storage.conversations",
     ],
-    ["webapp.upstream.exchange", "webapp.upstream.answers"],
+    ["webapp.upstream.exchange", "webapp.upstream.answers", "webapp.upstream.listing"],
     ["webapp.upstream.failures"],
     ["webapp.storage.messages"],
     ["webapp.storage.message_words", "webapp.storage.forgetting"],

@@ -69,7 +69,7 @@ def _join(app: Flask, config: Config) -> None:
     rendering = _renderer()
     hub = Hub(rendering.render)
     upstream = Lockchat.of(config, config.url or demo.start())
-    models = Models(upstream.models, config.models, lockchat.model)
+    models = _models(config, upstream)
     worker_id = str(uuid.uuid4())
     limits = _send_limits(config)
     check = SettingsCheck(models, config.max_question_chars)
@@ -117,6 +117,13 @@ def _database(config: Config) -> Storage:
         files.remove_old_copies(storage.url.database)
     _bring_up_to_date(storage)
     return storage
+
+
+def _models(config: Config, upstream: Lockchat) -> Models:
+    models = Models(upstream.offered_models, upstream.list_address, config.models, lockchat.model)
+    if config.url:
+        models.start()  # the log says at once whether the address is right
+    return models
 
 
 def _renderer() -> process.Renderer:

@@ -125,14 +125,12 @@ class Archive:
         ones that come back.
         """
         arrivals = Arrivals(user_id, datetime.now(UTC))
-        names = self._models.names()
         for batch in batches:
             started = time.monotonic()
+            new = [replace(one, user_id=user_id, model=self._models.choose(one.model)) for one in batch.conversations]
             with self._storage.begin(durable=False) as tx:
-                for one in batch.conversations:
-                    arrivals.take(
-                        tx, replace(one, user_id=user_id, model=one.model if one.model in names else names[0])
-                    )
+                for conversation in new:
+                    arrivals.take(tx, conversation)
                 arrivals.store(tx, batch.messages)
             time.sleep(time.monotonic() - started)  # leaves half of the time to other writers
         with self._storage.begin() as tx:  # a durable commit, which covers the batches too

@@ -34,6 +34,15 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that the upstream offers; `window` is in tokens. None where the upstream does not say."""
+
+    id: str
+    window: int | None = None
+    sees_images: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """What one step of a stream adds to a reply; any part may be empty.
 

@@ -117,6 +117,10 @@ REASONS = MappingProxyType(
             "bad_request",
             mark("The upstream offers this model through another interface only. Choose another model."),
         ),
+        "no_models": (
+            "model_not_found",
+            mark("The upstream offers no model to chat with. An administrator has to add one."),
+        ),
         "filtered": ("filtered", mark("The upstream's content filter withheld the answer.")),
         "connect_timeout": ("timeout", mark("The upstream could not be reached in time.")),
         "first_token_timeout": ("timeout", mark("The upstream did not begin to answer in time.")),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
+from webapp.chat import OfferedModel
 from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
-from webapp.upstream import answers, transport
+from webapp.upstream import listing, transport
 from webapp.upstream.exchange import Exchange, bounded, check
 from webapp.upstream.payloads import load
 from webapp.upstream.refusals import Body, Refusals
@@ -21,8 +22,10 @@ supports_stream = True
 needs_auth = False
 working = True  # the original package's loader reads it first
 
-LIST_BYTES = 2**20
+LIST_BYTES = 8 * 2**20
+LIST_VALUES = 700_000  # as many as a list of LIST_BYTES usually has; they take less than 100 ms
 LIST_SECONDS = 10.0
+LIST_PATH = "/models"
 
 
 def _create_completion(
@@ -80,29 +83,44 @@ class Lockchat(UpstreamConfig):
 
     def models(self) -> list[str]:
         """Return the ids of the models that the upstream offers. Raises UpstreamError."""
+        return [model.id for model in self.offered_models()]
+
+    @property
+    def list_address(self) -> str:
+        """The address of the list of models without secrets, for users and the log."""
+        return self._exchange.place(LIST_PATH)
+
+    def offered_models(self) -> list[OfferedModel]:
+        """Return the models that chat, in the upstream's order. Raises UpstreamError with a `status`."""
         line = self._exchange.line(LIST_SECONDS)
         line.start("first_token_timeout", LIST_SECONDS)
         try:
-            ids, failure = self._ask_models(line), None
+            models, failure = self._ask_models(line), None
         except UpstreamError as error:
-            ids, failure = [], error
+            models, failure = [], error
         finally:
             line.end()
+        deployment = self._exchange.address.deployment
+        if failure and failure.status in (404, 405) and deployment:
+            return [OfferedModel(deployment)]  # Azure has no list at the address of one model
         if failure:
             raise self._exchange.shown(failure, line)
-        return ids
+        return models
 
     def close(self) -> None:
         """Close the idle connections."""
         self._exchange.close()
 
-    def _ask_models(self, line: Lifeline) -> list[str]:
-        response = self._exchange.send(line, "GET", "/models")
+    def _ask_models(self, line: Lifeline) -> list[OfferedModel]:
+        response = self._exchange.send(line, "GET", LIST_PATH)
         try:
             check(response)
             body = bounded(transport.read(response), LIST_BYTES)
+            if body.lstrip().startswith(b"<"):
+                raise UpstreamError("html")
+            return listing.read(load(body, LIST_VALUES) if len(body) <= LIST_BYTES else None)
+        except UpstreamError as failure:
+            failure.status = response.status_code
+            raise
         finally:
             response.close()
-        if body.lstrip().startswith(b"<"):
-            raise UpstreamError("html")
-        return answers.model_ids(load(body))

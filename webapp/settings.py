@@ -39,8 +39,8 @@ class SettingsCheck:
         self._max_system_chars = max_system_chars
 
     def defaults(self) -> Settings:
-        """The settings of a new conversation."""
-        return Settings(self._models.names()[0], None, "")
+        """The settings of a new conversation. Raises UpstreamError where no model is offered."""
+        return Settings(self._models.default(), None, "")
 
     def changes(self, typed: Typed) -> Changes:
         """The settings that a form changes. Raises Invalid, TooLarge."""

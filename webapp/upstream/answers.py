@@ -9,7 +9,6 @@ from typing import Any
 
 from webapp import references
 from webapp.chat import Delta, Reference, Usage
-from webapp.errors import UpstreamError
 from webapp.upstream.failures import failure_of
 from webapp.upstream.payloads import load
 
@@ -91,17 +90,6 @@ def newer(old: Usage | None, new: Usage) -> Usage:
     if old is None:
         return new
     return Usage(*(now if now is not None else before for now, before in zip(astuple(new), astuple(old), strict=True)))
-
-
-def model_ids(payload: Any) -> list[str]:
-    """Return the ids in an answer of `/v1/models`. Raises UpstreamError."""
-    if isinstance(payload, dict) and payload.get("error"):
-        raise failure_of(None, payload)
-    models = payload.get("data") if isinstance(payload, dict) else payload
-    if not isinstance(models, list):
-        raise UpstreamError("protocol")
-    ids = [model.get("id") for model in models if isinstance(model, dict)]
-    return [model_id for model_id in ids if isinstance(model_id, str) and model_id]
 
 
 def _first(choices: Any) -> dict[str, Any]:

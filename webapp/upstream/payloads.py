@@ -11,10 +11,10 @@ MAX_JSON_VALUES = 200_000  # about; parsing blocks all else for 50 ms, and a lon
 _MAX_ODD_JSON_VALUES = 20_000  # of JSON that orjson refuses; the json module takes ten times as long
 
 
-def load(data: str | bytes) -> Any:
-    """Return the parsed JSON; None for invalid JSON, or for more than MAX_JSON_VALUES values."""
+def load(data: str | bytes, max_values: int = MAX_JSON_VALUES) -> Any:
+    """Return the parsed JSON; None for invalid JSON, or for more than `max_values` values."""
     values = _values_in(data) if len(data) > _MAX_ODD_JSON_VALUES else 0
-    if values > MAX_JSON_VALUES:
+    if values > max_values:
         return None
     try:
         return orjson.loads(data)

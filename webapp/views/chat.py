@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
+from operator import attrgetter
 from urllib.parse import quote
 
 from flask import (
@@ -20,7 +21,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
 from webapp import language, markdown
-from webapp.chat import Conversation, Delta, Message, Preset
+from webapp.chat import Conversation, Delta, Message, Preset, Settings
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy, UpstreamError
 from webapp.language import gettext as _
@@ -218,20 +219,22 @@ def figures(message: Message) -> str:
 
 def _page(shown: Shown | None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply."""
-    user_id, conversations, models = current_user().id, parts().conversations, parts().models.names()
+    user_id, models = current_user().id, parts().models.names()
+    conversations = parts().conversations.of(user_id)
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     start: Conversation | Preset | None = conversation
     if not conversation and (preset_id := request.args.get("preset")):
         start = parts().presets.get(user_id, preset_id)
     context: dict[str, object] = {
         "conversation": conversation,
-        "conversations": conversations.of(user_id),
+        "conversations": conversations,
         "messages": messages,
         "shown": shown,
         "deleted": request.args.get("deleted", ""),
         "models": models,
         "presets": parts().presets.of(user_id),
-        "model": start.model if start and start.model in models else models[0],
+        "model": _first_offered([start] if start else _last_used(conversations), models),
+        "trouble": parts().models.trouble() if not conversation or not models else "",
         "temperature": start.temperature if start else None,
         "system": start.system if start else "",
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
@@ -252,6 +255,16 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
     except Busy as error:  # shows the text so far, on a page that reloads
         return render_template("chat.html", **context), {"Refresh": str(error.retry_after)}
+
+
+def _last_used(conversations: list[Conversation]) -> list[Conversation]:
+    """The conversations, the last used first; the list beside the page begins with the pinned ones."""
+    return sorted(conversations, key=attrgetter("updated_at"), reverse=True)
+
+
+def _first_offered(choices: Iterable[Settings], models: list[str]) -> str:
+    """The first model of these choices that is offered, else the default; empty where none is offered."""
+    return next((choice.model for choice in choices if choice.model in models), (models or [""])[0])
 
 
 def _live_text(steps: Iterator[Delta | Message], ended: list[Message]) -> Iterator[Markup]:

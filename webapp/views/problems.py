@@ -110,7 +110,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         sentence=sentence,
         conversations=_conversations() if with_list else None,
         models=models,
-        model=model if model in models else models[0],
+        model=model if model in models else (models or [""])[0],
         draft=_typed("text"),
         temperature=_typed("temperature"),
         system=_typed("system"),

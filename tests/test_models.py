@@ -1,0 +1,306 @@
+"""The models that an upstream lists: read in every shape, those that chat offered, what is known of them kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import html5lib
+import pytest
+
+from tests.upstream import Upstream, body, error, tokens
+from tests.visitor import text_of
+from tests.wait import wait_until
+from webapp.chat import OfferedModel
+from webapp.lockchat import Lockchat
+from webapp.upstream import listing
+
+
+def answer_list(upstream: Upstream, payload: Any) -> None:
+    upstream.answer_models(*body(json.dumps(payload).encode(), framing="length", content_type="application/json"))
+
+
+def names_in(payload: Any) -> list[str]:
+    return [model.id for model in listing.read(payload)]
+
+
+def offered(page: str) -> list[str]:
+    """The models that a page offers, the preselected one first."""
+    options = html5lib.parse(page, namespaceHTMLElements=False).findall(".//select[@id='model']/option")
+    names = [option.get("value") for option in options]
+    chosen = [option.get("value") for option in options if "selected" in option.attrib]
+    return chosen + [name for name in names if name not in chosen]
+
+
+@pytest.mark.parametrize(
+    ("payload", "names"),
+    [
+        ({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"]),
+        ({"models": [{"name": "llama3:latest"}]}, ["llama3:latest"]),  # of Ollama's own API
+        ({"models": [{"name": "m:7b", "model": "m:7b"}], "data": [{"id": "m:7b"}]}, ["m:7b"]),  # of llama.cpp
+        ({"data": {"models": [{"id": "a"}]}}, ["a"]),
+        ({"models": [{"key": "qwen/qwen3-4b", "type": "llm"}]}, ["qwen/qwen3-4b"]),  # of LM Studio
+        ({"data": [{"model_name": "a"}]}, ["a"]),  # of LiteLLM
+        ({"data": ["a", "b"]}, ["a", "b"]),
+        (["a", "b"], ["a", "b"]),
+        ([{"id": "a"}, {"name": "b"}], ["a", "b"]),  # of Together
+        ({"data": [{"id": "b"}, {"id": "a"}, {"id": "b"}, "a"]}, ["b", "a"]),
+        ({"data": [None, 1, {}, {"id": None}, {"id": 7}, {"id": ""}, "", "a\nb", "\ud800", "x" * 400, "a"]}, ["a"]),
+        ({"object": "list", "data": None}, []),
+        ({"object": "list", "data": []}, []),
+        ({"models": None}, []),
+        ([], []),
+    ],
+)
+def test_a_list_is_read_in_every_shape(payload: Any, names: list[str]) -> None:
+    assert names_in(payload) == names
+
+
+DO_NOT_CHAT = """
+    nomic-embed-text:latest text-embedding-3-small mxbai-embed-large BAAI/bge-m3
+    intfloat/multilingual-e5-large Qwen/Qwen3-Embedding-8B all-minilm:latest models/gemini-embedding-001
+    embed-english-v3.0 thenlper/gte-large paraphrase-multilingual:latest
+    sentence-transformers/LaBSE models/aqa kling-v2 voyage-3-large jina-clip-v2 snowflake-arctic-embed2 whisper-1
+    distil-whisper-large-v3-en openai/whisper-large-v3 Systran/faster-whisper-small tts-1-hd gpt-4o-mini-tts
+    gemini-2.5-flash-preview-tts playai-tts gpt-4o-transcribe gpt-4o-mini-transcribe-2025-12-15
+    voxtral-mini-transcribe-2507 gpt-realtime gpt-4o-realtime-preview gpt-audio-mini gpt-4o-audio-preview
+    gemini-2.5-flash-native-audio-preview-12-2025 gemini-2.0-flash-live-001 hexgrad/Kokoro-82M
+    bge-reranker-v2-m3 rerank-v3.5 Qwen/Qwen3-Reranker-4B jina-reranker-m0 omni-moderation-latest
+    text-moderation-stable meta-llama/Llama-Guard-4-12B llama-prompt-guard-2-22m dall-e-3 gpt-image-1-mini
+    chatgpt-image-latest grok-2-image-1212 models/imagen-4.0-generate-001 qwen-image-edit
+    stabilityai/stable-diffusion-xl-base-1.0 stable-diffusion-3.5 sdxl-turbo black-forest-labs/FLUX.1-dev
+    sora-2-pro veo-3.1-generate-preview wan2.2-t2v-plus davinci-002 gpt-3.5-turbo-instruct
+"""
+
+
+@pytest.mark.parametrize("name", DO_NOT_CHAT.split())
+def test_a_model_that_does_not_chat_is_not_offered(name: str) -> None:
+    assert names_in({"data": [{"id": name}, {"id": "llama3"}]}) == ["llama3"]
+
+
+CHAT = """
+    gpt-4 gpt-4o gpt-5.1-chat-latest o3-mini gpt-oss-safeguard-20b claude-opus-4-6 models/gemini-2.5-flash
+    gemini-2.5-flash-image gemini-3-pro-image-preview openai/gpt-5-image-mini llama3 llava:13b
+    qwen2.5-vl-72b-instruct minicpm-v gemma3n:e4b phi-4 mistral-large-latest codestral-2508 deepseek-r1:8b
+    Qwen/Qwen3-30B-A3B-Instruct-2507 command-r-plus influx-7b embedded-coder-3b
+    /models/Meta-Llama-3-8B-Instruct-Q4_K_M.gguf C:\\models\\tiny.gguf demo demo-thinking
+"""
+
+
+@pytest.mark.parametrize("name", CHAT.split())
+def test_a_model_that_chats_is_offered(name: str) -> None:
+    assert names_in({"data": [{"id": name}]}) == [name]
+
+
+@pytest.mark.parametrize(
+    ("said", "chats"),
+    [
+        ({"type": "embedding"}, False),  # of Together
+        ({"type": "image"}, False),
+        ({"type": "moderation"}, False),
+        ({"type": "rerank"}, False),
+        ({"type": "transcribe"}, False),
+        ({"type": "chat"}, True),
+        ({"type": "model"}, True),  # of Anthropic, which says it of each
+        ({"type": "embeddings", "arch": "nomic-bert"}, False),  # of LM Studio
+        ({"type": "vlm"}, True),
+        ({"task": "embeddings"}, False),  # of GitHub Models
+        ({"task": "chat-completion"}, True),
+        ({"model_info": {"mode": "chat"}, "mode": "audio_speech"}, False),  # of LiteLLM
+        ({"mode": "image_generation"}, False),
+        ({"pipeline_tag": "automatic-speech-recognition"}, False),
+        ({"pipeline_tag": "image-text-to-text"}, True),
+        ({"capabilities": {"completion_chat": False, "vision": True}}, False),  # of Mistral
+        ({"capabilities": {"completion_chat": True}}, True),
+        ({"capabilities": {"chat_completion": False, "embeddings": True}}, False),  # of Azure
+        ({"capabilities": ["embedding"]}, False),  # of Ollama
+        ({"capabilities": ["completion", "vision"]}, True),
+        ({"supports_chat": False}, False),  # of Fireworks
+        ({"endpoints": ["embed", "classify"]}, False),  # of Cohere
+        ({"endpoints": ["rerank"]}, False),
+        ({"endpoints": ["generate", "chat"]}, True),
+        ({"supportedGenerationMethods": ["embedContent"]}, False),  # of Gemini
+        ({"supportedGenerationMethods": ["generateContent", "countTokens"]}, True),
+        ({"architecture": {"output_modalities": ["embeddings"]}}, False),  # of OpenRouter
+        ({"architecture": {"output_modalities": ["image"]}}, False),
+        ({"architecture": {"output_modalities": ["image", "text"]}}, True),
+    ],
+)
+def test_what_the_upstream_says_of_a_model_decides_whether_it_is_offered(said: dict[str, Any], chats: bool) -> None:
+    assert names_in({"data": [{"id": "m", **said}]}) == ["m"] * chats
+
+
+def test_what_the_upstream_says_counts_more_than_the_name() -> None:
+    models = [
+        {"id": "whisper-story-7b", "type": "chat"},
+        {"id": "gpt-image-2", "architecture": {"output_modalities": ["text"]}},
+    ]
+
+    assert names_in(models) == ["whisper-story-7b", "gpt-image-2"]
+
+
+@pytest.mark.parametrize(
+    ("said", "window"),
+    [
+        ({"max_model_len": 32768}, 32768),  # of vLLM and SGLang
+        ({"meta": {"n_ctx_train": 131072, "n_ctx": 4096}}, 4096),  # of llama.cpp
+        ({"meta": {"n_ctx_train": 131072, "n_params": 8030261312}}, 131072),
+        ({"context_length": 1048576, "top_provider": {"context_length": 65536}}, 1048576),  # of OpenRouter
+        ({"context_window": 131072}, 131072),  # of Groq
+        ({"max_context_length": 32768}, 32768),  # of Mistral
+        ({"max_context_length": 131072, "loaded_context_length": 8192}, 8192),  # of LM Studio
+        ({"max_context_length": 131072, "loaded_instances": [{"config": {"context_length": 8192}}]}, 8192),
+        ({"limits": {"max_input_tokens": 128000, "max_output_tokens": 16384}}, 128000),  # of GitHub Models
+        ({"model_info": {"max_input_tokens": 200000}}, 200000),  # of LiteLLM
+        ({"inputTokenLimit": 1048576}, 1048576),  # of Gemini
+        ({"metadata": {"context_length": "40960"}}, 40960),
+        ({"context_length": 4096.0}, 4096),
+        ({"context_length": None}, None),
+        ({"context_length": True}, None),
+        ({"context_length": -1}, None),
+        ({"context_length": 10**30}, None),
+        ({"context_length": float("inf")}, None),
+        ({"context_length": "unknown"}, None),
+        ({"max_tokens": 4096}, None),  # of an answer
+        ({}, None),
+    ],
+)
+def test_the_context_window_is_read_where_it_is_given(said: dict[str, Any], window: int | None) -> None:
+    assert [model.window for model in listing.read({"data": [{"id": "m", **said}]})] == [window]
+
+
+@pytest.mark.parametrize(
+    ("said", "sees"),
+    [
+        ({"architecture": {"input_modalities": ["text", "image"]}}, True),  # of OpenRouter
+        ({"architecture": {"input_modalities": ["text"]}}, False),
+        ({"architecture": {"modality": "text+image->text"}}, True),
+        ({"architecture": {"modality": "text->text+image"}}, False),
+        ({"capabilities": {"completion_chat": True, "vision": True}}, True),  # of Mistral
+        ({"capabilities": {"completion_chat": True, "vision": False}}, False),
+        ({"capabilities": ["completion", "multimodal"]}, True),  # of llama.cpp
+        ({"capabilities": ["completion"]}, False),
+        ({"type": "vlm"}, True),  # of LM Studio
+        ({"supports_image_input": True}, True),  # of Fireworks
+        ({"model_info": {"supports_vision": True}}, True),  # of LiteLLM
+        ({"supported_input_modalities": ["text", "image", "audio"]}, True),  # of GitHub Models
+        ({}, None),
+    ],
+)
+def test_whether_a_model_sees_images_is_read_where_it_is_given(said: dict[str, Any], sees: bool | None) -> None:
+    assert [model.sees_images for model in listing.read({"data": [{"id": "m", **said}]})] == [sees]
+
+
+def test_what_two_lists_say_of_one_model_is_joined(upstream: Upstream) -> None:
+    models = [{"name": "tiny", "model": "tiny", "capabilities": ["completion", "multimodal"]}]
+    answer_list(upstream, {"models": models, "data": [{"id": "tiny", "meta": {"n_ctx_train": 2048}}]})
+    client = Lockchat(upstream.url)
+
+    found = client.offered_models()
+
+    client.close()
+    assert found == [OfferedModel("tiny", 2048, True)]
+
+
+def test_a_list_of_eight_mebibytes_is_read_and_the_menu_stays_short(upstream: Upstream) -> None:
+    about = {"description": "quick and small models, " * 73, "architecture": {"input_modalities": ["text"]}}
+    models = [{"id": f"m-{number}", **about} for number in range(4400)]
+    assert 7.5 * 2**20 < len(json.dumps(models)) < 8 * 2**20
+    answer_list(upstream, {"data": models})
+    client = Lockchat(upstream.url)
+
+    names = client.models()
+
+    client.close()
+    assert names == [f"m-{number}" for number in range(listing.MAX_MODELS)]
+
+
+def test_a_longer_list_is_refused(upstream: Upstream) -> None:
+    answer_list(upstream, {"data": [{"id": "a" * 200 + str(number)} for number in range(50_000)]})
+    client = Lockchat(upstream.url)
+
+    with pytest.raises(Exception, match="protocol"):
+        client.models()
+    client.close()
+
+
+@pytest.mark.parametrize("data", [None, [], [{"id": "nomic-embed-text"}]])
+def test_an_upstream_without_models_is_told_and_no_other_names_are_offered(upstream, alice_of, data):
+    alice = alice_of({"object": "list", "data": data})
+
+    page = alice.get("/").text
+    answer = alice.post_form("/conversations", text="Is anybody there?")
+
+    assert f"{upstream.url}/v1/models: The upstream offers no model to chat with." in text_of(page)
+    assert "gpt" not in page
+    assert answer.status_code == 502
+    assert "The upstream offers no model to chat with." in answer.text
+    assert "Is anybody there?" in answer.text
+    assert upstream.requests == []
+
+
+def test_a_conversation_goes_on_where_its_model_left_the_list(upstream, alice_of, make_site):
+    alice = alice_of({"data": [{"id": "llama3"}]})
+    alice.end(alice.new_chat("one"))
+    answer_list(upstream, {"data": []})
+
+    alice.base_url = make_site().extensions["url"]  # the same database, after a restart
+    page = alice.page()
+    alice.end(alice.say("two"))
+
+    assert "The upstream offers no model to chat with." in page
+    assert [request.json["model"] for request in upstream.requests] == ["llama3", "llama3"]
+
+
+def test_the_first_model_that_chats_is_the_default(upstream, alice_of):
+    alice = alice_of({"data": [{"id": "nomic-embed-text:latest"}, {"id": "llama3"}, {"id": "qwen3"}]})
+
+    assert offered(alice.get("/").text) == ["llama3", "qwen3"]
+
+
+def test_the_model_that_a_user_chose_last_is_preselected_in_a_new_chat(alice, bob):
+    alice.end(alice.new_chat("one", model="gpt-4"))
+    alice.end(alice.say("two", model="gpt-3.5-turbo"))
+    pinned = alice.conversation_id
+    alice.post_form(f"/c/{pinned}/pin", pinned=1)
+
+    assert offered(alice.get("/").text)[0] == "gpt-3.5-turbo"
+    alice.end(alice.new_chat("three", model="gpt-4"))
+    assert offered(alice.get("/").text)[0] == "gpt-4"
+    assert offered(alice.page(pinned))[0] == "gpt-3.5-turbo"
+    assert offered(bob.get("/").text)[0] == "gpt-4"
+
+
+def test_a_chosen_model_that_is_not_offered_any_more_is_not_preselected(upstream, alice_of, make_site):
+    alice = alice_of({"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]})
+    alice.end(alice.new_chat("one", model="c"))
+    alice.end(alice.new_chat("two", model="b"))
+    answer_list(upstream, {"data": [{"id": "a"}, {"id": "c"}]})
+
+    alice.base_url = make_site().extensions["url"]
+
+    assert offered(alice.get("/").text) == ["c", "a"]
+
+
+def test_names_in_the_settings_stay_and_a_missing_list_is_no_trouble(upstream, make_visitor):
+    upstream.answer_models(*error(404, "Not Found"))
+    alice = make_visitor(models=("gpt-4",))
+
+    wait_until(lambda: upstream.model_requests, 20, "a question for the list")
+    page = alice.get("/").text
+
+    assert "answered" not in text_of(page)
+    assert re.search(r'name="model" value="gpt-4"', page)
+
+
+@pytest.fixture
+def alice_of(upstream, make_visitor):
+    """Alice on a site whose upstream lists this."""
+
+    def make(payload):
+        answer_list(upstream, payload)
+        upstream.always(lambda request: tokens("Hello"))
+        return make_visitor()
+
+    return make
