@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from webapp.upstream import cleaning
-from webapp.upstream.cleaning import mask
+from webapp.upstream.cleaning import clean, mask
 
 KEY = "gT7xQ2-mZp9_kLw4vB8n"
 SENTENCES = [
@@ -103,3 +103,15 @@ def test_innocent_words_stay(key: str, sentence: str) -> None:
 )
 def test_a_short_secret_is_masked_as_a_whole_only(secret: str, said: str, shown: str) -> None:
     assert mask(said, (secret,)) == shown
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "\n\nLiteLLM: model group 'team' failed with the error above. No fallback was attempted.",
+        "\nmodel=team. context_window_fallbacks=None. fallbacks=None.\n\nSet 'context_window_fallback' - https://x.example",
+        " Received Model Group=team\nAvailable Model Group Fallbacks=None LiteLLM Retried: 2 times",
+    ],
+)
+def test_what_litellm_adds_for_its_operator_is_left_out(added: str) -> None:
+    assert clean("litellm.RateLimitError: Too many requests." + added) == "Too many requests."

@@ -25,6 +25,13 @@ _CHARACTER = re.compile(r"(?:%(?:25)*|\\x|\\u00|&#x)([0-7][0-9a-f])|&#([0-9]{2,3
 _WORD = re.compile(r"\w+")
 
 _UNWANTED = (
+    # What LiteLLM adds for its operator, always after the sentence.
+    (
+        re.compile(
+            r"\s(?:LiteLLM: model group|Received Model Group=|model=\S{1,100} context_window_fallbacks=).*", re.S
+        ),
+        "",
+    ),
     (re.compile(r"Traceback.*", re.S), " "),
     (re.compile(r'File "[^"]*"(?:, line \d+)?(?:, in \S+)?'), " "),
     (re.compile(r"<(?:script|style)[^<>]*>[^<]*", re.I), " "),
