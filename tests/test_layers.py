@@ -75,6 +75,7 @@ LAYERS = [
     [
         "webapp.errors",
         "webapp.outcomes",
+        "webapp.window",
         "webapp.rendering.budget",
         "webapp.rendering",
         "webapp.rendering.chemistry",

@@ -41,6 +41,7 @@ def sent():
     )
     question = Message(new_id(), conversation.id, None, "user", "Hi", "done", moment(2), outcome=Outcome("done"))
     reply = Message(new_id(), conversation.id, question.id, "assistant", "Ho", "error", moment(3), "Hm", model="m")
+    reply = replace(reply, window=4096, least_tokens=7)
     return replace(conversation, leaf_id=reply.id), [question, replace(reply, outcome=outcome)]
 
 

@@ -151,7 +151,7 @@ class Upstream:
         self._tls = tls
         self._once: deque[Script] = deque()
         self._always: Callable[[Request], Script] = lambda request: tokens("Hello", " world")
-        models = {"object": "list", "data": [{"id": "gpt-4"}, {"id": "gpt-3.5-turbo"}]}
+        models = {"object": "list", "data": [{"id": "gpt-4", "max_model_len": 8192}, {"id": "gpt-3.5-turbo"}]}
         self._models: Script = body(json.dumps(models).encode(), framing="length", content_type="application/json")
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []

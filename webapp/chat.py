@@ -149,6 +149,7 @@ class Message:
 
     `html` is the rendered text of a finished reply, made by renderer version `renderer`. `siblings` are the ids
     of all messages with the same parent, this one included, in the order of insertion, where the caller asked for them.
+    `window` is the context window of a reply's model in tokens, `least_tokens` a lower bound of those in its request.
     """
 
     id: str
@@ -163,4 +164,6 @@ class Message:
     renderer: int | None = None
     model: str = ""
     outcome: Outcome | None = None
+    window: int | None = None
+    least_tokens: int | None = None
     siblings: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from webapp.language import gettext as _
 from webapp.language import number
 from webapp.loop import give_way
 from webapp.storage import branches
+from webapp.window import least_tokens
 
 HISTORY_CHARS = 4_000_000  # about the largest context windows of models
 MESSAGE_CHARS = 30  # of JSON around each message
@@ -22,11 +23,12 @@ MESSAGE_CHARS = 30  # of JSON around each message
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The messages from the first one to the leaf; `chars` is their size in a request."""
+    """The messages from the first one to the leaf; `chars` is their size in a request, `least_tokens` a lower bound."""
 
     leaf_id: str | None = None
     messages: tuple[tuple[Role, str], ...] = ()
     chars: int = 0
+    least_tokens: int = 0
 
 
 def read(tx: Connection, running: Mapping[str, Generation], conversation: Conversation, leaf_id: str | None) -> History:
@@ -36,13 +38,14 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
     Take `running` before the transaction: the hub drops a reply after it is stored.
     """
     found: list[tuple[Role, str]] = []
-    chars, at = 0, leaf_id
+    chars, tokens, at = 0, 0, leaf_id
     while at:
         part = branches.said(tx, conversation.user_id, conversation.id, at, HISTORY_CHARS - chars)
         for one in part:
             text = text_so_far(tx, one.id, running) if one.status == "streaming" else one.text
             found.append((one.role, text))
             chars += len(text) + MESSAGE_CHARS
+            tokens += least_tokens(text)
         if chars > HISTORY_CHARS:
             raise TooLarge(
                 _(
@@ -53,7 +56,7 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
             )
         at = part[-1].parent_id if part else None
         give_way()
-    return History(leaf_id, tuple(found[::-1]), chars)
+    return History(leaf_id, tuple(found[::-1]), chars, tokens)
 
 
 def wire(system: str, messages: Iterable[tuple[Role, str]]) -> list[dict[str, str]]:

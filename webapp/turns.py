@@ -29,6 +29,7 @@ from webapp.storage.messages import Final
 from webapp.text import clean, new_id, title_of
 from webapp.upstream.models import Models
 from webapp.upstream.stream import Stream
+from webapp.window import least_tokens_of
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +207,8 @@ class Turns:
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=self._models.choose(conversation.model))
         asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now)
-        reply = self._add_reply(tx, conversation, asked, ask.send.key, now)
+        tokens = past.least_tokens + least_tokens_of((conversation.system, asked.text))
+        reply = self._add_reply(tx, conversation, asked, ask.send.key, now, tokens)
         siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
         wire = history.wire(conversation.system, [*past.messages, (asked.role, asked.text)])
         source = self._upstream.stream(wire, conversation.model, conversation.temperature)
@@ -220,10 +222,19 @@ class Turns:
         conversations.add(tx, conversation)
 
     def _add_reply(
-        self, tx: Connection, conversation: Conversation, question: Message, key: str, now: datetime
+        self, tx: Connection, conversation: Conversation, question: Message, key: str, now: datetime, tokens: int
     ) -> Message:
         reply = Message(
-            new_id(), conversation.id, question.id, "assistant", "", "streaming", now, model=conversation.model
+            new_id(),
+            conversation.id,
+            question.id,
+            "assistant",
+            "",
+            "streaming",
+            now,
+            model=conversation.model,
+            window=self._models.window(conversation.model),
+            least_tokens=tokens,
         )
         messages.add(tx, reply, worker_id=self._worker_id)
         if not messages.claim_key(tx, conversation.user_id, key, reply.id):

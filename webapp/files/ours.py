@@ -59,6 +59,8 @@ def _value_of(message: Message) -> dict[str, object]:
         "thought": message.reasoning,
         "model": message.model,
         "created_at": message.created_at.isoformat(),
+        "window": message.window,
+        "least_tokens": message.least_tokens,
         **{NAMES.get(name, name): value for name, value in outcome.items()},
     }
 
@@ -113,6 +115,8 @@ def _message_of(value: Any, created_at: datetime, now: datetime) -> Message:
         reasoning=text(value.get("thought")),
         model=label(value.get("model")),
         outcome=from_flat(outcome | {"status": status}),
+        window=_field(int, value.get("window")),
+        least_tokens=_field(int, value.get("least_tokens")),
     )
 
 

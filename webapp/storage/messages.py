@@ -226,6 +226,8 @@ def _columns(message: Message) -> dict[str, Any]:
         "html": message.html,
         "renderer": message.renderer,
         "model": message.model,
+        "window": message.window,
+        "least_tokens": message.least_tokens,
     }
 
 
@@ -242,5 +244,7 @@ def _message(row: Row[Any]) -> Message:
         html=row.html,
         renderer=row.renderer,
         model=row.model,
+        window=row.window,
+        least_tokens=row.least_tokens,
         outcome=None if row.status == "streaming" else from_flat(row._asdict()),
     )

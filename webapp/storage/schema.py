@@ -95,6 +95,8 @@ messages = Table(
     Column("completion_tokens", Integer),
     Column("reasoning_tokens", Integer),
     Column("cached_tokens", Integer),
+    Column("window_tokens", Integer, key="window"),  # the context window of the model
+    Column("least_tokens", Integer),  # that the request has at least
     Column("first_token_seconds", Float),
     Column("seconds", Float),
     Column("sources", JSON(none_as_null=True)),  # the web pages that the reply relies on: [[url, title], ...]

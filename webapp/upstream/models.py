@@ -67,6 +67,11 @@ class Models:
         is_unknown = not self._fixed and self._listed is None
         return wanted if not names or wanted in names or (wanted and is_unknown) else names[0]
 
+    def window(self, name: str) -> int | None:
+        """Return the context window of a model in tokens; None where the upstream does not say."""
+        listed = (self._listed or {}).get(name)
+        return listed.window if listed else None
+
     def trouble(self) -> str:
         """Return which address answered what, if that was no list of models; else an empty string."""
         failure = self._failure

@@ -20,7 +20,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import language, markdown
+from webapp import language, markdown, window
 from webapp.chat import Conversation, Delta, Message, Preset, Settings
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy, UpstreamError
@@ -41,6 +41,7 @@ END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
 blueprint.add_app_template_filter(language.date, "date")
+blueprint.add_app_template_filter(window.used_tokens, "used_tokens")
 
 
 @blueprint.get("/")
@@ -178,10 +179,30 @@ def sentence(message: Message) -> str:
     }.get(outcome.status, "")
 
 
+@blueprint.app_template_filter("window_note")
+def window_note(message: Message) -> str:
+    """Whether the model still sees the whole conversation; nothing while it does."""
+    if window.is_cut(message):
+        return _("The model no longer sees the beginning of this conversation, which is longer than its window.")
+    if window.is_nearly_full(message):
+        return _("The model's window is nearly full: it no longer sees the beginning, or soon will not.")
+    return ""
+
+
+@blueprint.app_template_filter("window_use")
+def window_use(message: Message) -> str:
+    """How full the model's window is, where that is known."""
+    used = window.used_tokens(message)
+    if not used or not message.window:
+        return ""
+    numbers = {"used": language.number(used), "window": language.number(message.window)}
+    return _("%(used)s of %(window)s tokens in the window") % numbers
+
+
 def said(message: Message) -> str:
     """What a screen reader says at the end of a reply: how it ended, after its text if the user asked for that."""
     text = unescape(TAG.sub("", CAPTION.sub("", body(message)))) if session.get("read_aloud") else ""
-    return f"{' '.join(text.split())} {sentence(message)}".strip()
+    return " ".join(filter(None, (" ".join(text.split()), sentence(message), window_note(message))))
 
 
 @blueprint.app_template_filter("dropped")
