@@ -46,6 +46,7 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
             found.append((one.role, text))
             chars += len(text) + MESSAGE_CHARS
             tokens += least_tokens(text)
+            give_way()
         if chars > HISTORY_CHARS:
             raise TooLarge(
                 _(
@@ -55,7 +56,6 @@ def read(tx: Connection, running: Mapping[str, Generation], conversation: Conver
                 % {"limit": number(HISTORY_CHARS)}
             )
         at = part[-1].parent_id if part else None
-        give_way()
     return History(leaf_id, tuple(found[::-1]), chars, tokens)
 
 

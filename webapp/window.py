@@ -57,7 +57,11 @@ def used_tokens(message: Message) -> int | None:
 def is_cut(message: Message) -> bool:
     """Return whether the upstream has read fewer tokens than the conversation has."""
     usage = message.outcome.usage if message.outcome else None
-    return bool(usage and usage.prompt_tokens and usage.prompt_tokens < (message.least_tokens or 0))
+    if usage is None or not usage.prompt_tokens:
+        return False
+    # Some upstreams leave the cached tokens out of the prompt's.
+    read = usage.prompt_tokens + (usage.cached_tokens or 0)
+    return read < (message.least_tokens or 0)
 
 
 def is_nearly_full(message: Message) -> bool:

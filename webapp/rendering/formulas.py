@@ -82,7 +82,7 @@ def _is_formula(before: str, content: str, after: str) -> bool:
     if after.isdigit():  # $5-$10; 3$\times$5 is a formula
         return False
     if _WORD.match(after) or after in ("(", "{"):
-        return _CLOSED.search(content) is not None and not _VARIABLE.fullmatch(content)
+        return _LAST_CHARACTER.search(content) is not None and not _VARIABLE.fullmatch(content)
     return True
 
 
@@ -103,7 +103,7 @@ _TEX_START = re.compile(r"[\\^]|_(?![A-Z]{2})")  # not $_GET
 _COMMAND = re.compile(r"\\[a-zA-Z]++(?:\{[^{}]*+\}?)?+")
 _TEX_SIGN = re.compile(r"[\\^_=]")
 _WORD = re.compile(rf"[^\W{_WIDE}]")  # of a script with blanks
-_CLOSED = re.compile(r"[a-zA-Z0-9)}\]]\Z")  # not $PATH:$HOME
+_LAST_CHARACTER = re.compile(r"[a-zA-Z0-9)}\]]\Z")  # not $PATH:$HOME
 _VARIABLE = re.compile(r"[({].*|(?![a-zA-Z]_)[a-zA-Z]\w+", re.DOTALL)
 _PROSE = re.compile(rf"[^\W\d_]{{2}}\s+[^\W\d_]{{2}}|[{_WIDE}]|\n")
 _AMOUNT = r"\d[\d.,]{0,20}(?:[kKmMB]|bn)?"
