@@ -42,7 +42,7 @@ class OfferedModel:
     sees_images: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: one is made a token, which would take three times as long
 class Delta:
     """What one step of a stream adds to a reply; any part may be empty.
 

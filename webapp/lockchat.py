@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
-from webapp.chat import OfferedModel
+from webapp.chat import OfferedModel, merge
 from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import listing, transport
@@ -41,8 +41,7 @@ def _create_completion(
     lockchat = Lockchat.of(config, given.get("base_url") or config.url or url, **given)
     deltas = lockchat.stream(messages, model, temperature, stream)
     try:
-        tokens = (delta.text for delta in deltas if delta.text)
-        yield from tokens if stream else ["".join(tokens)]
+        yield from (delta.text for delta in deltas if delta.text) if stream else [merge(list(deltas)).text]
     finally:
         deltas.close()
         lockchat.close()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from webapp import language
+from webapp.chat import merge
 from webapp.config import Config
 from webapp.errors import AppError
 from webapp.language import gettext as _
@@ -96,7 +97,7 @@ class Titler:
         self._stream = self._upstream.stream(_wire(opening), opening.model)
         try:
             # Checked after `_stream` is set: an earlier `close` could not abort it.
-            return "" if self._closed else "".join(delta.text for delta in self._stream)
+            return "" if self._closed else merge(list(self._stream)).text
         finally:
             self._stream.close()
             self._stream = None

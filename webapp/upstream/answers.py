@@ -94,8 +94,10 @@ def newer(old: Usage | None, new: Usage) -> Usage:
 
 def _first(choices: Any) -> dict[str, Any]:
     """The choice with the index 0. The others are other answers to the same question."""
-    if not isinstance(choices, list):
+    if not isinstance(choices, list) or not choices:
         return {}
+    if isinstance(choices[0], dict) and choices[0].get("index") == 0:
+        return choices[0]
     return next((one for one in choices if isinstance(one, dict) and one.get("index") in (0, None)), {})
 
 
@@ -154,6 +156,8 @@ def _finish_reason(choice: dict[str, Any]) -> str | None:
 
 def _usage_in(payload: dict[str, Any], choice: dict[str, Any]) -> Usage | None:
     """The tokens, wherever they are counted: beside the choices, in `x_groq`, in the choice (Moonshot)."""
+    if not payload.get("usage") and not payload.get("x_groq") and not choice.get("usage"):
+        return None
     groq = payload.get("x_groq")
     places = (payload.get("usage"), groq.get("usage") if isinstance(groq, dict) else None, choice.get("usage"))
     counts = next((place for place in places if isinstance(place, dict) and place), None)
@@ -184,13 +188,15 @@ def _count(counts: dict[str, Any], *names: str) -> int | None:
 
 def _sources(payload: dict[str, Any], choice: dict[str, Any], part: dict[str, Any]) -> tuple[Reference, ...]:
     """The pages that an answer relies on: citations, whose order the answer's own numbers follow, before the rest."""
-    if not any(name in place for place in (payload, choice, part) for name in _SOURCE_NAMES):
+    places = (payload, choice, part)
+    if all(map(_SOURCES.isdisjoint, places)):
         return ()
-    named = (place.get(name) for name in _SOURCE_NAMES for place in (payload, choice, part))
+    named = (place.get(name) for name in _SOURCE_NAMES for place in places)
     return references.of(pair for found in named if isinstance(found, list) for pair in map(_page, found))
 
 
 _SOURCE_NAMES = ("citations", "annotations", "search_results", "web_search")
+_SOURCES = frozenset(_SOURCE_NAMES)
 
 
 def _page(said: Any) -> tuple[Any, Any]:
@@ -204,8 +210,9 @@ def _page(said: Any) -> tuple[Any, Any]:
 
 def _tool(part: dict[str, Any]) -> str:
     """The name of a tool that the model asks for; "?" in the pieces of its arguments, which do not name it."""
-    calls = part.get("tool_calls")
-    call = next((one for one in _tools(calls, part.get("function_call"))), None)
+    if not part.get("tool_calls") and not part.get("function_call"):
+        return ""
+    call = next(_tools(part.get("tool_calls"), part.get("function_call")), None)
     if call is None:
         return ""
     name = call.get("name")

@@ -10,6 +10,8 @@ COMMENT = ":"  # the name of the event that a comment line becomes
 
 _BOM = b"\xef\xbb\xbf"
 _DATA = b"data:"
+_ENDS = (b"}", b"[DONE]")  # of a payload that is whole in one line
+_ERRORS = (b"error:", b'{"error"', b"The model: `")
 
 
 def opening_of(blocks: Iterator[bytes]) -> bytes:
@@ -35,19 +37,19 @@ def _apart(lines: Iterator[bytes]) -> Iterator[bytes]:
     """
     is_between, is_whole = True, False  # no event has begun; the event at hand is a whole payload already
     for line in lines:
-        if line.startswith(_DATA):
+        if not line:
+            is_between, is_whole = True, False
+        elif line.startswith(_DATA):
             if is_whole:
                 yield b""
-            is_between, is_whole = False, line.endswith((b"}", b"[DONE]"))
-        elif line.startswith((b"error:", b'{"error"', b"The model: `")):
+            is_between, is_whole = False, line.endswith(_ENDS)
+        elif line.startswith(_ERRORS):
             yield from (b"", b"event: error", _DATA + line.removeprefix(b"error:"), b"")
             is_between, is_whole = True, False
             continue
         elif is_between and line.startswith(b":"):
             yield from (b"event: " + COMMENT.encode(), _DATA, b"")
             continue
-        elif not line:
-            is_between, is_whole = True, False
         else:
             is_between = False
         yield line

@@ -43,6 +43,7 @@ class Thinking:
         self.has_reasoning = False
         self._held = ""  # may become a tag, or is white space beside one
         self._take = self._start
+        self._is_settled = False  # whatever comes is text
         self._is_begun = True  # the part at hand has its first character; False: white space before it is dropped
         self._closing = ""  # the tag that ends the reasoning
         self._line = ""  # the current line of the text
@@ -51,7 +52,7 @@ class Thinking:
 
     def feed(self, text: str) -> Parts:
         """Take more of the answer; return what is certain now."""
-        if self._take == self._pass and self._is_begun:
+        if self._is_settled and self._is_begun:
             return text, "", False
         whole, self._held = self._held + text, ""
         return self._take(whole)
@@ -82,6 +83,7 @@ class Thinking:
         if len(whole) < MOST_HELD_CHARS and any(tag.startswith(begun) for tag in _STARTS):
             self._held = whole
             return "", "", False
+        self._is_settled = self.has_reasoning
         self._take = self._pass if self.has_reasoning else self._watch
         return self._take(whole)
 
@@ -127,13 +129,14 @@ class Thinking:
             before, self._held = whole[: tag.start()], whole[tag.start() :]
             self._note(before)
             return self._first(before), "", False
-        self._take = self._pass
+        self._is_settled, self._take = True, self._pass
         if not tag or self.has_reasoning or tag[0].lower() in _CLOSINGS:
             return self._first(whole), "", False
         self._note(whole[: tag.start()])
         if not self._is_end(whole[tag.end() : tag.end() + 1]):
             return self._first(whole), "", False
         self.has_reasoning, self._is_begun, self._take = True, False, self._start
+        self._is_settled = False
         text, more, _ = self._start(whole[tag.end() :])
         return text, whole[: tag.start()].rstrip() + more, True
 
@@ -145,9 +148,10 @@ class Thinking:
 
     def _note(self, text: str) -> None:
         """Keep what tells code from text: the current line, and whether a fence is open."""
-        *lines, self._line = (self._line + text).split("\n")
-        for line in lines:
-            self._is_fenced ^= bool(_FENCE.match(line))
+        self._line += text
+        if "\n" in text:
+            *lines, self._line = self._line.split("\n")
+            self._is_fenced ^= sum(map(bool, map(_FENCE.match, lines))) % 2 == 1
         if len(self._line) > 2 * MOST_LINE_CHARS:
             self._line = self._line[-MOST_LINE_CHARS:]
 
