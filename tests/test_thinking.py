@@ -96,3 +96,17 @@ def test_an_answer_that_breaks_off_loses_nothing(alice, upstream):
     alice.end(reply)
 
     assert alice.raw(reply) == "<thi"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "reasoning"),
+    [
+        ("</think>" * 100_000 + "Hello", "Hello", ""),
+        ("<think></think>" * 50_000 + "Hello", "Hello", ""),
+        ("<think>a</think>" * 50_000 + "Hello", "Hello", "a" * 50_000),
+        ("Why" + "</think>" * 100_000 + "Hello", "Hello", "Why"),
+    ],
+    ids=["closed", "empty", "short", "begun"],
+)
+def test_tags_without_number_in_one_piece_are_read(answer, text, reasoning):
+    assert parted(answer) == (text, reasoning)

@@ -13,6 +13,7 @@ from functools import partial
 
 from webapp.upstream.harmony import Harmony
 
+PIECE_CHARS = 1000
 MOST_HELD_CHARS = 1000  # white space that waits for a tag
 MOST_LINE_CHARS = 1000  # of the current line, which tells code from text
 
@@ -54,8 +55,23 @@ class Thinking:
         """Take more of the answer; return what is certain now."""
         if self._is_settled and self._is_begun:
             return text, "", False
+        if len(text) > PIECE_CHARS:
+            return self._feed_pieces(text)
         whole, self._held = self._held + text, ""
         return self._take(whole)
+
+    def _feed_pieces(self, text: str) -> Parts:
+        """Tags in a row are read by functions that call each other: few enough in one piece."""
+        texts: list[str] = []
+        reasoning: list[str] = []
+        was_reasoning = False
+        for start in range(0, len(text), PIECE_CHARS):
+            new, more, turned = self.feed(text[start : start + PIECE_CHARS])
+            if turned:
+                reasoning, texts, was_reasoning = [*reasoning, *texts], [], True
+            texts.append(new)
+            reasoning.append(more)
+        return "".join(texts), "".join(reasoning), was_reasoning
 
     def end(self) -> Parts:
         """The answer has ended: return what was held back."""
