@@ -26,3 +26,15 @@ def test_a_wide_formula_scrolls_in_its_own_box(server, upstream, new_browser, an
     )
     assert boxes == 1
     assert chat.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("formula", [r"\frac{F}{A}", r"\sqrt{\frac{a}{b}}", r"\sum_{i=1}^n x_i^{2^k}", r"\hat{x}"])
+def test_a_tall_formula_in_a_line_is_shown_whole(server, upstream, new_browser, formula):
+    upstream.answer(*body(token(f"So $p = {formula}$ it is."), b"data: [DONE]\n\n"))
+    chat = Chat(new_browser().new_page(), server.url).open()
+    chat.say("Show it")
+    expect(chat.footer.locator("[data-copy]")).to_be_visible()
+
+    cut_pixels = chat.answer.locator("math").evaluate("box => box.scrollHeight - box.clientHeight")
+
+    assert cut_pixels <= 0
