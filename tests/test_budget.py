@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from webapp import markdown, patches
@@ -157,3 +161,38 @@ def test_spending_more_than_there_is_raises():
 
     with pytest.raises(OverBudget):
         budget.spend()
+
+
+# Each has a closing bracket that math-core takes for something else, so that it closes nothing.
+SWALLOWED = [
+    r"(\sqrt)",
+    r"(x^)",
+    r"(\frac1)",
+    r"(\frac{a})",
+    r"(\hat )",
+    r"(\sqrt[3])",
+    r"(\sqrt[)x]",
+    r"(\bigl)",
+    r"(\middle)",
+    r"\langle\text\rangle ",
+    r"\braket\sqrt ",
+    r"\pmod{\sqrt}",
+    r"\set\sqrt ",
+    "(% )\n",
+    "{(\\bigl)}",
+]
+
+
+def test_a_swallowed_bracket_costs_no_more_than_an_open_one():
+    program = "import sys; from webapp.markdown import render; [render(f'$${one * 40}$$') for one in sys.argv[1:]]"
+    root = Path(__file__).parent.parent
+
+    done = subprocess.run([sys.executable, "-c", program, *SWALLOWED], cwd=root, timeout=60)  # 0.3 s, or for ever
+
+    assert done.returncode == 0
+
+
+def test_many_brackets_that_are_closed_are_a_formula():
+    formula = r"f(\theta) + " * 40
+
+    assert render(f"${formula}1$").startswith('<p dir="auto"><math>')

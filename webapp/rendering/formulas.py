@@ -166,7 +166,7 @@ def to_mathml(source: str, opening: str, budget: Budget) -> str:
     try:
         if len(source) > MAX_FORMULA_CHARS or _DEFINES.search(source):
             raise LatexError
-        tex = readable(source if closing else whole)
+        tex = _shielded(readable(source if closing else whole))
         budget.spend(_cost(tex) // FORMULA_COST_PER_STEP)
         mathml = _formulas.convert_with_local_state(tex, displaystyle=opening not in ("$", "\\("))
     except LatexError:
@@ -176,6 +176,17 @@ def to_mathml(source: str, opening: str, budget: Budget) -> str:
 
 # A macro of the model's own could grow a formula beyond its limits.
 _DEFINES = re.compile(r"\\(?:(?:re)?newcommand|providecommand|g?def|let)(?![a-zA-Z])")
+
+
+def _shielded(tex: str) -> str:
+    """Keep closing brackets from being read as arguments, as in `(\\sqrt)`, where there are many brackets.
+
+    Empty groups, which show nothing, stand before them: as many as a command may lack.
+    """
+    opens = sum(mark.lastgroup == "opens" for mark in _BRACKET.finditer(tex))
+    if opens < 20 and len(tex) << opens <= MAX_FORMULA_COST:
+        return tex
+    return _BRACKET.sub(lambda mark: "{}" * 5 * (mark.lastgroup == "closes") + mark[0], tex)
 
 
 def _cost(tex: str) -> int:
@@ -203,20 +214,26 @@ def unclosed_brackets(source: str) -> int:
             groups.append(0)
         elif mark[0] == "}" and len(groups) > 1:
             unclosed += groups.pop()
+        elif mark.lastgroup == "option":  # its brackets close none outside of it
+            unclosed += len(_MAY_OPEN.findall(mark["option"]))
     return unclosed + sum(groups)
 
 
 _BRACKETS = "angle|floor|ceil|vert|Vert|group|moustache|brack|brace|paren|Brace|Angle|ang"
 _BRACKET = re.compile(
-    rf"""\\(?:left|right)(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
-      | (?P<opens> \\(?:l(?:{_BRACKETS}|langle|lbracket|lcorner|lparenthesis)|ulcorner)(?![a-zA-Z]) | \\\{{
+    rf"""\\(?:left|right|middle|[bB]igg?m?)(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
+      | \\(?:sqrt|x[a-zA-Z]++|cramped|smash) \s*+ (?P<option>\[[^\]]*+\])
+      | (?P<opens> \\[bB]igg?l(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
+          | \\(?:l(?:{_BRACKETS}|langle|lbracket|lcorner|lparenthesis)|ulcorner)(?![a-zA-Z]) | \\\{{
           | [(\[⌈⌊⌜⌞⎰❲⟅⟦⟨⟪⟬⟮⦃⦅⦇⦉⦋⦍⦏⦑⦓⦕⦗⧘⧚⧼] )
-      | (?P<closes> \\(?:r(?:{_BRACKETS}|rangle|rbracket|rparenthesis)|urcorner|lrcorner)(?![a-zA-Z]) | \\\}}
+      | (?P<closes> \\[bB]igg?r(?![a-zA-Z]) \s*+ (?: \\[a-zA-Z]++ | \\?. )
+          | \\(?:r(?:{_BRACKETS}|rangle|rbracket|rparenthesis)|urcorner|lrcorner)(?![a-zA-Z]) | \\\}}
           | [)\]⌉⌋⌝⌟⎱❳⟆⟧⟩⟫⟭⟯⦄⦆⦈⦊⦌⦎⦐⦒⦔⦖⦘⧙⧛⧽] )
       | \\[a-zA-Z]++ | \\. | [{{}}]""",
     re.VERBOSE | re.DOTALL,
 )
 _formulas = LatexToMathML(max_expansions=MAX_FORMULA_CHARS, macros=MACROS, allow_unreliable_rendering=True)
+_MAY_OPEN = re.compile(r"[(\\]|[^\x00-\x7f]|(?<!\A)\[")
 _DEEPER = re.compile(r"[\\{\[]")
 _MATH_STYLE = re.compile(r' style="([^"]*)"')
 

@@ -22,6 +22,13 @@ MACROS = {
     **dict.fromkeys(("mathnormal", "mathup", "symup", "si", "unit", "sout", "ensuremath"), r"\mathrm{#1}"),
     **dict.fromkeys(("mathds", "mathbbm"), r"\mathbb{#1}"),
     **dict.fromkeys(("nicefrac", "sfrac", "xfrac"), r"#1/#2"),
+    # Of math-core itself, but with braces: an argument must not take the closing bracket.
+    "bra": r"\langle{#1}\rvert",
+    "ket": r"\lvert{#1}\rangle",
+    "braket": r"\langle{#1}\rangle",
+    "set": r"\{{#1}\}",
+    "pod": r"\quad({#1})",
+    "pmod": r"\quad(\mathrm{mod}\;{#1})",
     "substack": r"\begin{subarray}{c}#1\end{subarray}",
     "abs": r"\left\lvert #1\right\rvert",
     "norm": r"\left\lVert #1\right\rVert",
@@ -74,7 +81,7 @@ def readable(source: str) -> str:
 _COMMAND = re.compile(
     r"""\}\s*+\\(?:no)?limits(?![a-zA-Z])
       | \\(?: [a-zA-Z]++\*? | \\(?:\*|[ ]*+\[-?[\d.]++[ ]*+[a-z]{2}\])? | . )
-      | \# | √\s*+(?:\d++|\w)? | (?<=\d)%""",
+      | \# | √\s*+(?:\d++|\w)? | (?<=\d)% | %[^\n]*+""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -88,6 +95,8 @@ def _rewritten(source: str, found: re.Match[str]) -> tuple[str, int]:
         return "}", end
     if command[0] == "√":
         return rf"\sqrt{{{command[1:]}}}" if command[1:].strip() or source[end : end + 1] != "{" else r"\sqrt", end
+    if command[0] == "%":  # a comment, but behind a number
+        return r"\%" if command == "%" and source[found.start() - 1 : found.start()].isdigit() else "", end
     if command in _SIGNS:
         return _SIGNS[command], end
     name = command[1:] if command[1:] in _RULES else command[1:].rstrip("*")
@@ -176,7 +185,7 @@ _ENVIRONMENTS = {
     **{"cases*": "cases", "dcases*": "dcases", "tabular": "array"},
 }
 _WITH_COLUMNS = [[name] for name in ("array", "tabular", "alignat", "alignat*", "alignedat")]
-_SIGNS = {"#": r"\#", "%": r"\%", r"\/": "", r"\-": "", r"\@": "", r"\cr": "\\\\"}
+_SIGNS = {"#": r"\#", r"\/": "", r"\-": "", r"\@": "", r"\cr": "\\\\"}
 _DROPPED = frozenset(
     """
     nonumber notag hfil hfill allowbreak nobreak noindent strut linebreak break par displaybreak
