@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -83,3 +85,36 @@ HANGING = (
     "renderer.CPU_SECONDS = 0.05; renderer.render = lambda text: [x for x in iter(int, 1)];"
     "renderer.serve(int(sys.argv[2]))"
 )
+
+
+UNDER_GEVENT = """
+from gevent import monkey; monkey.patch_all()
+import time
+from webapp.rendering.process import Renderer
+renderer = Renderer()
+first = renderer.render("*one*")
+process = renderer._process
+time.sleep(0.2)
+second = renderer.render("*two*")
+print(first, second, process is renderer._process, process.poll())
+renderer.close()
+"""
+
+
+def test_under_gevent_one_process_renders_text_after_text():
+    done = subprocess.run([sys.executable, "-c", UNDER_GEVENT], capture_output=True, check=True, timeout=60, text=True)
+
+    assert done.stdout.split("\n") == [
+        '<p dir="auto"><em>one</em></p>',
+        ' <p dir="auto"><em>two</em></p>',
+        " True None",
+        "",
+    ]
+
+
+def test_a_process_that_dies_in_the_middle_is_replaced(own, monkeypatch, tmp_path):
+    seen = tmp_path / "seen"
+    dying = f"import os, pathlib; seen = pathlib.Path({str(seen)!r})\nif not seen.exists(): seen.touch(); os._exit(0)\n"
+    monkeypatch.setattr(renderer, "START", dying + renderer.START)
+
+    assert own.render("*now*") == str(render("*now*"))

@@ -24,6 +24,8 @@ from webapp.markdown import MAX_TEXT_CHARS, plain, render
 
 CPU_SECONDS = 2.0  # for one text
 WALL_SECONDS = 20.0  # of waiting for one text; a busy machine needs longer than CPU_SECONDS
+END_SECONDS = 1.0  # for a process to end by itself once nobody talks to it
+TRIES = 2  # a process that something else has killed is replaced
 MEMORY_BYTES = 2**31
 NICE = 5  # streams and requests come first
 START = (
@@ -59,21 +61,32 @@ class Renderer:
         if len(text) > MAX_TEXT_CHARS:
             return plain(text)
         with self._lock:
-            try:
-                line = self._connected()
-            except OSError as error:
-                log.warning("no process to render in: %s", error)
-                return None
-            try:
-                _send(line, text.encode("utf-8", "surrogatepass"))
-                html = _receive(line)
-            except OSError:
-                html = b""
-            if html:
-                return html.decode()
-            self._end()
+            for _try in range(TRIES):
+                try:
+                    line = self._connected()
+                except OSError as error:
+                    log.warning("no process to render in: %s", error)
+                    return None
+                html, is_too_long = self._ask(line, text)
+                if html:
+                    return html.decode()
+                if is_too_long:
+                    break
         log.warning("a text of %d characters could not be rendered: it is shown as it is written", len(text))
         return plain(text)
+
+    def _ask(self, line: socket.socket, text: str) -> tuple[bytes, bool]:
+        """Return the HTML; if there is none, end the process and return whether its time was up."""
+        try:
+            _send(line, text.encode("utf-8", "surrogatepass"))
+            if html := _receive(line):
+                return html, False
+            is_late = False
+        except TimeoutError:
+            is_late = True
+        except OSError:
+            is_late = False
+        return b"", self._end() == -signal.SIGVTALRM or is_late
 
     def close(self) -> None:
         """End the process."""
@@ -93,13 +106,18 @@ class Renderer:
             self._process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)
         return self._line
 
-    def _end(self) -> None:
+    def _end(self) -> int | None:
+        """End the process and return its exit status; None without a process."""
+        status = None
         if self._line:
             self._line.close()
         if self._process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(END_SECONDS)
             self._process.kill()
             self._process.wait()
         self._line = self._process = None
+        return status
 
 
 def serve(descriptor: int) -> None:
@@ -107,6 +125,7 @@ def serve(descriptor: int) -> None:
     os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with socket.socket(fileno=descriptor) as line, contextlib.suppress(OSError):
+        line.setblocking(True)  # gevent's sockets do not block, and this process has no gevent
         while text := _receive(line):
             signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)  # the timer's signal kills the process
             html = render(text.decode("utf-8", "surrogatepass")).encode()
