@@ -70,7 +70,13 @@ LAYERS = [
     ["webapp.rendering.unfinished", "webapp.rendering.process"],
     ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
     ["webapp.sse"],
-    ["webapp.rendering.links", "webapp.rendering.formulas", "webapp.rendering.code", "webapp.rendering.cleaner"],
+    [
+        "webapp.rendering.links",
+        "webapp.rendering.formulas",
+        "webapp.rendering.code",
+        "webapp.rendering.cleaner",
+        "webapp.rendering.emphasis",
+    ],
     ["webapp.secret_key", "webapp.rendering.tex"],
     [
         "webapp.errors",

@@ -27,10 +27,11 @@ from markupsafe import Markup
 from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.cleaner import clean
 from webapp.rendering.code import MAX_CODE_SECONDS, highlighted
+from webapp.rendering.emphasis import CjkInline
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
 from webapp.rendering.links import bare_link, links
 
-RENDERER = 2
+RENDERER = 3
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
 
 MAX_TEXT_CHARS = 100_000
@@ -202,7 +203,9 @@ def _render_table_close(
 
 
 def _make_markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+    markdown = MarkdownIt()
+    markdown.inline = CjkInline()
+    markdown.configure("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     markdown.disable(["html_block", "html_inline"])
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # `links` decides, and says where it leads
     markdown.core.ruler.before("inline", "before_inline", _before_inline)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from webapp.rendering.budget import OverBudget
+from webapp.rendering.emphasis import flanking
 from webapp.rendering.formulas import (
     MATH_CLOSING,
     MATH_OPENING,
@@ -176,16 +177,12 @@ def _half_dollars(text: str, start: int, mark: str) -> frozenset[str] | None:
 def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
     """Close earlier runs with this one, or open it, by CommonMark's rules; False if that depends on more text."""
     mark, chars = text[start], end - start
-    before, after = text[start - 1 : start] or " ", text[end : end + 1]
+    after = text[end : end + 1]
     if not after and not any(run.mark == mark and run.left <= chars for run in runs):
         return False
     if mark == "~" and chars != 2:
         return True
-    after = after or " "
-    opens = not after.isspace() and (after.isalnum() or not before.isalnum())
-    closes = not before.isspace() and (before.isalnum() or not after.isalnum())
-    if mark == "_":
-        opens, closes = opens and (not closes or not before.isalnum()), closes and (not opens or not after.isalnum())
+    opens, closes = flanking(text[max(0, start - 2) : start], after or " ", splits_word=mark != "_")
     left = chars
     for index in range(len(runs) - 1, max(-1, len(runs) - 100), -1) if closes else ():
         run = runs[index]

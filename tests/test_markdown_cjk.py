@@ -1,0 +1,54 @@
+"""Marks and addresses beside Chinese, Japanese and Korean text, where no blanks stand around them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.test_patches import assert_stays, run
+from webapp.markdown import render
+
+
+def p(html: str) -> str:
+    return f'<p dir="auto">{html}</p>\n'
+
+
+# The table of https://github.com/tats-u/markdown-cjk-friendly/blob/main/implementers-tips.md, and the lines of its
+# test cases.
+EMPHASIS = [
+    ("**「重要」**です。", "<strong>「重要」</strong>です。"),
+    ("**注意：**请不要。", "<strong>注意：</strong>请不要。"),
+    ("这是**“重点”**内容。", "这是<strong>“重点”</strong>内容。"),
+    ("これは**私のやりたかったこと。**だから", "これは<strong>私のやりたかったこと。</strong>だから"),
+    ("注意**（太字）**文が", "注意<strong>（太字）</strong>文が"),
+    ("税込**¥10,000**で", "税込<strong>¥10,000</strong>で"),
+    ("**C#**や**F#**は**「.NET」**という", "<strong>C#</strong>や<strong>F#</strong>は<strong>「.NET」</strong>という"),
+    ('太郎は**"Hello"**といった', '太郎は<strong>"Hello"</strong>といった'),
+    ("**`コード`**も`注意`", "<strong><code>コード</code></strong>も<code>注意</code>"),
+    ("**스크립트(script)**라고", "<strong>스크립트(script)</strong>라고"),
+    ("*（甲）*乙", "<em>（甲）</em>乙"),
+    ("***「甲」***乙", "<em><strong>「甲」</strong></em>乙"),
+    ("~~「旧」~~新しい", "<s>「旧」</s>新しい"),
+    ("価格は~~¥500。~~¥400", "価格は<s>¥500。</s>¥400"),
+    ("**a「b」**c", "<strong>a「b」</strong>c"),
+    ("㊙**(秘)**㊗", "㊙<strong>(秘)</strong>㊗"),
+    ("禰󠄀**(ね)**豆子", "禰󠄀<strong>(ね)</strong>豆子"),
+    ("大塚︀**(or 大塚)**が", "大塚︀<strong>(or 大塚)</strong>が"),
+    ("**‘︁甲’︁**乙", "<strong>‘︁甲’︁</strong>乙"),
+    ("𩸽**「魚」**𩸽", "𩸽<strong>「魚」</strong>𩸽"),
+    ("甲__「乙」__丙", "甲__「乙」__丙"),
+    ("「__甲__」乙", "「<strong>甲</strong>」乙"),
+    ('a**"b"**c', 'a**"b"**c'),
+    ("a**⚡(b)**c", "a**⚡(b)**c"),
+    ("甲 ** 乙**", "甲 ** 乙**"),
+]
+
+
+@pytest.mark.parametrize(("text", "html"), EMPHASIS)
+def test_emphasis_needs_no_blanks_beside_such_text(text: str, html: str) -> None:
+    assert render(text) == p(html)
+
+
+@pytest.mark.parametrize("text", [text for text, html in EMPHASIS if "**" not in html and "__" not in html])
+def test_it_grows_without_raw_marks(text: str) -> None:
+    run(list(text))
+    assert_stays(list(text))
