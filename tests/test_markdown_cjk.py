@@ -52,3 +52,33 @@ def test_emphasis_needs_no_blanks_beside_such_text(text: str, html: str) -> None
 def test_it_grows_without_raw_marks(text: str) -> None:
     run(list(text))
     assert_stays(list(text))
+
+
+REL = ' rel="noopener noreferrer nofollow"'
+X = f'<a href="https://x.org/a"{REL}>https://x.org/a</a>'
+SIGNS = "，。！？、；：（）【】《》〈〉「」『』〔〕｛｝［］～…—"
+ADDRESSES = [
+    *((f"请看 https://x.org/a{sign}详见", f"请看 {X}{sign}详见") for sign in SIGNS),
+    *((f"see https://x.org/a{sign} more", f"see {X}{sign} more") for sign in "”’»›“‘„"),
+    ("“https://x.org/a”说", f"“{X}”说"),
+    ("（https://x.org/a）", f"（{X}）"),
+    ("详见https://x.org/a。", f"详见{X}。"),
+    ("(https://x.org/a)详见", f"({X})详见"),
+    ("(see https://x.org/a), and", f"(see {X}), and"),
+    ("(https://x.org/a).", f"({X})."),
+    ("https://x.org/a，https://x.org/a", f"{X}，{X}"),
+    ("**链接：https://x.org/a**", f"<strong>链接：{X}</strong>"),
+    ("https://x.org/b(c)d)e", f'<a href="https://x.org/b(c)d)e"{REL}>https://x.org/b(c)d)e</a>'),
+    ("(https://x.org/b(c)d)e", f'(<a href="https://x.org/b(c)d"{REL}>https://x.org/b(c)d</a>)e'),
+    ("() https://x.org/b)c", f'() <a href="https://x.org/b)c"{REL}>https://x.org/b)c</a>'),
+]
+
+
+@pytest.mark.parametrize(("text", "html"), ADDRESSES)
+def test_a_bare_address_ends_before_what_does_not_belong_to_it(text: str, html: str) -> None:
+    assert render(text) == p(html)
+
+
+@pytest.mark.parametrize("text", [text for text, _html in ADDRESSES])
+def test_an_address_grows_as_it_ends(text: str) -> None:
+    assert_stays([*text, " "])

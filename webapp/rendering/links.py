@@ -78,9 +78,8 @@ def bare_link(state: StateInline, silent: bool) -> bool:
     rest = _REST.match(state.src, state.pos, state.posMax)
     if not scheme or not rest or state.linkLevel:
         return False
-    tail = rest[0].rstrip(_TRAILING)
-    while tail.endswith(")") and tail.count(")") > tail.count("("):
-        tail = tail[:-1].rstrip(_TRAILING)
+    before = state.src[max(0, state.pos - LOOKED_BACK_CHARS) : state.pos]
+    tail = _closed_part(rest[0], in_brackets=before.count("(") > before.count(")")).rstrip(_TRAILING)
     if len(tail) <= len("://"):
         return False
     if not silent:
@@ -93,6 +92,25 @@ def bare_link(state: StateInline, silent: bool) -> bool:
     return True
 
 
-_TRAILING = "?!.,:;*_~'\""
-_SCHEME = re.compile(r"(?<![^\W_])https?\Z", re.IGNORECASE)
-_REST = re.compile(r"://[^\s<>\"`\[\]{}|\\^*\x00-\x1f]{1,2000}")
+def _closed_part(address: str, *, in_brackets: bool) -> str:
+    """The address up to a closing bracket that nothing in it opens; `in_brackets`: something before it does.
+
+    Otherwise only such a bracket at its end is none of it.
+    """
+    depth = 0
+    for position, char in enumerate(address):
+        depth += (char == "(") - (char == ")")
+        if depth < 0 and (in_brackets or not address[position:].strip(")" + _TRAILING)):
+            return address[:position]
+    return address
+
+
+LOOKED_BACK_CHARS = 500
+_TRAILING = "?!.,:;*_~'"
+_SCHEME = re.compile(r"(?<![a-zA-Z0-9])https?\Z", re.IGNORECASE)
+# An address ends before the punctuation of Chinese and Japanese, quotes and dashes.
+ADDRESS_CHAR = (
+    r"[^\s<>\"`\[\]{}|\\^*\x00-\x1f\u2018-\u201f\u2039\u203a\u00ab\u00bb\u2014\u2015\u2026"
+    r"\u3001-\u3003\u3008-\u3011\u3014-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\ufe30-\ufe6b]"
+)
+_REST = re.compile(rf"://{ADDRESS_CHAR}{{1,2000}}")

@@ -20,6 +20,7 @@ from webapp.rendering.formulas import (
     formula_at,
     may_be_formula,
 )
+from webapp.rendering.links import ADDRESS_CHAR
 
 HELD_CHARS = 400  # longer text does not wait for its closing mark
 MAX_OPEN = 9  # fewer nested spans than this get closing marks
@@ -196,21 +197,20 @@ def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
     return True
 
 
-_SCHEME = r"(?<![^\W_])https?://"
-_URL = r"[^\s<>\"`\[\]{}|\\^*\x00-\x1f]"
-_MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![^\W_])h(?=t{0,2}\Z|ttps?(?::|\Z))")
+_SCHEME = r"(?<![a-zA-Z0-9])https?://"
+_MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![a-zA-Z0-9])h(?=t{0,2}\Z|ttps?(?::|\Z))")
 _LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^()\s]|\([^()\s]*\))*\))?)*+", re.DOTALL)
 _TARGET = r"\(\s*+(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*+)"
 _WHOLE = re.compile(
     rf"""\\[!-'*-/:-@\\\]-`{{-~] | &(?:\#\d{{1,7}}|\#[xX][\da-fA-F]{{1,6}}|\w{{1,31}});
       | (?P<ticks>`++) .+? (?<!`)(?P=ticks)(?!`)
       | <(?:[A-Za-z][\w+.-]{{1,31}}:[^\s<>]*|[\w.+-]+@[\w.-]+)>
-      | {_SCHEME}{_URL}++(?!\Z)
+      | {_SCHEME}{ADDRESS_CHAR}++(?!\Z)
       | {_LINK_TEXT.pattern}\](?:{_TARGET}(?:\s++(?:"[^"]*+"|'[^']*+'|\([^()]*+\)))?\s*+\)|\[[^\[\]]*\])""",
     re.VERBOSE | re.DOTALL,
 )
 _HALF = re.compile(
-    rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{_URL}{{0,2000}}
+    rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{ADDRESS_CHAR}{{0,2000}}
       | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
       | (?P<round>\\\((?:[^\\]|\\(?!\))){{0,{HELD_CHARS}}}) | (?P<square>\\\[(?:[^\\]|\\(?!\])){{0,{HELD_CHARS}}})
       | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}
