@@ -450,7 +450,7 @@ async function onClick(event) {
   const label = find("span", button);
   const name = label.textContent;
   try {
-    await write(copy === "code" ? button.closest("figure").querySelector("code").textContent : fetchText(raw));
+    await write(copy === "code" ? find("code", button.closest("figure")).textContent.replace(/\n$/, "") : fetchText(raw));
   } catch {
     return say(words.uncopied);
   }
@@ -467,7 +467,7 @@ async function fetchText(url) {
   return response.text();
 }
 
-/** @param {string | Promise<string>} text or a promise: some browsers copy only during the click */
+/** @param {string | Promise<string>} a promise, as some browsers copy only during the click */
 async function write(text) {
   if (navigator.clipboard && window.ClipboardItem) {
     const blob = Promise.resolve(text).then((value) => new Blob([value], { type: "text/plain" }));

@@ -122,6 +122,45 @@ def test_code_is_a_figure_with_its_language(text: str, html: str) -> None:
     assert render(text) == html
 
 
+@pytest.mark.parametrize(
+    ("info", "caption", "is_python"),
+    [
+        ("python:app/main.py", "python · app/main.py", True),
+        ("py:main.py", "py · main.py", True),
+        ("app.py", "app.py", True),
+        ("app/main.py", "app/main.py", True),
+        ("./app/main.pyi", "./app/main.pyi", True),
+        ("python app.py", "python · app.py", True),
+        ("python # app.py", "python · app.py", True),
+        ("python title=app.py", "python · app.py", True),
+        ('python title="my app.py"', "python · my app.py", True),
+        ("py filename='app.py' linenums=1", "py · app.py", True),
+        ("python showLines file=app.py", "python · app.py", True),
+        ("{.python filename=app.py}", "python · app.py", True),
+        ("{python}", "python", True),
+        ("python{1,3-5}", "python", True),
+        ("python {1,3-5}", "python", True),
+        ("python,ignore", "python", True),
+        ("12:40:src/app.py", "src/app.py", True),
+        ("python:приложение.py", "python · приложение.py", True),
+        ("python:", "python", True),
+        ("python 3.11", "python", True),
+        ("python:Dockerfile", "python · Dockerfile", True),
+        ("vb.net", "vb.net", False),
+        ("notes.txt", "notes.txt", False),
+        ("python:<b>", "python · &lt;b&gt;", True),
+        ("python:" + "x" * 201, "python", True),
+    ],
+)
+def test_a_fence_may_name_a_file(info: str, caption: str, is_python: bool) -> None:
+    coloured = '<span class="n">x</span> <span class="o">=</span> <span class="mi">1</span>\n'
+
+    html = render(f"```{info}\nx = 1\n```")
+
+    assert f"<figcaption>{caption}</figcaption>" in html
+    assert (coloured in html) == is_python
+
+
 def test_an_open_fence_is_not_highlighted() -> None:
     env: dict[str, Any] = {}
     tokens = parse("```python\nx = 1", env)

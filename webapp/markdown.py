@@ -26,7 +26,7 @@ from markupsafe import Markup
 
 from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.cleaner import clean
-from webapp.rendering.code import MAX_CODE_SECONDS, highlighted
+from webapp.rendering.code import MAX_CODE_SECONDS, highlighted, language_and_file, language_of
 from webapp.rendering.emphasis import CjkInline
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
 from webapp.rendering.links import bare_link, links
@@ -164,16 +164,14 @@ _TASK = re.compile(r"\[([ xX])\](?=\s)")
 
 def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _options: OptionsDict, env: Env) -> str:
     token = tokens[index]
-    language = _LANGUAGE.match(token.info.strip())
-    name = language[0] if language else ""
-    code = escape(token.content) if token.meta.get("open") else highlighted(token.content, name, env)
+    language, file = language_and_file(token.info)
+    caption = " · ".join(filter(None, [language, file]))
+    language = language or language_of(file)
+    code = escape(token.content) if token.meta.get("open") else highlighted(token.content, language, env)
     return (
-        f'<figure class="code"><figcaption>{escape(name)}</figcaption>'
+        f'<figure class="code"><figcaption>{escape(caption)}</figcaption>'
         f'<pre tabindex="0"><code class="hl">{code}</code></pre></figure>\n'
     )
-
-
-_LANGUAGE = re.compile(r"[\w+#.-]{1,30}(?!\S)")
 
 
 def _render_math_inline(

@@ -38,13 +38,13 @@ def test_a_message_is_copied_as_it_was_written(chat):
     assert _pasted(chat) == ANSWER
 
 
-def test_code_is_copied_to_the_letter(chat):
+def test_code_is_copied_to_the_letter_without_its_last_line_break(chat):
     button = chat.answer.get_by_role("button", name="Copy")
 
     button.click()
 
     expect(chat.answer.get_by_role("button", name="Copied")).to_be_visible()
-    assert _pasted(chat) == CODE
+    assert _pasted(chat) == CODE[:-1]
 
 
 def test_code_can_be_copied_after_a_reload(chat):
@@ -53,7 +53,7 @@ def test_code_can_be_copied_after_a_reload(chat):
     chat.answer.get_by_role("button", name="Copy").click()
 
     expect(chat.answer.get_by_role("button", name="Copied")).to_be_visible()
-    assert _pasted(chat) == CODE
+    assert _pasted(chat) == CODE[:-1]
 
 
 def _pasted(chat: Chat) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, MutableMapping
 from functools import lru_cache
 from html import escape
@@ -13,10 +14,48 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
 from pygments.lexers import get_all_lexers, get_lexer_by_name
 
+MAX_NAME_CHARS = 200  # of a file
 MAX_CODE_CHARS = 20_000  # 25-35 ms of Pygments
 MAX_CODE_LINE_CHARS = 500  # several lexers take quadratic time on longer lines
 MAX_BLANK_LINES = 100  # and on longer runs of blank lines
 MAX_CODE_SECONDS = 0.5  # of processor time for all code of one text; one lexer would turn 20 KB into 400 MB
+
+
+def language_and_file(info: str) -> tuple[str, str]:
+    """Return the language and the file name that stand behind a fence; "" for each that does not.
+
+    Read are `python`, `app.py`, `python:app.py`, `12:40:app.py`, `python app.py`, `{.python}` and, behind a
+    language, `title="app.py"` (or `filename`, `file`, `name`, `path`).
+    """
+    info = info.strip()
+    words = info.strip("{}").split(None, 1) or [""]
+    first = words[0].removeprefix(".") if info.startswith("{") else words[0]
+    behind = words[1] if len(words) > 1 else ""
+    language, _, name = (":" + first.rpartition(":")[2] if first[:1].isdigit() else first).partition(":")
+    language = _OPTIONS.split(language, maxsplit=1)[0]
+    if not name and (given := _TITLE.search(" " + behind) or _FILE.match(behind)):
+        name = given["file"].strip("\"'")
+    if not name and language.lower() not in _LANGUAGES and _FILE.fullmatch(language):
+        language, name = "", language
+    if not _LANGUAGE.fullmatch(language):
+        language = ""
+    return language, name if len(name) <= MAX_NAME_CHARS else ""
+
+
+def language_of(file: str) -> str:
+    """Return the language that the ending of a file name stands for; "" if it is not known."""
+    ending = _ENDING.split(file)[-1].lower()
+    return _ENDINGS.get(ending, ending if ending in _LANGUAGES else "")
+
+
+_OPTIONS = re.compile(r"[{,]")
+_LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
+_TITLE = re.compile(
+    r"""\s(?:title|file_?name|file|name|path)[=:](?P<file>"[^"]{1,200}"|'[^']{1,200}'|[^\s"']{1,200})""", re.IGNORECASE
+)
+_FILE = re.compile(r"(?:(?://|\#)\s)?(?P<file>[\w./\\@-]{0,199}(?:\.[a-zA-Z]\w{0,9}|/(?:Docker|Make)file))(?!\S)")
+_ENDING = re.compile(r"[./\\]")
+_ENDINGS = {"cs": "c#", "cc": "cpp", "hpp": "cpp", "mjs": "js", "cjs": "js", "exs": "ex", "kts": "kt", "pyi": "py"}
 
 
 def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
