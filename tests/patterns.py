@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from webapp import patches, snippets
+from webapp.rendering import tags, unfinished
 
 WEBAPP = Path(__file__).parent.parent / "webapp"
 METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer")
@@ -25,6 +26,11 @@ EXAMPLES: dict[str, Callable[[], Iterable[str | re.Pattern[str]]]] = {
 # The most characters that the code ever gives to a pattern, and why, where that is less than a long answer has. The key
 # is the name of the site.
 BOUNDS: dict[str, tuple[int, str]] = {
+    "webapp.rendering.tags._LAST_TAGS": (tags.MAX_LAST_CHARS, "searched at the end of a line only"),
+    "webapp.rendering.unfinished._HALF_DETAILS": (
+        unfinished.HALF_DETAILS_CHARS,
+        "searched in the last characters only",
+    ),
     "webapp.patches._LOOSE_END": (patches.LOOSE_CHARS, "searched in the last characters only"),
 }
 

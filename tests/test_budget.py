@@ -35,6 +35,12 @@ HOSTILE = {
     "blanks in a link": "[a](" + " " * 60_000,
     "spans of code": "[`a " * 15_000,
     "quotes": "".join("> " * (n % 19) + f"a{n}\n" for n in range(3_000)),
+    "tags": "<sub><sup>" * 6_000,
+    "closing tags": "<sub>" * 6_000 + "</sup>" * 5_000,
+    "details": "<details>\n" * 6_000,
+    "details in a line": "<details>" * 6_000,
+    "details that end": "<details>\n" * 3_000 + "</details>\n" * 3_000,
+    "summaries": "<details>\n<summary>\n" * 3_000,
     "definitions": "".join(f"[{n}]: http://a.b\n" for n in range(3_000)),
 }
 

@@ -76,6 +76,7 @@ LAYERS = [
         "webapp.rendering.code",
         "webapp.rendering.cleaner",
         "webapp.rendering.emphasis",
+        "webapp.rendering.tags",
     ],
     ["webapp.secret_key", "webapp.rendering.tex"],
     [

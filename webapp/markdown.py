@@ -30,6 +30,7 @@ from webapp.rendering.code import MAX_CODE_SECONDS, highlighted, language_and_fi
 from webapp.rendering.emphasis import CjkInline
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
 from webapp.rendering.links import bare_link, links
+from webapp.rendering.tags import details, inline_tag, pair_tags
 
 RENDERER = 3
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
@@ -77,7 +78,8 @@ def parse(text: str, env: Env) -> list[Token]:
 
     Every change made to the text keeps its lines, so `Token.map` counts lines of the original.
     A fence whose token is given `meta["open"] = True` before rendering is not highlighted. A text that still
-    grows is finished by `env["before_inline"]`: a function that changes the block tokens in place.
+    grows is finished by `env["before_inline"]`: a function that changes the block tokens in place. In such a text,
+    for which `env["growing"]` is true, details need no end yet.
     """
     env.setdefault("budget", Budget(MAX_STEPS))
     env.setdefault("code_seconds", MAX_CODE_SECONDS)
@@ -124,16 +126,22 @@ def _before_inline(state: StateCore) -> None:
 
 
 def _finish(state: StateCore) -> None:
+    top = 0  # the level of the blocks that no others contain, or only details
     for index, token in enumerate(state.tokens):
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"  # the page has the h1, each message an h2
         elif token.type in ("th_open", "td_open"):
             _align_by_class(token)
         elif token.type == "inline":
-            token.children = list(links(token.children or []))
+            in_cell = state.tokens[index - 1].type in ("th_open", "td_open")
+            token.children = list(links(pair_tags(token.children or [], in_cell=in_cell)))
             if index >= 2 and state.tokens[index - 2].type == "list_item_open":
                 _make_task(state.tokens[index - 2], token)
-        if token.level == 0 and token.nesting == 1:
+        if token.type == "details_open" and token.level == top:
+            top += 1
+        elif token.type == "details_close" and token.level == top - 1:
+            top -= 1
+        elif token.level == top and token.nesting == 1 and token.type != "summary_open":
             token.attrSet("dir", "auto")
 
 
@@ -208,11 +216,12 @@ def _make_markdown() -> MarkdownIt:
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # `links` decides, and says where it leads
     markdown.core.ruler.before("inline", "before_inline", _before_inline)
     markdown.core.ruler.push("finish", _finish)
-    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("table", "count_line", _count_line, anywhere)  # type: ignore[arg-type]
-    markdown.block.ruler.before("code", "math_block", math_block, interrupts)  # type: ignore[arg-type]
+    markdown.block.ruler.before("code", "math_block", math_block, anywhere)  # type: ignore[arg-type]
     markdown.inline.ruler.after("text", "count_mark", _count_mark)
+    markdown.block.ruler.before("code", "details", details, anywhere)  # type: ignore[arg-type]
+    markdown.inline.ruler.before("autolink", "inline_tag", inline_tag)
     markdown.inline.ruler.before("escape", "math_inline", math_inline)
     markdown.inline.ruler.after("text", "bare_link", bare_link)
     markdown.add_render_rule("fence", _render_code)

@@ -28,7 +28,7 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render, render_block, render_blocks
+from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render_block, render_blocks
 from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
 
@@ -230,6 +230,7 @@ class LiveRenderer:
         if self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
             raise OverBudget
         env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
+        env["growing"] = True
         if end:
             env["before_inline"] = end.close
         found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
@@ -416,8 +417,9 @@ class _End:
 
     def is_whole(self, block: _Block) -> bool:
         """Whether the last block can have no more lines."""
-        kinds = ("fence", "hr", "math_block", "heading_open")
-        return block.tokens[0].type in kinds and not self.code and block.end <= self._newlines
+        kinds = ("fence", "hr", "math_block", "heading_open", "details_open")
+        first = block.tokens[0]
+        return first.type in kinds and not first.meta.get("open") and not self.code and block.end <= self._newlines
 
     def without_caret(self, html: str) -> str:
         before, _, after = html.rpartition(self.caret)
@@ -443,7 +445,7 @@ class _End:
         if not self._reaches(token) or (self._is_line and kind != "paragraph_open"):
             return
         whole = token.content + "\n" * self._is_line
-        text, closing, self.waits_for = ripe(whole)
+        text, closing, self.waits_for = ripe(whole, in_cell=kind in ("th_open", "td_open"))
         self._holds = self._is_line or text != whole
         if not text.strip() and kind == "paragraph_open":
             del tokens[index - 1 : index + 2]
@@ -567,13 +569,18 @@ def _finished_part(tokens: Sequence[Token], source: str, kept_chars: int) -> tup
         columns = sum(token.type == "th_open" for token in tokens)
         stub = "|" + "x|" * columns + f"\n{line}\n|x|\n"
         return _offset(source, (row.map or [0])[0]), stub, "</tbody>\n</table></div>\n"
+    if first.type == "details_open":
+        inner = [token for token in tokens if token.level == 1 and token.nesting >= 0 and token.tag != "summary"]
+        cut = _offset(source, (inner[-1].map or [0])[0]) if inner else 0
+        return cut, "<details>\n\nx\n\n", "</details>\n"
     return 0, "", ""
 
 
 @lru_cache(maxsize=64)
 def _opening_html(source: str, closing: str) -> str:
     """The HTML of a stand-in, left open."""
-    return str(render(source)).removesuffix(closing)
+    env: Env = {"growing": True}
+    return "".join(render_block(block, env) for block in blocks(parse(source, env))).removesuffix(closing)
 
 
 def _offset(source: str, line: int) -> int:

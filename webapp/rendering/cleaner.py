@@ -57,7 +57,7 @@ def _make_cleaner() -> nh3.Cleaner:
 TAGS = frozenset(
     """
     p h3 h4 h5 h6 ul ol li blockquote hr br a em strong s b i code pre figure figcaption span div label input
-    table thead tbody tr th td
+    table thead tbody tr th td sub sup kbd mark u details summary
     math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mmultiscripts
     mprescripts mtable mtr mtd mpadded mphantom menclose mstyle merror
     """.split()  # noqa: SIM905

@@ -21,6 +21,7 @@ from webapp.rendering.formulas import (
     may_be_formula,
 )
 from webapp.rendering.links import ADDRESS_CHAR
+from webapp.rendering.tags import FOLDING, TAG
 
 HELD_CHARS = 400  # longer text does not wait for its closing mark
 MAX_OPEN = 9  # fewer nested spans than this get closing marks
@@ -34,6 +35,8 @@ MAX_MARKS = 2_000  # of one line; each may cost a search of LOOKED_AT_CHARS
 
 def visible(rest: str, *, in_table: bool) -> str:
     """The start of an open block's source that can be parsed now; `in_table` says that a table is open there."""
+    if half := _HALF_DETAILS.search(rest, max(0, len(rest) - HALF_DETAILS_CHARS)):
+        rest = rest[: half.start()]
     line = rest.rfind("\n") + 1
     if _HALF_LINE.fullmatch(rest, line):
         rest = rest[:line]
@@ -52,8 +55,13 @@ _HALF_LINE = re.compile(
     + r"""(?: [-*_+=:~`$\\|\s]* | \#{1,6}[ \t]* | \d{1,9}[.)]?     # a mark that may become another
       | `{3,}[^`]* | ~{3,}.*                                       # the language of a fence
       | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]* | \[[^\]]+\]:.*      # a task, a link definition
+      | </?[a-zA-Z]{0,9}[ \t]*+                                        # a tag that closes details
       | \\[a-z]{0,9}\{?[a-zA-Z]{0,12}\*?\}? )""",
     re.VERBOSE,
+)
+HALF_DETAILS_CHARS = 99
+_HALF_DETAILS = re.compile(
+    r"(?:<details[ \t]*+>\s*+(?:</?[a-z]{0,9}(?:>\s*+)?)?|(?<=</details>)</?[a-z]{0,9})\Z", re.IGNORECASE
 )
 
 
@@ -100,19 +108,19 @@ _BAR = re.compile(rf"({_PREFIX}(?:[^|`\\\n]|\\.|`[^`\n]*+`?+)*+)\|")
 
 @dataclass(slots=True)
 class _Run:
-    """An unclosed run of `*`, `_` or `~`."""
+    """An unclosed run of `*`, `_` or `~`, or a tag."""
 
-    mark: str
+    mark: str  # what closes it
     start: int
     chars: int
     left: int
     is_inside: bool  # it could close as well as open
 
 
-def ripe(text: str) -> tuple[str, str, frozenset[str]]:
+def ripe(text: str, *, in_cell: bool = False) -> tuple[str, str, frozenset[str]]:
     """Return the text of a growing line that can be shown, the marks that close it, and what the rest waits for.
 
-    Raises OverBudget for a line of more than MAX_MARKS marks.
+    `in_cell`: the line is a cell of a table. Raises OverBudget for a line of more than MAX_MARKS marks.
     """
     runs: list[_Run] = []
     position = marks = 0
@@ -123,6 +131,11 @@ def ripe(text: str) -> tuple[str, str, frozenset[str]]:
         end = _end_of_whole(text, start)
         if end and (end < len(text) or mark[0] != "$"):
             position = end
+            continue
+        tag = TAG.match(text, start)
+        if tag and tag["name"] and (in_cell or tag["name"].lower() not in FOLDING):
+            position = tag.end()
+            _pair_tag(runs, tag)
             continue
         waits = _waits_for(text, start, mark[0])
         if waits is not None:
@@ -144,7 +157,7 @@ def _end_of_whole(text: str, start: int) -> int:
 
 
 def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
-    while runs and not text[runs[-1].start :].strip("*_~ \n"):
+    while runs and not text[runs[-1].start + runs[-1].chars :].strip("*_~ \n"):
         text = text[: runs.pop().start]
     return text, "".join(run.mark * run.left for run in runs[:-MAX_OPEN:-1] if len(text) - run.start < SPAN_CHARS)
 
@@ -197,6 +210,18 @@ def _pair(runs: list[_Run], text: str, start: int, end: int) -> bool:
     return True
 
 
+def _pair_tag(runs: list[_Run], tag: re.Match[str]) -> None:
+    """Open a tag, or close the last one of its name with all that was opened since."""
+    mark = f"</{tag['name'].lower()}>"
+    if not tag["slash"]:
+        runs.append(_Run(mark, tag.start(), len(tag[0]), 1, is_inside=False))
+        return
+    for index in range(len(runs) - 1, max(-1, len(runs) - 100), -1):
+        if runs[index].mark == mark:
+            del runs[index:]
+            return
+
+
 _SCHEME = r"(?<![a-zA-Z0-9])https?://"
 _MARK = re.compile(r"`+|\*+|_+|~+|\$\$?|!?\[|[\\<&]|!\Z|(?<![a-zA-Z0-9])h(?=t{0,2}\Z|ttps?(?::|\Z))")
 _LINK_TEXT = re.compile(r"!?\[(?:[^\[\]\\`]|\\.|`[^`]*`|!?\[[^\[\]]*\](?:\((?:[^()\s]|\([^()\s]*\))*\))?)*+", re.DOTALL)
@@ -211,7 +236,7 @@ _WHOLE = re.compile(
 )
 _HALF = re.compile(
     rf"""\\\n? | `+ | ! | \$\$? | &\#?\w{{0,31}} | h(?:t(?:t(?:ps?(?::/?)?)?)?)? | https?://{ADDRESS_CHAR}{{0,2000}}
-      | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}})?)
+      | (?P<tag><(?:[A-Za-z/!?][^\s<>]{{0,{HELD_CHARS}}}|br[ \t]{{0,9}}/?[ \t]{{0,9}})?)
       | (?P<round>\\\((?:[^\\]|\\(?!\))){{0,{HELD_CHARS}}}) | (?P<square>\\\[(?:[^\\]|\\(?!\])){{0,{HELD_CHARS}}})
       | (?P<link>{_LINK_TEXT.pattern}\](?:{_TARGET}
           (?:\([^\s()]*|\s++(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
