@@ -50,10 +50,18 @@ def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):
 def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
     clock.step = 0.01
 
-    feed.feed("*a* " * 500)
-    feed.feed("*a* ")
+    for _ in range(4):
+        feed.feed("*a* ")
 
     assert clock.rests == [pytest.approx(0.04)] * 2
+
+
+def test_one_costly_piece_costs_no_turn(clock, feed):
+    for seconds in (0.01, 0.001, 0.01, 0.001):
+        clock.step = seconds
+        feed.feed("*a* ")
+
+    assert clock.rests == []
 
 
 def test_costly_readers_take_turns(feed):
@@ -75,6 +83,7 @@ def test_costly_readers_take_turns(feed):
 
 def test_a_reader_who_goes_away_leaves_the_turn_to_the_next(clock, feed, monkeypatch):
     clock.step = 0.01
+    feed.feed("*a* ")
     feed.feed("*a* ")
     monkeypatch.setattr(stream.time, "sleep", lambda _seconds: (_ for _ in ()).throw(GeneratorExit))
 

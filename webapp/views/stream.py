@@ -26,7 +26,7 @@ from webapp.views.visitor import current_user
 
 RETRY_MILLISECONDS = 1000
 PIECE_CHARS = 1_000
-CHEAP_SECONDS = 0.001  # of processor time, for one piece: ordinary answers take a fifth of it
+CHEAP_SECONDS = 0.002  # of processor time, for one piece: ordinary answers take a tenth of it
 REST = 4  # times as long as a costly piece took: costly texts take a fifth of the loop, all readers together
 LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
 
@@ -79,7 +79,8 @@ class _Feed:
 
     def __init__(self) -> None:
         self.live = LiveRenderer()
-        self._is_costly = False  # the last piece was
+        self._is_costly = False  # the last two pieces were: a garbage collection may meet one
+        self._was_costly = False  # the last piece was
 
     def feed(self, text: str) -> list[Patch]:
         """Feed a text piece by piece and return the patches."""
@@ -105,7 +106,8 @@ class _Feed:
         began = time.thread_time()
         patches = self.live.feed(piece)
         seconds = time.thread_time() - began
-        self._is_costly = seconds > CHEAP_SECONDS
+        was_costly, self._was_costly = self._was_costly, seconds > CHEAP_SECONDS
+        self._is_costly = was_costly and self._was_costly
         return patches, seconds
 
 
