@@ -53,7 +53,7 @@ def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
     for _ in range(4):
         feed.feed("*a* ")
 
-    assert clock.rests == [pytest.approx(0.04)] * 2
+    assert clock.rests == [pytest.approx(0.09)] * 2
 
 
 def test_one_costly_piece_costs_no_turn(clock, feed):

@@ -27,7 +27,7 @@ from webapp.views.visitor import current_user
 RETRY_MILLISECONDS = 1000
 PIECE_CHARS = 1_000
 CHEAP_SECONDS = 0.002  # of processor time, for one piece: ordinary answers take a tenth of it
-REST = 4  # times as long as a costly piece took: costly texts take a fifth of the loop, all readers together
+REST = 9  # times as long as a costly piece took: costly texts take a tenth of the loop, all readers together
 LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
 
 blueprint = Blueprint("stream", __name__)
