@@ -41,6 +41,10 @@ HOSTILE = {
     "details in a line": "<details>" * 6_000,
     "details that end": "<details>\n" * 3_000 + "</details>\n" * 3_000,
     "summaries": "<details>\n<summary>\n" * 3_000,
+    "notes": "".join(f"a[^{n}]\n\n[^{n}]: b\n\n" for n in range(3_000)),
+    "notes in notes": "[^1]: " * 10_000,
+    "references": "[^1]" * 15_000 + "\n\n[^1]: a",
+    "open references": "[^" * 30_000,
     "definitions": "".join(f"[{n}]: http://a.b\n" for n in range(3_000)),
 }
 

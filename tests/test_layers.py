@@ -78,7 +78,7 @@ LAYERS = [
         "webapp.rendering.emphasis",
         "webapp.rendering.tags",
     ],
-    ["webapp.secret_key", "webapp.rendering.tex"],
+    ["webapp.secret_key", "webapp.rendering.tex", "webapp.rendering.notes"],
     [
         "webapp.errors",
         "webapp.outcomes",

@@ -23,14 +23,17 @@ MATHML = "{http://www.w3.org/1998/Math/MathML}"
 ATTRIBUTES = {
     **{tag: {"dir"} for tag in ("p", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table")},
     **{tag: set() for tag in ("hr", "br", "em", "strong", "s", "b", "i", "label", "figcaption")},
-    **{tag: set() for tag in ("sub", "sup", "kbd", "mark", "u", "details", "summary")},
+    **{tag: set() for tag in ("sub", "kbd", "mark", "u", "details", "summary")},
     **{tag: set() for tag in ("thead", "tbody", "tr")},
-    **{tag: {"class"} for tag in ("li", "code", "span", "figure", "th", "td")},
+    **{tag: {"class"} for tag in ("code", "span", "figure", "th", "td")},
+    "li": {"class", "id"},
+    "sup": {"id"},
+    "section": {"class", "role"},
     "ol": {"dir", "start"},
     "div": {"class", "tabindex"},
     "pre": {"tabindex"},
     "input": {"type", "disabled", "checked"},
-    "a": {"href", "title", "rel"},
+    "a": {"href", "title", "rel", "role"},
 }
 MATH_TAGS = set(
     """
@@ -44,7 +47,7 @@ MATH_ATTRIBUTES = set(
     width height depth voffset linethickness mathvariant columnspan notation accent accentunder class
     """.split()  # noqa: SIM905
 )
-CLASSES = {"code", "hl", "table", "math", "task", "align-left", "align-center", "align-right"}
+CLASSES = {"notes", "code", "hl", "table", "math", "task", "align-left", "align-center", "align-right"}
 CLASSES |= set(STANDARD_TYPES.values())
 
 
@@ -70,6 +73,8 @@ def check_element(element: Element) -> None:
         assert tag.startswith(HTML)
         assert set(element.attrib) <= ATTRIBUTES[tag.removeprefix(HTML)]
     assert set(element.get("class", "").split()) <= CLASSES
+    assert re.fullmatch(r"(fn(ref)?-[0-9a-f]{8})?", element.get("id", ""))
+    assert element.get("role", "") in ("", "doc-noteref", "doc-backlink", "doc-endnotes")
     if tag == f"{HTML}a":
         check_link(element)
     if tag == f"{HTML}input":
@@ -79,7 +84,7 @@ def check_element(element: Element) -> None:
 
 def check_link(link: Element) -> None:
     href = link.get("href", "https://x.org")  # the second fence takes away what is no address at all
-    assert re.match(r"(?i)(https?://[^/?#\\]|mailto:[^/])", href)
+    assert re.match(r"(?i)(https?://[^/?#\\]|mailto:[^/]|#fn(ref)?-[0-9a-f]{8}\Z)", href)
     assert not re.search(r"[\s\x00-\x20\\]", href)
     assert link.get("rel") == "noopener noreferrer nofollow"
     assert "".join(link.itertext()).strip() or list(link), "a link that nobody can read"
@@ -110,6 +115,10 @@ ATTACKS = [
     "| <details><summary>x</td><script>alert(1)</script> | </details> |\n|-|-|\n| </summary> | <sub> |",
     "<summary>x</summary> <\u017fub>x</\u017fub> <\u212abd>x</\u212abd> <sub\n>x</sub\n>",
     "[<sub></sub>](https://x.org) <sub>[x</sub>](https://x.org) [<br>](https://x.org)",
+    "a[^main] b[^<script>] c[^m-1]\n\n[^main]: <script>alert(1)</script>\n[^<script>]: x\n[^m-1]: javascript:alert(1)",
+    "a[^\"onclick=alert(1)] b[^'>]\n\n[^\"onclick=alert(1)]: x\n[^'>]: <img src=x onerror=alert(1)>",
+    "[^1]: [^2]: [^3]: > - [^4]: <script>alert(1)</script>\n[a[^1]](javascript:x) ![a[^1]](https://x.org) [^1][^2]",
+    '<a href="#fn-00000000" id="fnref-00000000">x</a><li id="fn-00000000">x</li>',
     "<style>@import '//x.org'</style><link rel=stylesheet href=//x.org><base href=//x.org><meta http-equiv=refresh>",
     "<!-- --><!--[if IE]><script>alert(1)</script><![endif]-->",
     "<![CDATA[<script>alert(1)</script>]]>",
@@ -235,6 +244,8 @@ def test_the_checker_itself_notices_what_it_must() -> None:
         "<input type=text disabled>",
         "<math><maction>x</maction></math>",
         "<math href=x>x</math>",
+        "<sup id=main>x</sup>",
+        '<a href="#main" rel="noopener noreferrer nofollow">x</a>',
     ):
         with pytest.raises((AssertionError, KeyError)):
             assert_harmless(html)
@@ -287,6 +298,7 @@ FRAGMENTS = st.sampled_from(
             "&quot;",
             "\x00",
         ),
+        *("[^1]", "[^1]: ", "[^", "\n[^a]: ", "    "),
         *("<br>", "<sub>", "</sub>", "<u>", "</u>", "<details>", "</details>", "<summary>", "</summary>", "</"),
         *("\u202e", "\u2028", "\ud800", "é", "я", "ש", "a", " ", "\t", "onclick=x", "</code>", "</math>", "<mtext>"),
     ]

@@ -30,6 +30,19 @@ from webapp.rendering.code import MAX_CODE_SECONDS, highlighted, language_and_fi
 from webapp.rendering.emphasis import CjkInline
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
 from webapp.rendering.links import bare_link, links
+from webapp.rendering.notes import (
+    CLOSE,
+    OPEN,
+    gather_notes,
+    label_notes,
+    note,
+    note_reference,
+    render_label,
+    render_note_open,
+    render_notes_close,
+    render_notes_open,
+    render_reference,
+)
 from webapp.rendering.tags import details, inline_tag, pair_tags
 
 RENDERER = 3
@@ -126,7 +139,7 @@ def _before_inline(state: StateCore) -> None:
 
 
 def _finish(state: StateCore) -> None:
-    top = 0  # the level of the blocks that no others contain, or only details
+    top = 0  # the level of the blocks that no others contain, or only details and notes
     for index, token in enumerate(state.tokens):
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"  # the page has the h1, each message an h2
@@ -137,12 +150,17 @@ def _finish(state: StateCore) -> None:
             token.children = list(links(pair_tags(token.children or [], in_cell=in_cell)))
             if index >= 2 and state.tokens[index - 2].type == "list_item_open":
                 _make_task(state.tokens[index - 2], token)
-        if token.type == "details_open" and token.level == top:
+        if token.type in _AROUND and token.level == top:
             top += 1
-        elif token.type == "details_close" and token.level == top - 1:
+        elif token.type in _AROUND_ENDS and token.level == top - 1:
             top -= 1
         elif token.level == top and token.nesting == 1 and token.type != "summary_open":
             token.attrSet("dir", "auto")
+    label_notes(state.tokens)
+
+
+_AROUND = frozenset({"details_open", "notes_open", OPEN})
+_AROUND_ENDS = frozenset({"details_close", "notes_close", CLOSE})
 
 
 def _align_by_class(cell: Token) -> None:
@@ -214,6 +232,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.configure("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     markdown.disable(["html_block", "html_inline"])
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # `links` decides, and says where it leads
+    markdown.core.ruler.before("inline", "notes", gather_notes)
     markdown.core.ruler.before("inline", "before_inline", _before_inline)
     markdown.core.ruler.push("finish", _finish)
     anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -221,9 +240,17 @@ def _make_markdown() -> MarkdownIt:
     markdown.block.ruler.before("code", "math_block", math_block, anywhere)  # type: ignore[arg-type]
     markdown.inline.ruler.after("text", "count_mark", _count_mark)
     markdown.block.ruler.before("code", "details", details, anywhere)  # type: ignore[arg-type]
+    markdown.block.ruler.before("reference", "note", note, anywhere)  # type: ignore[arg-type]
+    markdown.inline.ruler.before("autolink", "note_reference", note_reference)
     markdown.inline.ruler.before("autolink", "inline_tag", inline_tag)
     markdown.inline.ruler.before("escape", "math_inline", math_inline)
     markdown.inline.ruler.after("text", "bare_link", bare_link)
+    markdown.add_render_rule("note_reference", render_reference)
+    markdown.add_render_rule("note_label", render_label)
+    markdown.add_render_rule(OPEN, render_note_open)
+    markdown.add_render_rule(CLOSE, lambda *_: "</li>\n")
+    markdown.add_render_rule("notes_open", render_notes_open)
+    markdown.add_render_rule("notes_close", render_notes_close)
     markdown.add_render_rule("fence", _render_code)
     markdown.add_render_rule("code_block", _render_code)
     markdown.add_render_rule("math_inline", _render_math_inline)

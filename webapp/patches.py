@@ -30,6 +30,7 @@ from markdown_it.token import Token
 
 from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render_block, render_blocks
 from webapp.rendering.budget import Budget, OverBudget
+from webapp.rendering.notes import NOTES_END, OPEN, REFERENCED
 from webapp.rendering.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
 
 Patch = tuple[str, int, int, str] | tuple[str, int]
@@ -55,6 +56,7 @@ class LiveRenderer:
         self._cr = ""
         self._blocks: list[str] = []
         self._references: dict[str, Any] = {}
+        self._referenced: set[str] = set()  # the notes that finished blocks refer to
         self._finished = False
         self._open = _Open()
         self._chars = 0
@@ -214,8 +216,10 @@ class LiveRenderer:
             cut = _offset(source, line) - len(block.stand_in.source)
             visible = visible[cut:]
             self._open = _Open(block.rest[cut:])
-            self._blocks += [block.front_html + found[0].html[len(block.stand_in.html) :]]
-            self._blocks += [each.html for each in found[1:finished]]
+            whole = [block.front_html + found[0].html[len(block.stand_in.html) :]]
+            whole += [each.html for each in found[1:finished]]
+            self._referenced.update(*map(REFERENCED.findall, whole))
+            self._blocks += whole
             if finished < len(found):
                 self._open.before = found[-1].html
         elif found:
@@ -230,7 +234,7 @@ class LiveRenderer:
         if self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
             raise OverBudget
         env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
-        env["growing"] = True
+        env.update({"growing": True, "referenced": self._referenced | self._open.referenced})
         if end:
             env["before_inline"] = end.close
         found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
@@ -287,6 +291,7 @@ class LiveRenderer:
             return False
         block.stand_in = stand_in
         block.front.append(front)
+        block.referenced.update(REFERENCED.findall(front))
         block.before = block.before[len(front) :]
         block.replaced.append(visible[:cut])
         block.rest, block.seen = block.rest[cut:], visible[cut:]
@@ -310,6 +315,7 @@ class _Open:
     stand_in: _StandIn = field(default_factory=_StandIn)
     replaced: list[str] = field(default_factory=list)  # the source that the stand-in replaces
     front: list[str] = field(default_factory=list)  # the HTML that it replaces
+    referenced: set[str] = field(default_factory=set)  # the notes that this HTML refers to
     before: str = ""  # the HTML up to the caret
     after: str = ""
     has_caret: bool = False  # words can be appended between `before` and `after`
@@ -334,7 +340,7 @@ class _Open:
         source = "".join(self.replaced)
         self.rest = source + self.rest
         self.before, self.after = self.html, ""
-        self.stand_in, self.replaced, self.front = _StandIn(), [], []
+        self.stand_in, self.replaced, self.front, self.referenced = _StandIn(), [], [], set()
         return source
 
 
@@ -569,6 +575,9 @@ def _finished_part(tokens: Sequence[Token], source: str, kept_chars: int) -> tup
         columns = sum(token.type == "th_open" for token in tokens)
         stub = "|" + "x|" * columns + f"\n{line}\n|x|\n"
         return _offset(source, (row.map or [0])[0]), stub, "</tbody>\n</table></div>\n"
+    if first.type == "notes_open":
+        last = [token for token in tokens if token.type == OPEN and token.level == 1][-1]
+        return _offset(source, (last.map or [0])[0]), "[^x]: x\n", NOTES_END
     if first.type == "details_open":
         inner = [token for token in tokens if token.level == 1 and token.nesting >= 0 and token.tag != "summary"]
         cut = _offset(source, (inner[-1].map or [0])[0]) if inner else 0

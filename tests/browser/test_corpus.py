@@ -29,7 +29,8 @@ window.look = () => {
   lengths.add(document.querySelector(".message--assistant .message__body")?.textContent.length);
   for (const element of document.querySelectorAll(".message__body *:not([data-copy], [data-copy] *)")) {
     if (element.matches(active)) harm.push(element.localName);
-    for (const { name } of element.attributes) {
+    for (const { name, value } of element.attributes) {
+      if (name === "id" && /^fn(ref)?-[0-9a-f-]{36}-[0-9a-f]{8}$/.test(value)) continue; // of a footnote
       if (/^on|^(style|id|name|src|srcset|srcdoc|action|formaction|xlink:href)$/.test(name)) harm.push(name);
     }
     if (element.hasAttribute("href") && !/^(https?:|mailto:)/.test(element.href)) harm.push(element.href);

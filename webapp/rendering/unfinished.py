@@ -54,7 +54,8 @@ _HALF_LINE = re.compile(
     _PREFIX
     + r"""(?: [-*_+=:~`$\\|\s]* | \#{1,6}[ \t]* | \d{1,9}[.)]?     # a mark that may become another
       | `{3,}[^`]* | ~{3,}.*                                       # the language of a fence
-      | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]* | \[[^\]]+\]:.*      # a task, a link definition
+      | !?\[[^\]]{0,200}\]? | \[[ xX]\][ \t]*                      # a task
+      | \[(?!\^)[^\]]+\]:.* | \[\^[^\]\s]{1,200}\]:[ \t]*          # a link definition, the label of a note
       | </?[a-zA-Z]{0,9}[ \t]*+                                        # a tag that closes details
       | \\[a-z]{0,9}\{?[a-zA-Z]{0,12}\*?\}? )""",
     re.VERBOSE,

@@ -27,6 +27,7 @@ from webapp.errors import Busy, UpstreamError
 from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.rendering import process
+from webapp.rendering.notes import scoped
 from webapp.settings import Typed
 from webapp.turns import Send, Turn
 from webapp.views.http import hold_open
@@ -139,7 +140,7 @@ def body(message: Message) -> Markup:
     The renderer's process renders the text so far of a running reply. A view never renders by itself.
     """
     html = process.shared().render(message.text) if message.status == "streaming" else message.html
-    return Markup(markdown.plain(message.text) if html is None else html)
+    return Markup(markdown.plain(message.text) if html is None else scoped(html, message.id))
 
 
 @blueprint.app_template_filter("is_unformatted")

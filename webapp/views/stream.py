@@ -19,6 +19,7 @@ from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.loop import give_way
 from webapp.patches import LiveRenderer, Patch
+from webapp.rendering.notes import scoped, scoped_patches
 from webapp.views.chat import said
 from webapp.views.http import hold_open
 from webapp.views.parts import parts
@@ -38,10 +39,10 @@ def show_stream(message_id: str) -> ResponseReturnValue:
     message = parts().conversations.message(current_user().id, message_id)
     if message.status != "streaming":
         return "", 204, {"Cache-Control": "no-store"}
-    return hold_open(events(parts().following.follow(message)), "text/event-stream; charset=utf-8")
+    return hold_open(events(parts().following.follow(message), message_id), "text/event-stream; charset=utf-8")
 
 
-def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
+def events(steps: Iterator[Delta | Message], message_id: str) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
     state: dict[str, str | None] = {"state": "queued", "activity": None}
     feed, is_first = _Feed(), True
@@ -49,7 +50,7 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
         if isinstance(step, Message):
             give_way()
             if step.html is not None and (patches := feed.live.finish(step.html)):
-                yield _event("patch", patches)
+                yield _event("patch", scoped_patches(patches, message_id))
             yield _end(step)
             return
         before, state = state, _state(state, step)
@@ -58,7 +59,7 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
             reasoning, feed = feed.live.text + reasoning, _Feed()
         patches = feed.feed(step.text)
         if is_first or step.was_reasoning:
-            snapshot = {"html": feed.live.html, **state, "thought": reasoning}
+            snapshot = {"html": scoped(feed.live.html, message_id), **state, "thought": reasoning}
             yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
             is_first = False
             continue
@@ -67,7 +68,7 @@ def events(steps: Iterator[Delta | Message]) -> Iterator[bytes]:
         if step.reasoning:
             yield _event("thought", step.reasoning)
         if patches:
-            yield _event("patch", patches)
+            yield _event("patch", scoped_patches(patches, message_id))
         if not step.text and not step.reasoning:
             yield sse.encode("", event="beat")
 
