@@ -198,6 +198,20 @@ def assert_stays(pieces: list[str]) -> None:
             assert "x" not in [kind for kind, *_ in patches]
 
 
+def test_a_picture_in_the_text_never_shows_its_bytes() -> None:
+    text = f"a ![b](data:image/png;base64,{'iVBORw0KGgo+/=' * 700}) c\n\nd"
+    live = LiveRenderer()
+
+    seen = set()
+    for piece in tokens(text):
+        live.feed(piece)
+        seen.add(live.html)
+    live.finish()
+
+    assert not [html for html in seen if "iVBOR" in html or "base64" in html]
+    assert live.html == p("a [b] c") + p("d") == render(text)
+
+
 def test_a_table_after_a_long_table_stays() -> None:
     table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 30
 

@@ -17,19 +17,7 @@ def _make_cleaner() -> nh3.Cleaner:
     sides = {"align-left", "align-center", "align-right"}
     return nh3.Cleaner(
         tags=TAGS,
-        attributes={
-            "a": {"href", "title"},
-            "li": {"id"},
-            "sup": {"id"},
-            "ol": {"start"},
-            "mo": {"stretchy", "lspace", "rspace", "minsize", "maxsize", "symmetric", "largeop", "movablelimits"},
-            "mspace": {"width"},
-            "mpadded": {"width", "height", "depth", "lspace", "voffset"},
-            "mfrac": {"linethickness"},
-            "mi": {"mathvariant"},
-            "mtd": {"columnspan"},
-            "menclose": {"notation"},
-        },
+        attributes=ATTRIBUTES,
         tag_attribute_values={
             **{tag: {"dir": {"auto"}} for tag in ("p", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table")},
             "a": {"role": {"doc-noteref", "doc-backlink"}},
@@ -71,5 +59,20 @@ TAGS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Every tag that the renderer makes."""
+
+ATTRIBUTES = {
+    "a": {"href", "title"},
+    "li": {"id"},
+    "sup": {"id"},
+    "ol": {"start"},
+    "mo": {"stretchy", "lspace", "rspace", "minsize", "maxsize", "symmetric", "largeop", "movablelimits"},
+    "mspace": {"width"},
+    "mpadded": {"width", "height", "depth", "lspace", "voffset"},
+    "mfrac": {"linethickness"},
+    "mi": {"mathvariant"},
+    "mtd": {"columnspan"},
+    "menclose": {"notation"},
+}
+"""Attributes with any value; links must also have an allowed scheme, and ids a prefix."""
 
 _cleaner = _make_cleaner()

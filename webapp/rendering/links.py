@@ -19,13 +19,13 @@ def links(tokens: Sequence[Token]) -> Iterator[Token]:
     for index, token in enumerate(tokens):
         if token.type == "link_open":
             target = str(token.attrs["href"])
-            targets.append(target)
+            targets.append(_shortened(target))
             if not kept and _OUTSIDE.match(target):
                 kept = len(targets)
                 yield token
             if _is_blank(tokens, index):
+                yield _text(targets[-1])
                 targets[-1] = ""
-                yield _text(target)
         elif token.type == "link_close":
             if kept == len(targets):
                 kept = 0
@@ -56,16 +56,23 @@ def _is_blank(tokens: Sequence[Token], index: int) -> bool:
 
 def _image_link(image: Token, *, inside: bool) -> Iterator[Token]:
     """A link to the image, named by its description; the description alone inside another link."""
-    source = str(image.attrs["src"])
+    source = _shortened(str(image.attrs["src"]))
     name = _text(image.content if image.content.strip() else source)
     if inside:
         yield name
+    elif source.startswith("data:"):
+        yield _text(f"[{image.content.strip() or 'image'}]")
     elif _OUTSIDE.match(source):
         yield Token("link_open", "a", 1, attrs={"href": source})
         yield name
         yield Token("link_close", "a", -1)
     else:
         yield name if name.content == source else _text(f"{name.content} ({source})")
+
+
+def _shortened(target: str) -> str:
+    """The address without what it contains, if it is a file itself."""
+    return target.partition(",")[0].lower() + ",…" if target[:5].lower() == "data:" else target
 
 
 def _text(content: str) -> Token:

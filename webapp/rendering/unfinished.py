@@ -165,6 +165,8 @@ def _closed(text: str, runs: list[_Run]) -> tuple[str, str]:
 
 def _waits_for(text: str, start: int, mark: str) -> frozenset[str] | None:
     """The characters that may end the mark at `start`; empty if any may, None if it waits for none."""
+    if mark[-1] == "[" and _HALF_FILE.fullmatch(text, start):
+        return frozenset(") \n")
     if len(text) - start > LOOKED_AT_CHARS:
         return None
     rest = text[start:]
@@ -243,6 +245,7 @@ _HALF = re.compile(
           (?:\([^\s()]*|\s++(?:"[^"]*"?|'[^']*'?|\([^()]*\)?)?)?\s*|\[[^\[\]]*)?)""",
     re.VERBOSE | re.DOTALL,
 )
+_HALF_FILE = re.compile(r"!?\[[^\]\n]{0,200}\]\(<?data:[^\s)>]*+", re.IGNORECASE)
 _ENDS = {"tag": "<> \n", "round": ")\n", "square": "]\n", "link": "()[]\n"}
 _KEPT_DOLLAR = re.compile(
     r"\\\$|\\(?:text[a-z]{0,6}+|mbox)\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\}?+)*+\}?+)*+\}?"
