@@ -390,6 +390,36 @@ def test_definitions_of_links_are_shared_through_the_environment() -> None:
     assert render_block(tokens, env) == p(link("https://x.org", "a"))
 
 
+# From public reports about other chat pages.
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("| Step | Do |\n|---|---|\n| 1 | open<br>close<br/>stop |", ["<td>open<br>\nclose<br>\nstop</td>"]),
+        ("H<sub>2</sub>O, x<sup>2</sup>, <kbd>Ctrl</kbd>", ["<sub>2</sub>", "<sup>2</sup>", "<kbd>Ctrl</kbd>"]),
+        (
+            "<details>\n<summary>More</summary>\n\nhidden *text*\n\n</details>",
+            ["<details>\n<summary>More</summary>", "hidden <em>text</em>"],
+        ),
+        (
+            "**「重要」**です。**注意：**请不要。这是**“重点”**内容。",
+            ["<strong>「重要」</strong>", "<strong>注意：</strong>", "<strong>“重点”</strong>"],
+        ),
+        (
+            "请看 https://example.com/docs（说明）了解，或 https://example.com/guide，详见",
+            [">https://example.com/docs</a>（说明）了解，", ">https://example.com/guide</a>，详见"],
+        ),
+        ("Fact[^1].\n\n[^1]: Smith", [">1</a></sup>.</p>", ">1</a> Smith</p>"]),
+        ("```python:app/main.py\nprint(1)\n```", ["python · app/main.py", '<span class="nb">print</span>']),
+        ("![pic](data:image/png;base64,iVBORw0KGgo=)", ["[pic]"]),
+    ],
+)
+def test_what_models_write_is_shown_as_they_mean_it(text: str, parts: list[str]) -> None:
+    html = render(text)
+
+    assert [part for part in parts if part not in html] == []
+    assert not [raw for raw in ("&lt;", "**", "[^", "base64", "https://example.com/docs（") if raw in html]
+
+
 def test_the_version_is_a_number() -> None:
     assert RENDERER >= 1
 
