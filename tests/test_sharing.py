@@ -109,7 +109,7 @@ def test_at_the_end_it_is_shown_whole_all_the_same(site):
     ended = Message("m", "c", None, "assistant", text, "done", None, html=str(render(text)), outcome=Outcome("done"))
 
     with site.test_request_context():
-        events = b"".join(stream.events(iter([Delta("*a* "), Delta(text), ended]))).decode()
+        events = b"".join(stream.events(iter([Delta("*a* "), Delta(text), ended]), "m")).decode()
 
     patches = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: [[")]
     assert any(patch[0] == "=" and patch[2] == 0 for patch in patches[-1])
