@@ -92,6 +92,14 @@ def test_a_line_without_end_is_an_error(body):
     assert isinstance(chunks.failure, http.client.LineTooLong)
 
 
+def test_a_line_may_have_the_limit():
+    chunks = Chunks()
+    extension = b"x" * (MAX_LINE_BYTES - len(b"1;\r"))
+
+    assert chunks.feed(b"1;" + extension + b"\r\na\r\n") == b"a"
+    assert not chunks.failure
+
+
 @pytest.mark.parametrize("body", [b"", b"5", b"5\r\n", b"5\r\nHe", b"5\r\nHello", b"5\r\nHello\r\n"])
 def test_a_connection_that_ends_in_the_middle_is_an_error(body):
     chunks = Chunks()

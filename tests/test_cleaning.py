@@ -47,6 +47,7 @@ separators = st.text(" -_.,:;/|*'\"()\t\n\u200b\u200d\ufeff\u00ad\u2060\u0301", 
         pytest.param("".join(f"\\u{ord(letter):04x}" for letter in KEY), id="JSON codes"),
         pytest.param("".join(f"&#{ord(letter)};" for letter in KEY), id="HTML codes"),
         pytest.param("".join(f"&amp;#x{ord(letter):x};" for letter in KEY), id="HTML codes twice"),
+        pytest.param("".join(f"&amp;#{ord(letter)};" for letter in KEY), id="decimal HTML codes twice"),
         pytest.param(KEY.encode().hex(), id="hex"),
         pytest.param(b64encode(KEY.encode()).decode(), id="base64"),
         pytest.param(b64encode(f"me:{KEY}".encode()).decode(), id="base64 with a name before it"),
@@ -94,6 +95,9 @@ def test_innocent_words_stay(key: str, sentence: str) -> None:
     ("secret", "said", "shown"),
     [
         ("k", "The key k is OK", "The key … is OK"),
+        ("k!", "The key k! is not every letter k", "The key … is not every letter k"),
+        ("ключ1", "The key ключ1 is wrong", "The key … is wrong"),
+        ("ab1c", "xab1cx", "…"),
         ("abc123", "abc123, xabc123x and a b c 1 2 3; abc12", "…, … and …; abc12"),
         ("key-one", "key-one and the key one of many keys", "… and the … of many keys"),
         ("tokens1", "of tokens 10 or tokens1", "of tokens 10 or …"),
@@ -103,6 +107,52 @@ def test_innocent_words_stay(key: str, sentence: str) -> None:
 )
 def test_a_short_secret_is_masked_as_a_whole_only(secret: str, said: str, shown: str) -> None:
     assert mask(said, (secret,)) == shown
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_eight_characters_of_a_base64_code_are_masked_wherever_the_key_lies_in_it(before: int) -> None:
+    code = b64encode(b"\0" * before + KEY.encode()).decode()
+    first, end = {0: (0, 26), 1: (2, 28), 2: (3, 29)}[before]  # the characters that the key alone decides
+
+    assert mask(f"{code[first : first + 8]} it began", (KEY,)) == "… it began"
+    assert mask(f"It ended {code[end - 8 : end]}", (KEY,)) == "It ended …"
+
+
+@pytest.mark.parametrize("part", [KEY[:5], KEY[-5:], KEY[4::-1], KEY[:-6:-1]])
+def test_five_characters_of_a_key_are_no_secret(part: str) -> None:
+    assert mask(f"It is {part} here", (KEY,)) == f"It is {part} here"
+
+
+def test_a_key_from_an_environment_that_is_not_utf8_is_masked() -> None:
+    key = b"na\xefve-key".decode("utf-8", "surrogateescape")
+
+    assert mask(f"We got {key} from you", (key,)) == "We got … from you"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Too\u202e bu\u200bsy", "Too busy"),
+        ("Too\x07busy", "Too busy"),
+        ("Too busy ().", "Too busy."),
+        ("There is no model X", "There is no model X"),
+    ],
+)
+def test_a_sentence_is_shown_without_invisible_characters_and_lost_punctuation(said: str, shown: str) -> None:
+    assert clean(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        pytest.param("word " * 39 + "words", "word " * 39 + "words", id="200 characters"),
+        pytest.param("word " * 39 + "words!", "word " * 38 + "word …", id="201 characters"),
+        pytest.param("Very busy. " + "<br> " * 197 + "soon", "Very busy. soon", id="1000 characters with markup"),
+        pytest.param("Very busy. " + "<br> " * 197 + "later", "Very busy.", id="1001 characters with markup"),
+    ],
+)
+def test_a_long_sentence_ends_after_a_whole_word(said: str, shown: str) -> None:
+    assert clean(said) == shown
 
 
 @pytest.mark.parametrize(
