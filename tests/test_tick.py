@@ -9,6 +9,7 @@ from tests.replies import Reply, heartbeats, saved_text, stored
 from webapp.chat import merge
 from webapp.following import Following
 from webapp.generation import Hub
+from webapp.markdown import RENDERER
 from webapp.pulse import Pulse
 from webapp.storage import messages
 
@@ -99,6 +100,38 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
     _text, outcome = bad.generation.shown()
     assert outcome
     assert not outcome.saved
+
+
+def test_followers_of_a_saved_reply_are_told_so(pulse, reply):
+    reply.say("Hello")
+    reply.end()
+
+    pulse.tick()
+
+    _text, outcome = reply.generation.shown()
+    assert outcome.saved is True
+
+
+def test_a_finished_reply_is_saved_with_its_html_and_the_version_of_the_renderer(storage, pulse, reply):
+    reply.say("Hello")
+    reply.end()
+
+    pulse.tick()
+
+    message = stored(storage, reply.id)
+    assert (message.html, message.renderer) == ("<p>Hello</p>", RENDERER)
+
+
+def test_a_reply_that_could_not_be_rendered_waits_for_the_next_renderer(storage):
+    hub = Hub(lambda text: None)
+    reply = Reply(storage, hub, "this worker")
+    reply.say("Hello")
+    reply.end()
+
+    Pulse(storage, hub, "this worker").tick()
+
+    with storage.read() as tx:
+        assert messages.unrendered(tx, RENDERER, 10) == [(reply.id, "Hello")]
 
 
 def test_text_that_was_reasoning_is_saved_as_reasoning(storage, pulse, reply):
