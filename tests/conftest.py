@@ -73,6 +73,14 @@ def storage(database_url: str) -> Iterator[Storage]:
 
 
 @pytest.fixture
+def other_storage(storage: Storage) -> Iterator[Storage]:
+    """The database as another worker sees it."""
+    other = Storage(storage.url.render_as_string(hide_password=False))
+    yield other
+    other.close()
+
+
+@pytest.fixture
 def upstream() -> Iterator[Upstream]:
     """A scripted upstream; unless told otherwise it answers "Hello world"."""
     with Upstream() as upstream:

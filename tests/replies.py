@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
@@ -97,3 +98,12 @@ def heartbeats(storage: Storage, worker_id: str) -> int | None:
     with storage.read() as tx:
         query = select(schema.workers.c.beats).where(schema.workers.c.id == worker_id)
         return tx.execute(query).scalar_one_or_none()
+
+
+@contextmanager
+def locked(storage: Storage) -> Iterator[None]:
+    """Keep everyone else from writing."""
+    with storage.begin() as tx:
+        if not storage.is_sqlite:
+            tx.exec_driver_sql("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+        yield

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from sqlalchemy import event
 
-from tests.replies import Reply, heartbeats, saved_text, stored
-from webapp.chat import merge
+from tests.replies import Reply, heartbeats, locked, saved_text, stored
+from tests.wait import wait_until
+from webapp.chat import Delta, merge
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.markdown import RENDERER
@@ -132,6 +135,93 @@ def test_a_reply_that_could_not_be_rendered_waits_for_the_next_renderer(storage)
 
     with storage.read() as tx:
         assert messages.unrendered(tx, RENDERER, 10) == [(reply.id, "Hello")]
+
+
+@pytest.mark.parametrize(("patience_seconds", "is_told"), [(1000, False), (0, True)])
+def test_followers_are_told_after_a_while_that_the_database_is_away(
+    storage, other_storage, pulse, reply, monkeypatch, patience_seconds, is_told
+):
+    monkeypatch.setattr("webapp.pulse.PATIENCE_SECONDS", patience_seconds)
+    reply.say("Hello")
+    reply.end()
+
+    with locked(other_storage):
+        pulse.tick()
+        pulse.tick()
+        _text, told = reply.generation.shown()
+    pulse.tick()
+
+    assert (told is not None and not told.saved) == is_told
+    assert stored(storage, reply.id).text == "Hello"
+    assert reply.generation.shown()[1].saved
+
+
+def test_a_running_reply_does_not_end_because_the_database_is_away(other_storage, pulse, reply, monkeypatch):
+    monkeypatch.setattr("webapp.pulse.PATIENCE_SECONDS", 0)
+    reply.say("Hello")
+
+    with locked(other_storage):
+        pulse.tick()
+        pulse.tick()
+    pulse.tick()
+
+    assert reply.generation.shown() == (Delta("Hello"), None)
+
+
+@pytest.mark.parametrize(("render_seconds", "status"), [(1000, "streaming"), (0, "done")])
+def test_a_finished_reply_waits_for_its_html_for_a_while(storage, monkeypatch, render_seconds, status):
+    monkeypatch.setattr("webapp.pulse.RENDER_SECONDS", render_seconds)
+    rendered = Event()
+    hub = Hub(lambda text: text if rendered.wait(15) else None)
+    reply = Reply(storage, hub, "this worker")
+    reply.say("Hello")
+    reply.script.end()
+    wait_until(lambda: reply.generation.since()[2], 15, "the end")
+    pulse = Pulse(storage, hub, "this worker")
+
+    pulse.tick()
+    pulse.tick()
+    message = stored(storage, reply.id)
+    rendered.set()
+
+    assert (message.status, message.html) == (status, None)
+
+
+@pytest.mark.parametrize(("drain_seconds", "status"), [(1000, "streaming"), (0, "interrupted")])
+def test_a_worker_that_shuts_down_interrupts_its_replies_after_a_while(
+    storage, hub, pulse, reply, monkeypatch, drain_seconds, status
+):
+    monkeypatch.setattr("webapp.pulse.DRAIN_SECONDS", drain_seconds)
+    reply.say("Hello")
+    pulse.tick()
+
+    hub.is_stopping = lambda: True
+    pulse.tick()
+
+    assert stored(storage, reply.id).status == status
+
+
+def test_a_reply_that_no_longer_belongs_to_this_worker_is_interrupted(storage, pulse, reply):
+    reply.say("Hello")
+    pulse.tick()
+    with storage.begin() as tx:
+        messages.interrupt(tx, [reply.id])
+    reply.say(" world")
+
+    pulse.tick()
+
+    assert reply.generation.since()[2].status == "interrupted"
+    assert stored(storage, reply.id).text == "Hello"
+
+
+def test_a_reply_that_a_user_has_stopped_at_another_worker_is_stopped(storage, pulse, reply):
+    reply.say("Hello")
+    with storage.begin() as tx:
+        messages.request_stop(tx, reply.id)
+
+    pulse.tick()
+
+    assert reply.generation.since()[2].status == "stopped"
 
 
 def test_text_that_was_reasoning_is_saved_as_reasoning(storage, pulse, reply):

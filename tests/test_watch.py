@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 
-from tests.replies import Reply, add_reply, stored
+from tests.replies import Reply, add_reply, locked, stored
 from webapp.generation import Hub
 from webapp.pulse import Pulse
-from webapp.storage import Storage
 from webapp.watch import Watch
 
 
@@ -17,14 +14,6 @@ from webapp.watch import Watch
 def watch(storage):
     """The watch of this worker: a look sees a count, the second one suspects, the third one buries."""
     return Watch(storage, Hub(lambda text: None), "this worker", lease_seconds=0, grace_seconds=0)
-
-
-@pytest.fixture
-def other_storage(storage):
-    """The database as another worker sees it."""
-    other = Storage(storage.url.render_as_string(hide_password=False))
-    yield other
-    other.close()
 
 
 def test_a_worker_that_does_not_count_is_buried_at_the_third_look(storage, watch):
@@ -56,19 +45,10 @@ def test_a_suspect_is_suspected_anew_after_the_database_was_away(storage, watch,
     watch.look()
     watch.look()
 
-    with _locked(other_storage):
+    with locked(other_storage):
         watch.look()
     watch.look()
     assert stored(storage, reply_id).status == "streaming"
 
     watch.look()
     assert stored(storage, reply_id).status == "interrupted"
-
-
-@contextmanager
-def _locked(storage):
-    """Keep everyone else from writing."""
-    with storage.begin() as tx:
-        if not storage.is_sqlite:
-            tx.exec_driver_sql("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
-        yield
