@@ -66,3 +66,22 @@ def test_nul_becomes_a_replacement_character_in_text_and_reasoning(script, gener
     wait_until(lambda: generation.is_rendered, 15)
 
     assert generation.since()[0] == Delta("a\ufffdb", "c\ufffdd")
+
+
+def test_the_first_token_comes_between_the_start_and_the_end(script, generation):
+    script.say(reasoning="Why")
+    script.say("Because")
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    outcome = generation.since()[2]
+    assert 0 < outcome.first_token_seconds <= outcome.seconds < 60
+
+
+def test_a_reply_without_a_token_has_no_first_one(script, generation):
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    assert generation.since()[2].first_token_seconds is None

@@ -413,6 +413,14 @@ class TestRetries:
         assert failure.reason == "network"
         assert caplog.text.count("Starting new HTTP connection") == 2
 
+    def test_a_proxy_that_refuses_is_asked_again(self, upstream: Upstream) -> None:
+        upstream.always(*error(403))
+
+        _, failure = fail("https://upstream.invalid", proxy=upstream.url, retries=1)
+
+        assert failure.reason == "network"
+        assert [request.target for request in upstream.requests] == ["upstream.invalid:443"] * 2
+
     def test_an_unknown_name_is_no_network(self) -> None:
         _, failure = fail("http://upstream.invalid", retries=0)
 
