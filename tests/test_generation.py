@@ -8,7 +8,8 @@ import pytest
 
 from tests.replies import Script
 from tests.wait import wait_until
-from webapp.chat import Delta, Outcome, merge
+from webapp.chat import Delta, Failure, Outcome, Reference, Usage, merge
+from webapp.errors import UpstreamError
 from webapp.generation import Hub
 
 
@@ -85,3 +86,96 @@ def test_a_reply_without_a_token_has_no_first_one(script, generation):
     wait_until(lambda: generation.is_rendered, 15)
 
     assert generation.since()[2].first_token_seconds is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"finish_reason": "length"},
+        {"usage": Usage(3, 4)},
+        {"sources": (Reference("https://a.example", "A"),)},
+        {"tool": "search"},
+        {"dropped": ("temperature",)},
+    ],
+    ids=str,
+)
+def test_the_outcome_has_what_the_upstream_told_of_the_whole_reply(script, generation, told):
+    script.say("Because")
+    script.take(Delta(**told))
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    outcome = generation.since()[2]
+    assert {name: getattr(outcome, name) for name in told} == told
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_finish_reason_and_the_usage_may_come_apart(script, generation, step):
+    for delta in (Delta(finish_reason="stop"), Delta(usage=Usage(3, 4)))[::step]:
+        script.take(delta)
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    outcome = generation.since()[2]
+    assert (outcome.finish_reason, outcome.usage) == ("stop", Usage(3, 4))
+
+
+def test_the_outcome_is_not_shown_before_the_reply_is_saved(script, generation):
+    script.say("Because")
+    script.end()
+    wait_until(lambda: generation.is_rendered, 15)
+
+    before = generation.shown()
+    generation.settle(saved=True)
+
+    assert before == (Delta("Because"), None)
+    assert generation.shown()[1].status == "done"
+
+
+def test_a_stop_ends_the_reply_once_and_closes_the_source():
+    script, ends = Script(), []
+    hub = Hub(lambda text: None)
+    hub.start("reply", script, lambda: ends.append(True))
+    generation = hub.get("reply")
+
+    assert hub.stop("reply")
+    wait_until(lambda: generation.is_rendered, 15)
+
+    assert generation.since()[2].status == "stopped"
+    assert ends == [True]
+    assert not hub.stop("another")
+
+
+class Breaking(Script):
+    """A source that gives some text, then raises this error."""
+
+    def __init__(self, error):
+        super().__init__()
+        self._error = error
+
+    def __iter__(self):
+        yield Delta("Half")
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "failure"),
+    [
+        (UpstreamError("cut_off"), "interrupted", UpstreamError("cut_off").failure),
+        (UpstreamError("network"), "error", UpstreamError("network").failure),
+        (ValueError("a mistake of this program"), "error", Failure("internal")),
+    ],
+    ids=["cut off", "another failure", "a mistake"],
+)
+def test_a_reply_that_fails_keeps_its_text_and_is_logged(caplog, error, status, failure):
+    hub = Hub(lambda text: None)
+    hub.start("0123456789", Breaking(error), lambda: None)
+    generation = hub.get("0123456789")
+    wait_until(lambda: generation.is_rendered, 15)
+
+    delta, _position, outcome = generation.since()
+
+    assert (delta.text, outcome.status, outcome.failure) == ("Half", status, failure)
+    assert "reply 01234567" in caplog.text
