@@ -28,6 +28,7 @@ SPEC_EXAMPLES: list[Any] = [
 RULES = [
     pytest.param(b"data: a\r\rdata: b\r\r", [Event(data="a"), Event(data="b")], id="CR"),
     pytest.param(b"data: a\r\n\r\ndata: b\r\n\r\n", [Event(data="a"), Event(data="b")], id="CRLF"),
+    pytest.param(b"data: a\r\ndata: b\r\n\r\n", [Event(data="a\nb")], id="CRLF inside an event"),
     pytest.param(b"data: a\r\n\ndata: b\n\r\n", [Event(data="a"), Event(data="b")], id="mixed line ends"),
     pytest.param(b"\xef\xbb\xbfdata: a\n\n", [Event(data="a")], id="a BOM at the start"),
     pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [], id="one BOM only"),
@@ -119,11 +120,12 @@ def test_text_cannot_forge_a_field_or_an_event() -> None:
 @pytest.mark.parametrize("character", ["\r", "\n", "\0"])
 @pytest.mark.parametrize("field", ["event", "id"])
 def test_a_line_end_or_nul_in_a_field_is_refused(field: str, character: str) -> None:
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(ValueError, match=f"^{field} "):
         encode("x", **{field: f"a{character}data: forged"})  # type: ignore[arg-type]
 
 
 def test_a_negative_retry_is_refused() -> None:
+    assert encode("x", retry=0) == b"retry: 0\ndata: x\n\n"
     with pytest.raises(ValueError, match="retry"):
         encode("x", retry=-1)
 
@@ -137,7 +139,7 @@ def test_a_line_may_have_the_limit_and_no_byte_more(size: int) -> None:
     fits, exceeds = b"data: 4567\n\n", b"data: 45678\n\n"
 
     assert list(decode(cut(fits, size), max_line_bytes=10)) == [Event(data="4567")]
-    with pytest.raises(LineTooLong):
+    with pytest.raises(LineTooLong, match="a line is longer than 10 bytes"):
         list(decode(cut(exceeds, size), max_line_bytes=10))
 
 
@@ -153,6 +155,14 @@ def test_an_endless_line_stops_at_the_limit() -> None:
 def test_the_data_lines_of_one_event_are_bounded_together() -> None:
     with pytest.raises(LineTooLong):
         list(decode([b"data: 1234\n"] * 1000, max_line_bytes=100))
+
+
+def test_the_data_of_each_event_may_have_the_limit_and_no_byte_more() -> None:
+    fits, exceeds = b"data:12345\ndata:6789\n\n", b"data:12345\ndata:67890\n\n"
+
+    assert list(decode([fits * 2], max_line_bytes=10)) == [Event(data="12345\n6789")] * 2
+    with pytest.raises(LineTooLong):
+        list(decode([exceeds], max_line_bytes=10))
 
 
 def test_a_long_line_byte_by_byte_takes_linear_time() -> None:
