@@ -130,6 +130,13 @@ class TestRefusals:
         assert failure.detail == "Temperature is above 2."
         assert failure.sentence == "The upstream does not accept this request. (Temperature is above 2.)"
 
+    def test_a_byte_order_mark_hides_no_sentence(self, upstream: Upstream) -> None:
+        upstream.answer(*error(400, '\ufeff\r\n{"error": {"message": "Too many words"}}'))
+
+        _, failure = fail(upstream.url)
+
+        assert failure.detail == "Too many words"
+
 
 class TestErrorsInBand:
     @whole_and_byte_by_byte

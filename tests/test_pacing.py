@@ -64,3 +64,22 @@ def test_running_streams_are_counted(upstream: Upstream):
 @pytest.mark.parametrize(("streams", "seconds"), [(1, 0.033), (100, 0.033), (500, 0.1), (1_000, 0.2), (9_000, 0.25)])
 def test_the_rest_has_its_bounds(streams, seconds):
     assert transport.pace_seconds(streams) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("block_bytes", "reads", "number"), [(1, 100, 3), (transport.READ_BYTES, 100, 100)])
+def test_reads_that_never_wait_still_give_way(rests, block_bytes, reads, number):
+    blocks = iter([b"x" * block_bytes] * reads + [b""])
+    response = SimpleNamespace(headers={}, raw=SimpleNamespace(read1=lambda size, decode_content: next(blocks)))
+
+    list(transport.read(response))
+
+    assert rests == [transport.PAUSE_SECONDS] * number  # one byte and its read count as 513 of 16,384
+
+
+def test_a_paced_stream_rests_after_every_read(rests):
+    blocks = iter([b"x"] * 5 + [b""])
+    response = SimpleNamespace(headers={}, raw=SimpleNamespace(read1=lambda size, decode_content: next(blocks)))
+
+    list(transport.read(response, is_paced=lambda: True))
+
+    assert rests == [transport.pace_seconds(1)] * 5
