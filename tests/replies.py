@@ -105,5 +105,6 @@ def locked(storage: Storage) -> Iterator[None]:
     """Keep everyone else from writing."""
     with storage.begin() as tx:
         if not storage.is_sqlite:
+            tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")  # the product ends such ones
             tx.exec_driver_sql("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
         yield
