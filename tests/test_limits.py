@@ -11,7 +11,7 @@ from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp import addresses
 from webapp.errors import Busy
-from webapp.limits import ANSWERS, STORED, Allowance, Gate, Holder
+from webapp.limits import ANSWERS, RETRY_SECONDS, STORED, Allowance, Gate, Holder
 
 ADDRESS_FULL = "Too many answers are running at your address."
 ALL_FULL = "This server is running as many answers as it can."
@@ -141,6 +141,50 @@ def test_a_holder_of_fewer_than_the_average_gets_into_the_last_fifth():
     assert gate.count() == 17
 
 
+def test_a_gate_holds_as_many_as_each_limit_says():
+    gate = Gate(ANSWERS, per_user=2, per_address=3, total=20)
+    for user in ("a", "a", "b"):
+        gate.enter(Holder(user, "x"))
+
+    with pytest.raises(Busy, match="Too many of your answers") as user_full:
+        gate.enter(Holder("a", "y"))
+    with pytest.raises(Busy, match=ADDRESS_FULL) as address_full:
+        gate.enter(Holder("c", "x"))
+    gate.leave(Holder("a", "x"))
+    gate.enter(Holder("a", "y"))
+
+    assert user_full.value.retry_after == address_full.value.retry_after == RETRY_SECONDS
+    assert gate.count() == 3
+
+
+def test_places_may_be_taken_several_at_a_time():
+    gate = Gate(ANSWERS, per_user=100, per_address=100, total=100)
+
+    gate.enter(Holder("a", "x"), 60)
+    gate.enter(Holder("b", "y"), 20)
+    with pytest.raises(Busy, match=ALL_FULL) as error:
+        gate.enter(Holder("a", "x"), 1)
+    gate.enter(Holder("b", "y"), 20)
+    with pytest.raises(Busy, match=ALL_FULL):
+        gate.enter(Holder("c", "z"), 1)
+
+    assert error.value.retry_after == RETRY_SECONDS
+    gate.leave(Holder("a", "x"), 60)
+    assert gate.count() == 40
+
+
+def test_an_address_that_has_left_counts_no_more_for_the_last_fifth():
+    gate = Gate(ANSWERS, per_user=100, per_address=100, total=20)
+    gate.enter(Holder("gone", "gone"))
+    gate.enter(Holder("a", "x"), 10)
+    gate.enter(Holder("b", "y"), 6)
+    gate.leave(Holder("gone", "gone"))
+
+    gate.enter(Holder("b", "y"))
+
+    assert gate.count() == 17
+
+
 def test_a_gate_forgets_who_has_left():
     gate = Gate(ANSWERS, per_user=1, per_address=1, total=1)
     for number in range(100):
@@ -246,6 +290,43 @@ def test_what_was_spent_comes_back_evenly():
 
     with pytest.raises(Busy, match="Your address"):
         budget.spend(Holder("b", "x"), 1)
+
+
+def test_nobody_saves_up_more_than_the_whole_allowance():
+    now = 1_000_000.0
+    budget = Allowance(STORED, 100, 50, clock=lambda: now)
+    budget.spend(Holder("a", "x"), 1)
+
+    now += 1_000_000
+    budget.spend(Holder("a", "x"), 100)
+
+    with pytest.raises(Busy, match="You have stored as much"):
+        budget.spend(Holder("a", "x"), 1)
+
+
+def test_more_than_the_whole_allowance_may_be_spent_at_once_and_is_paid_back():
+    now = 0.0
+    budget = Allowance(STORED, 100, 50, clock=lambda: now)
+    budget.spend(Holder("a", "x"), 150)
+
+    now = 74.0
+    with pytest.raises(Busy) as error:
+        budget.spend(Holder("a", "x"), 100)
+
+    assert error.value.retry_after == 2
+    now = 75.0
+    budget.spend(Holder("a", "x"), 100)
+
+
+def test_what_is_charged_must_come_back_too():
+    now = 0.0
+    budget = Allowance(STORED, 7200, 7200, clock=lambda: now)
+    budget.charge(Holder("a", "x"), 7320)
+
+    with pytest.raises(Busy, match=r"Try again in 3 minutes\.") as error:
+        budget.spend(Holder("b", "x"), 1)
+
+    assert error.value.retry_after == 122
 
 
 def test_an_allowance_forgets_who_has_all_of_it_again(monkeypatch):
