@@ -86,6 +86,13 @@ def stored(storage: Storage, reply_id: str) -> Message:
         return messages.find(tx, reply_id)
 
 
+def owner_of(storage: Storage, reply_id: str) -> str:
+    """The user whose reply it is."""
+    query = select(schema.conversations.c.user_id).join(schema.messages).where(schema.messages.c.id == reply_id)
+    with storage.read() as tx:
+        return tx.execute(query).scalar_one()
+
+
 def saved_text(storage: Storage, reply_id: str) -> tuple[str, str]:
     """The text and the reasoning of a running reply that the database has."""
     with storage.read() as tx:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.upstream import tokens
 from tests.visitor import text_of
+from webapp.text import new_id
 
 
 def retry(visitor, reply_id: str, **fields: object) -> str:
@@ -128,6 +131,15 @@ def test_bob_cannot_retry_edit_or_select_what_is_alices(alice, bob, upstream):
     for path in (f"/m/{reply}/retry", f"/m/{question}/edit", f"/m/{reply}/select"):
         assert bob.post_form(path, text="mine").status_code == 404
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("action", ["retry", "edit"])
+def test_a_message_that_does_not_exist_is_neither_retried_nor_edited(alice, upstream, action):
+    answer = alice.post_form(f"/m/{new_id()}/{action}", text="Hello")
+
+    assert answer.status_code == 404
+    assert "This message does not exist." in text_of(answer.text)
+    assert upstream.requests == []
 
 
 def test_a_link_to_a_message_shows_its_branch(alice, upstream):

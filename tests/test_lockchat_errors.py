@@ -22,6 +22,7 @@ from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import answers, cleaning, failures
+from webapp.upstream.transport import READ_BYTES
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -129,6 +130,13 @@ class TestRefusals:
 
         assert failure.detail == "Temperature is above 2."
         assert failure.sentence == "The upstream does not accept this request. (Temperature is above 2.)"
+
+    def test_an_error_that_comes_in_several_reads_is_read_whole(self, upstream: Upstream) -> None:
+        upstream.answer(*error(400, openai_error("Too many words", more="x" * 3 * READ_BYTES)))
+
+        _, failure = fail(upstream.url)
+
+        assert failure.detail == "Too many words"
 
     def test_a_byte_order_mark_hides_no_sentence(self, upstream: Upstream) -> None:
         upstream.answer(*error(400, '\ufeff\r\n{"error": {"message": "Too many words"}}'))

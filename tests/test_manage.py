@@ -47,6 +47,14 @@ def test_a_pinned_conversation_stays_at_the_top(alice):
     assert page.index("The old one") < page.index("The new one")
 
 
+def test_a_new_chat_begins_with_the_model_of_the_last_used_conversation_though_another_is_pinned(alice):
+    alice.new_chat("The old one", model="gpt-4")
+    do(alice, "pin", pinned="1")
+    alice.new_chat("The new one", model="gpt-3.5-turbo")
+
+    assert '<option value="gpt-3.5-turbo" selected>' in alice.get("/").text
+
+
 def test_a_deleted_conversation_is_gone_until_it_is_restored(alice):
     reply = alice.new_chat("Delete me")
     alice.end(reply)

@@ -7,9 +7,10 @@ from threading import Event
 import pytest
 from sqlalchemy import event
 
-from tests.replies import Reply, heartbeats, locked, saved_text, stored
+from tests.replies import Reply, heartbeats, locked, owner_of, saved_text, stored
 from tests.wait import wait_until
 from webapp.chat import Delta, merge
+from webapp.errors import NotFound
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.markdown import RENDERER
@@ -265,6 +266,58 @@ def test_another_worker_follows_text_that_becomes_reasoning(storage, pulse, repl
 
     whole = merge([*deltas, *more])
     assert (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello", "I should greet.")
+
+
+def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
+    steps = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id))
+    deltas = []
+
+    for text, reasoning in (("", "I should "), ("Hello", "greet."), (" there", "")):
+        reply.say(text, reasoning)
+        pulse.tick()
+        deltas.append(next(steps))
+    reply.say("!", " Done.")
+    reply.end()
+    pulse.tick()
+    *more, message = steps
+
+    whole = merge([*deltas, *more])
+    assert (
+        (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello there!", "I should greet. Done.")
+    )
+
+
+def test_another_worker_stops_a_reply_and_shows_its_text_so_far(storage, pulse, reply):
+    reply.say("Hello", "Greet")
+    pulse.tick()
+
+    message = Following(storage, Hub(lambda text: text)).stop(owner_of(storage, reply.id), reply.id)
+    pulse.tick()
+
+    assert (message.text, message.reasoning, message.status) == ("Hello", "Greet", "streaming")
+    assert reply.generation.since()[2].status == "stopped"
+
+
+def test_a_deleted_conversation_stops_its_own_replies_alone(storage, hub, pulse, reply):
+    other = Reply(storage, hub, "this worker")
+    with storage.begin() as tx:
+        asked = messages.request_stops(tx, stored(storage, reply.id).conversation_id)
+
+    pulse.tick()
+
+    assert asked == [reply.id]
+    assert reply.generation.since()[2].status == "stopped"
+    assert other.generation.since()[2] is None
+
+
+def test_a_stranger_stops_nothing_at_another_worker(storage, pulse, reply):
+    reply.say("Hello")
+
+    with pytest.raises(NotFound):
+        Following(storage, Hub(lambda text: text)).stop("a stranger", reply.id)
+    pulse.tick()
+
+    assert reply.generation.since()[2] is None
 
 
 def test_a_follower_behind_sees_text_that_became_reasoning_as_reasoning(reply):
