@@ -221,6 +221,15 @@ def test_a_refused_form_can_be_sent_again_from_the_page_that_says_so(alice, upst
     assert 'value="0.3"' in answer.text
 
 
+def test_the_page_shows_the_settings_that_the_next_send_has(alice):
+    alice.end(alice.new_chat("Hi", temperature="0,2", system="Be brief."))
+
+    page = alice.page()
+
+    assert 'value="0.2"' in page
+    assert "Be brief.</textarea>" in page
+
+
 def test_a_temperature_is_sent_once_it_is_set_until_it_is_unset(alice, upstream):
     for temperature in ("", "0", "0,2", None, ""):
         fields = {} if temperature is None else {"temperature": temperature}
