@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from threading import Event
+
 import pytest
 from sqlalchemy import select
 
@@ -41,6 +44,22 @@ def test_the_answer_streams_while_it_grows(alice, upstream):
 
     assert alice.status(reply) == "streaming"
     assert "one two" in text_of(alice.page())
+
+
+def test_the_end_of_a_stream_brings_how_the_answer_ended_and_its_buttons(alice, upstream):
+    go_on = Event()
+    upstream.answer(*body(token("Hello"), Wait(go_on), token(finish="length")))
+    reply = alice.new_chat("Hi")
+    events = alice.events(reply)
+    next(events)
+
+    go_on.set()
+    end = json.loads([*events][-1].data)
+
+    assert end["why"] == "length"
+    assert end["message"] == "The answer reached the model's length limit."
+    assert end["message"] in text_of(end["html"])
+    assert f"/m/{reply}/retry" in end["html"]
 
 
 def test_the_next_question_brings_the_whole_conversation(alice, upstream):
