@@ -109,12 +109,12 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
 
 @pytest.fixture
 def aged(server, database_url):
-    """The database of the running server, as version 0004 left it."""
+    """The database of the running server, as version 0008 left it."""
     storage = Storage(database_url)
     with storage.begin() as tx:
-        tx.exec_driver_sql("DROP INDEX ix_messages_number")
-        tx.exec_driver_sql("ALTER TABLE messages DROP COLUMN number")
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+        for column in ("window_tokens", "least_tokens"):
+            tx.exec_driver_sql(f"ALTER TABLE messages DROP COLUMN {column}")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0008'")
     yield storage
     storage.close()
 
