@@ -66,7 +66,7 @@ def test_one_costly_piece_costs_no_turn(clock, feed):
 
 def test_costly_readers_take_turns(feed):
     others = stream._Feed()
-    feed._is_costly = others._is_costly = True
+    feed._costly_pieces = others._costly_pieces = stream.COSTLY_PIECES
     went_on = threading.Event()
     reader = threading.Thread(target=lambda: (others.feed("*a* "), went_on.set()))
 

@@ -28,7 +28,6 @@ class Position(NamedTuple):
     text: int = 0
     reasoning: int = 0
     was_reasoning: bool = False
-    activity: Activity | None = None
 
 
 START = Position()
@@ -83,12 +82,13 @@ class Generation:
         Yields an empty delta, a beat, after each `beat_seconds` without news. Yields the outcome once the reply
         is saved, or could not be saved: then `saved` is False.
         """
-        position, wait_seconds = START, 0.0
+        seen: tuple[Position, Activity | None] = (START, None)
+        wait_seconds = 0.0
         while True:
             with self._changed:
-                self._changed.wait_for(partial(self._has_more, position), wait_seconds)
-                new, outcome = self._since(position), self._outcome if self._settled else None
-                has_new, position = position != self._position(), self._position()
+                self._changed.wait_for(partial(self._has_news, seen), wait_seconds)
+                new, outcome = self._since(seen[0]), self._outcome if self._settled else None
+                has_new, seen = seen != self._state(), self._state()
             wait_seconds = beat_seconds
             if has_new or not outcome:
                 yield new
@@ -131,10 +131,13 @@ class Generation:
         )
 
     def _position(self) -> Position:
-        return Position(len(self._text), len(self._reasoning), self._was_reasoning, self._activity)
+        return Position(len(self._text), len(self._reasoning), self._was_reasoning)
 
-    def _has_more(self, position: Position) -> bool:
-        return self._settled or self._position() != position
+    def _state(self) -> tuple[Position, Activity | None]:
+        return self._position(), self._activity
+
+    def _has_news(self, seen: tuple[Position, Activity | None]) -> bool:
+        return self._settled or self._state() != seen
 
     def _run(self) -> None:
         try:

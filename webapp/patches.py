@@ -28,6 +28,7 @@ from typing import Any
 
 from markdown_it.token import Token
 
+from webapp.growing import GrowingText
 from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render_block, render_blocks
 from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.notes import NOTES_END, OPEN, REFERENCED
@@ -52,14 +53,13 @@ class LiveRenderer:
     """The HTML of one growing message, as the page of one follower has it."""
 
     def __init__(self) -> None:
-        self._source: list[str] = []
+        self._source = GrowingText()
         self._cr = ""
         self._blocks: list[str] = []
         self._references: dict[str, Any] = {}
         self._referenced: set[str] = set()  # the notes that finished blocks refer to
         self._finished = False
         self._open = _Open()
-        self._chars = 0
         self._steps = 0  # so far, all in all
         self._step = Budget(0)  # of the piece at hand
         self._code_seconds = 0.0
@@ -68,20 +68,19 @@ class LiveRenderer:
     @property
     def text(self) -> str:
         """All text so far, as it was fed."""
-        return "".join(self._source)
+        return self._source.since(0)
 
     @property
     def html(self) -> str:
         """The whole HTML that the page has now."""
-        return plain("".join(self._source)) if self._as_written else "".join([*self._blocks, self._open.html])
+        return plain(self.text) if self._as_written else "".join([*self._blocks, self._open.html])
 
     def feed(self, text: str) -> list[Patch]:
         """Take more text; return what changes in the page."""
-        self._source.append(text)
-        self._chars += len(text)
+        self._source.add(text)
         self._finished = False
         text = self._normal(text)
-        if self._as_written or self._chars > MAX_TEXT_CHARS:
+        if self._as_written or len(self._source) > MAX_TEXT_CHARS:
             return self._append_as_written(text)
         self._step, self._code_seconds = Budget(STEP_STEPS), CODE_SECONDS
         try:
@@ -113,7 +112,7 @@ class LiveRenderer:
         if self._finished:
             return []
         shown = [self.html] if self._as_written else [*self._blocks, *filter(None, [self._open.html])]
-        self._blocks = render_blocks("".join(self._source)) if html is None else _top_level(html)
+        self._blocks = render_blocks(self.text) if html is None else _top_level(html)
         self._open, self._as_written, self._finished = _Open(), False, True
         patches: list[Patch] = [("x", len(self._blocks))] if len(shown) > len(self._blocks) else []
         for index, html in enumerate(self._blocks):
@@ -231,7 +230,7 @@ class LiveRenderer:
 
     def _parse(self, source: str, end: _End | None = None) -> list[_Block]:
         self._step.spend(len(source) // CHARS_PER_STEP)
-        if self._steps > FIRST_STEPS + STEPS_PER_CHAR * self._chars:
+        if self._steps > FIRST_STEPS + STEPS_PER_CHAR * len(self._source):
             raise OverBudget
         env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
         env.update({"growing": True, "referenced": self._referenced | self._open.referenced})

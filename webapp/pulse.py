@@ -106,8 +106,7 @@ class Pulse:
                 saved.final = saved.final or _final(generation, outcome)
                 finals.append(saved.final)
                 continue
-            has_more = position._replace(activity=None) != saved.position._replace(activity=None)
-            if has_more and not saved.unsaved:
+            if position != saved.position and not saved.unsaved:
                 saved.pieces, saved.position = saved.pieces + 1, position
                 saved.unsaved = (generation.reply_id, saved.pieces, delta)
             if saved.unsaved:

@@ -29,7 +29,7 @@ from webapp.storage.messages import Final
 from webapp.text import clean, new_id, title_of
 from webapp.upstream.models import Models
 from webapp.upstream.stream import Stream
-from webapp.window import least_tokens_of
+from webapp.window import least_tokens
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class Turns:
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=self._models.choose(conversation.model))
         asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now)
-        tokens = past.least_tokens + least_tokens_of((conversation.system, asked.text))
+        tokens = past.least_tokens + least_tokens(conversation.system) + least_tokens(asked.text)
         reply = self._add_reply(tx, conversation, asked, ask.send.key, now, tokens)
         siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
         wire = history.wire(conversation.system, [*past.messages, (asked.role, asked.text)])

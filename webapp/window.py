@@ -7,7 +7,6 @@ https://github.com/ollama/ollama/blob/main/docs/faq.mdx, "How can I specify the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from webapp.chat import Message
 
@@ -39,11 +38,6 @@ def least_tokens(text: str) -> int:
 def _without_rulers(text: str) -> str:
     """Return the text without repeated characters: a ruler of many dashes may be one token."""
     return _RUN.sub(r"\1", text)
-
-
-def least_tokens_of(texts: Iterable[str]) -> int:
-    """Return how many tokens these texts have together at least."""
-    return sum(map(least_tokens, texts))
 
 
 def used_tokens(message: Message) -> int | None:

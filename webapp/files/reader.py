@@ -194,7 +194,7 @@ def read(file: IO[bytes], now: datetime, limits: Limits) -> Found:
             if (record := _record(value, place, name, now, limits, found)) is None:
                 continue
             conversations_count += 1
-            messages_count += sum(1 for _message in record.messages)
+            messages_count += _length(record)
             if conversations_count > MAX_CONVERSATIONS or messages_count > MAX_MESSAGES:
                 raise _too_many()
             found.records[record.source] = max(record, found.records.get(record.source, record), key=_length)

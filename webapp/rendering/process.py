@@ -77,15 +77,13 @@ class Renderer:
 
     def _ask(self, line: socket.socket, text: str) -> tuple[bytes, bool]:
         """Return the HTML; if there is none, end the process and return whether its time was up."""
+        is_late = False
         try:
             _send(line, text.encode("utf-8", "surrogatepass"))
             if html := _receive(line):
                 return html, False
-            is_late = False
-        except TimeoutError:
-            is_late = True
-        except OSError:
-            is_late = False
+        except OSError as error:
+            is_late = isinstance(error, TimeoutError)
         return b"", self._end() == -signal.SIGVTALRM or is_late
 
     def close(self) -> None:

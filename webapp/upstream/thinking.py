@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from webapp.chat import Delta, merge
 from webapp.upstream.harmony import Harmony
 
 PIECE_CHARS = 1000
@@ -62,16 +63,9 @@ class Thinking:
 
     def _feed_pieces(self, text: str) -> Parts:
         """Tags in a row are read by functions that call each other: few enough in one piece."""
-        texts: list[str] = []
-        reasoning: list[str] = []
-        was_reasoning = False
-        for start in range(0, len(text), PIECE_CHARS):
-            new, more, turned = self.feed(text[start : start + PIECE_CHARS])
-            if turned:
-                reasoning, texts, was_reasoning = [*reasoning, *texts], [], True
-            texts.append(new)
-            reasoning.append(more)
-        return "".join(texts), "".join(reasoning), was_reasoning
+        pieces = (self.feed(text[start : start + PIECE_CHARS]) for start in range(0, len(text), PIECE_CHARS))
+        whole = merge([Delta(said, reasoning, was_reasoning=moved) for said, reasoning, moved in pieces])
+        return whole.text, whole.reasoning, whole.was_reasoning
 
     def end(self) -> Parts:
         """The answer has ended: return what was held back."""

@@ -176,33 +176,31 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
     global _streams
     # Only an upstream that ignores `Accept-Encoding: identity` compresses its answer.
     decode = "content-encoding" in response.headers
-    broken, undecodable, turn_bytes = False, False, 0
+    turn_bytes = 0
     _streams += 1
     try:
-        while not broken:
-            block = b""
+        while True:
+            block, failure = b"", ""
             try:
                 block = response.raw.read1(READ_BYTES, decode_content=decode)
             except DecodeError:
-                undecodable = True
+                failure = "protocol"
             except Exception:
-                broken = True
-            if undecodable:
-                raise UpstreamError("protocol")
-            if block:
-                yield block
-                turn_bytes += len(block) + BYTES_PER_READ
-                if turn_bytes > READ_BYTES:
-                    time.sleep(PAUSE_SECONDS)
-                    turn_bytes = 0
-                elif is_paced():
-                    time.sleep(pace_seconds(_streams))
-                    turn_bytes = 0
-            elif not broken:
+                failure = "cut_off"
+            if failure:
+                raise UpstreamError(failure)
+            if not block:
                 return
+            yield block
+            turn_bytes += len(block) + BYTES_PER_READ
+            if turn_bytes > READ_BYTES:
+                time.sleep(PAUSE_SECONDS)
+                turn_bytes = 0
+            elif is_paced():
+                time.sleep(pace_seconds(_streams))
+                turn_bytes = 0
     finally:
         _streams -= 1
-    raise UpstreamError("cut_off")
 
 
 def pace_seconds(streams: int) -> float:

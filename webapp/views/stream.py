@@ -28,6 +28,7 @@ from webapp.views.visitor import current_user
 RETRY_MILLISECONDS = 1000
 PIECE_CHARS = 1_000
 CHEAP_SECONDS = 0.002  # of processor time, for one piece: ordinary answers take a tenth of it
+COSTLY_PIECES = 2  # in a row, before a reader takes turns: a garbage collection may meet one
 REST = 9  # times as long as a costly piece took: costly texts take a tenth of the loop, all readers together
 LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
 
@@ -80,8 +81,7 @@ class _Feed:
 
     def __init__(self) -> None:
         self.live = LiveRenderer()
-        self._is_costly = False  # the last two pieces were: a garbage collection may meet one
-        self._was_costly = False  # the last piece was
+        self._costly_pieces = 0  # in a row
 
     def feed(self, text: str) -> list[Patch]:
         """Feed a text piece by piece and return the patches."""
@@ -89,7 +89,7 @@ class _Feed:
         began = time.monotonic()
         for start in range(0, max(len(text), 1), PIECE_CHARS):
             piece = text[start : start + PIECE_CHARS]
-            if not self._is_costly:
+            if self._costly_pieces < COSTLY_PIECES:
                 if start:
                     give_way()
                 patches += self._feed(piece)[0]
@@ -98,7 +98,7 @@ class _Feed:
                 new, seconds = self._feed(piece)
                 time.sleep(seconds * REST)
             patches += new
-            if self._is_costly and time.monotonic() - began > LATE_SECONDS:
+            if self._costly_pieces and time.monotonic() - began > LATE_SECONDS:
                 patches += self.live.give_up()
         return patches
 
@@ -107,8 +107,7 @@ class _Feed:
         began = time.thread_time()
         patches = self.live.feed(piece)
         seconds = time.thread_time() - began
-        was_costly, self._was_costly = self._was_costly, seconds > CHEAP_SECONDS
-        self._is_costly = was_costly and self._was_costly
+        self._costly_pieces = self._costly_pieces + 1 if seconds > CHEAP_SECONDS else 0
         return patches, seconds
 
 
