@@ -46,6 +46,25 @@ ANSWERS = [
     ("It ends with `</think>`", "It ends with `</think>`", ""),
     ("Write\n```\nHm\n</think>\n```\n", "Write\n```\nHm\n</think>\n```\n", ""),
     ("Use <think> to begin\n</think>\nto end", "Use <think> to begin\n</think>\nto end", ""),
+    ("Hm.\n[/THINK]\nHello", "Hello", "Hm."),
+    ("Hm.\n◁/think▷\nHello", "Hello", "Hm."),
+    ("I should greet </think>\nHello", "Hello", "I should greet"),
+    ("I should greet </think>\r\nHello", "Hello", "I should greet"),
+    ("I should greet.\n</think>", "", "I should greet."),
+    ("Hm.\n</think>\nHello.\n</think>\nBye", "Hello.\n</think>\nBye", "Hm."),
+    ("<think>Hm</think>Hello.\n</think>\nBye", "Hello.\n</think>\nBye", "Hm"),
+    ("There is a tag:\n<think>\nand text", "There is a tag:\n<think>\nand text", ""),
+    ("<think>Say `x`</think>Hello", "Hello", "Say `x`"),
+    ("<think>`</think>` is a tag</think>Hello", "Hello", "`</think>` is a tag"),
+    ("Say `x`.</think>Hello", "Hello", "Say `x`."),
+    ('The tag is "</think>" here', 'The tag is "</think>" here', ""),
+    ("Solve for X</think>Hello", "Hello", "Solve for X"),
+    ("The tag after X </think> is odd", "The tag after X </think> is odd", ""),
+    ("Write\n~~~\nHm\n</think>\n~~~\n", "Write\n~~~\nHm\n</think>\n~~~\n", ""),
+    ("~~~\na\n~~~\n~~~\nb\n</think>\n~~~\n", "~~~\na\n~~~\n~~~\nb\n</think>\n~~~\n", ""),
+    ("<think>" + "a " * 600 + "</think>Hello", "Hello", "a " * 599 + "a"),
+    ("`" + "a" * 1200 + "</think>` is code", "`" + "a" * 1200 + "</think>` is code", ""),
+    ("a" * 3000 + "</think>Hello", "Hello", "a" * 3000),
     ("a [1] <b> ◁ c </thi", "a [1] <b> ◁ c </thi", ""),
     ("<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hello", "Hello", "Hm"),
     ("<|start|>assistant<|channel|>final<|message|>Hello <|b<|return|>", "Hello <|b", ""),
@@ -64,6 +83,20 @@ def test_an_answer_is_parted_however_it_is_cut(answer, text, reasoning):
     cuts = [[answer], list(answer), *([answer[:at], answer[at:]] for at in range(len(answer)))]
 
     assert {parted(*pieces) for pieces in cuts} == {(text, reasoning)}
+
+
+def test_what_is_certain_does_not_wait_for_the_next_delta():
+    assert Thinking().feed("<think>Hm") == ("", "Hm", False)
+    assert Thinking().feed("1 < 2") == ("1 < 2", "", False)
+
+
+def test_tags_are_text_once_reasoning_came_by_another_way():
+    thinking = Thinking()
+    thinking.feed("Hello")
+
+    thinking.has_reasoning = True
+
+    assert thinking.feed(".\n</think>\nBye") == (".\n</think>\nBye", "", False)
 
 
 def test_endless_white_space_is_not_held_back():
