@@ -1,0 +1,59 @@
+"""The event stream of one reply: what its reader gets first, and for each change."""
+
+from __future__ import annotations
+
+import json
+
+from webapp import sse
+from webapp.chat import Delta
+from webapp.views.stream import RETRY_MILLISECONDS, events
+
+
+def sent(*steps: Delta) -> list[tuple[str, object]]:
+    """The names and data of the events for these steps."""
+    return [(event.event, json.loads(event.data or "null")) for event in sse.decode(events(iter(steps), "id"))]
+
+
+def test_a_new_reader_gets_the_whole_reply_so_far():
+    (event,) = sse.decode(events(iter([Delta("Hello **you**", "Why?")]), "id"))
+
+    snapshot = json.loads(event.data)
+    assert (event.event, event.retry) == ("reset", RETRY_MILLISECONDS)
+    assert "Hello <strong>you</strong>" in snapshot.pop("html")
+    assert snapshot == {"state": "answering", "activity": None, "thought": "Why?"}
+
+
+def test_a_reader_is_told_of_each_change_alone():
+    steps = [Delta(), Delta(reasoning="Why?"), Delta(reasoning=" So."), Delta("Hello"), Delta(" you", " Yes.")]
+
+    (_, snapshot), *changes = sent(*steps)
+    names = [name for name, _data in changes]
+
+    assert snapshot == {"html": "", "state": "queued", "activity": None, "thought": ""}
+    assert names == ["status", "thought", "thought", "status", "patch", "thought", "patch"]
+    assert [data for name, data in changes if name == "thought"] == ["Why?", " So.", " Yes."]
+    assert [data["state"] for name, data in changes if name == "status"] == ["thinking", "answering"]
+
+
+def test_silence_is_a_beat():
+    assert [name for name, _data in sent(Delta("Hello"), Delta(), Delta())] == ["reset", "beat", "beat"]
+
+
+def test_what_the_upstream_does_meanwhile_is_told_until_text_comes():
+    steps = [Delta(), Delta(activity="working"), Delta("Found", activity=None)]
+
+    states = [data for name, data in sent(*steps) if name == "status"]
+
+    assert states == [{"state": "queued", "activity": "working"}, {"state": "answering", "activity": None}]
+
+
+def test_text_that_turns_out_as_reasoning_begins_the_reply_anew():
+    steps = [Delta("I should", "First. "), Delta("Hello", " greet.", was_reasoning=True), Delta(" you")]
+
+    _first, (name, snapshot), *changes = sent(*steps)
+
+    assert name == "reset"
+    assert "Hello" in snapshot["html"]
+    assert "should" not in snapshot["html"]
+    assert (snapshot["state"], snapshot["thought"]) == ("answering", "I should greet.")
+    assert [name for name, _data in changes] == ["patch"]
