@@ -139,17 +139,38 @@ class TestThinking:
 
         assert outcome.divided == ("Hmm let me see", "Bonjour")
 
+    @pytest.mark.parametrize(
+        "part",
+        ["Bonjour", *({"type": "text", name: "Bonjour"} for name in ("text", "summary", "refusal", "content"))],
+        ids=str,
+    )
+    def test_a_part_of_the_content_is_text_by_any_name(self, upstream: Upstream, part: Any) -> None:
+        assert answer(upstream, stream(chunk({"content": [part]}))).divided == ("", "Bonjour")
+
 
 class TestEnds:
-    def test_a_last_chunk_that_repeats_the_message_adds_nothing(self, upstream: Upstream) -> None:
-        last = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    @pytest.mark.parametrize(
+        ("message", "text"),
+        [("Hello", "Hello"), ("Hello there", "Hello there"), ("Something else", "Hello"), ("", "Hello")],
+    )
+    def test_a_last_chunk_with_the_message_adds_only_its_rest(
+        self, upstream: Upstream, message: str, text: str
+    ) -> None:
+        last = {"index": 0, "message": {"role": "assistant", "content": message}, "finish_reason": "stop"}
 
         outcome = answer(
             upstream,
             body(chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk(None, choices=[last]), DONE),
         )
 
-        assert (outcome.text, outcome.finish, outcome.failure) == ("Hello", "stop", None)
+        assert (outcome.text, outcome.finish, outcome.failure) == (text, "stop", None)
+
+    def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream) -> None:
+        call = {"index": 0, "function": {"arguments": "{}"}}
+
+        outcome = answer(upstream, stream(chunk({"content": "Hello"}), chunk({"tool_calls": [call]})))
+
+        assert (outcome.text, outcome.deltas[-1].tool, outcome.failure) == ("Hello", "", None)
 
     def test_a_tool_that_the_model_asks_for_is_named(self, upstream: Upstream) -> None:
         outcome = answer(upstream, ASKS_FOR_A_TOOL)
