@@ -133,12 +133,11 @@ def test_bob_cannot_retry_edit_or_select_what_is_alices(alice, bob, upstream):
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.parametrize("action", ["retry", "edit"])
-def test_a_message_that_does_not_exist_is_neither_retried_nor_edited(alice, upstream, action):
-    answer = alice.post_form(f"/m/{new_id()}/{action}", text="Hello")
+@pytest.mark.parametrize("action", ["retry", "edit", "select", "stop"])
+def test_nothing_is_done_with_a_message_that_does_not_exist(alice, upstream, action):
+    answer = alice.post(f"/m/{new_id()}/{action}", data={"text": "Hello"}, headers={"X-Fragment": "1"})
 
-    assert answer.status_code == 404
-    assert "This message does not exist." in text_of(answer.text)
+    assert (answer.status_code, answer.text) == (404, "This message does not exist.")
     assert upstream.requests == []
 
 

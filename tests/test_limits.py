@@ -281,7 +281,7 @@ def test_what_was_spent_comes_back_evenly():
     now = 0.0
     budget = Allowance(STORED, 100, 50, clock=lambda: now)
     budget.spend(Holder("a", "x"), 100)
-    with pytest.raises(Busy, match=r"Try again in 1 minute\.") as error:
+    with pytest.raises(Busy, match=r" Try again in 1 minute\.$") as error:
         budget.spend(Holder("a", "x"), 20)
     assert error.value.retry_after == 11
 
@@ -323,7 +323,7 @@ def test_what_is_charged_must_come_back_too():
     budget = Allowance(STORED, 7200, 7200, clock=lambda: now)
     budget.charge(Holder("a", "x"), 7320)
 
-    with pytest.raises(Busy, match=r"Try again in 3 minutes\.") as error:
+    with pytest.raises(Busy, match=r" Try again in 3 minutes\.$") as error:
         budget.spend(Holder("b", "x"), 1)
 
     assert error.value.retry_after == 122

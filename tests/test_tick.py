@@ -268,6 +268,22 @@ def test_another_worker_follows_text_that_becomes_reasoning(storage, pulse, repl
     assert (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello", "I should greet.")
 
 
+def test_a_follower_at_the_same_worker_gets_each_piece_and_then_the_finished_reply(storage, hub, pulse, reply):
+    steps = Following(storage, hub).follow(stored(storage, reply.id))
+    reply.say("Hello", "Why?")
+    deltas = [next(steps)]
+    reply.say(" you")
+    deltas.append(next(steps))
+    reply.end()
+    pulse.tick()
+
+    *more, message = steps
+
+    assert merge([*deltas, *more]) == Delta("Hello you", "Why?")
+    assert (message.text, message.reasoning, message.html) == ("Hello you", "Why?", "<p>Hello you</p>")
+    assert (message.status, message.outcome.status, message.outcome.saved) == ("done", "done", True)
+
+
 def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
     steps = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id))
     deltas = []
