@@ -9,6 +9,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from tests.upstream import FRAMINGS, Close, Reset, Upstream, Wait, body, error, 
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers, cleaning, failures
-from webapp.upstream.transport import READ_BYTES
+from webapp.upstream import answers, cleaning, failures, transport
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -132,7 +132,7 @@ class TestRefusals:
         assert failure.sentence == "The upstream does not accept this request. (Temperature is above 2.)"
 
     def test_an_error_that_comes_in_several_reads_is_read_whole(self, upstream: Upstream) -> None:
-        upstream.answer(*error(400, openai_error("Too many words", more="x" * 3 * READ_BYTES)))
+        upstream.answer(*error(400, openai_error("Too many words", more="x" * 3 * transport.READ_BYTES)))
 
         _, failure = fail(upstream.url)
 
@@ -435,6 +435,16 @@ class TestRetries:
 
         assert failure.reason == "network"
         assert [request.target for request in upstream.requests] == ["upstream.invalid:443"] * 2
+
+    def test_silence_without_a_deadline_of_ours_ends_with_that_of_requests(self, upstream: Upstream) -> None:
+        upstream.always(Wait())
+
+        with closing(transport.open_session()) as session, pytest.raises(UpstreamError) as caught:
+            transport.send(
+                session, transport.Lifeline(9), "POST", upstream.url + "/v1/chat/completions", timeout=(5, 0.1)
+            )
+
+        assert caught.value.reason == "first_token_timeout"
 
     def test_an_unknown_name_is_no_network(self) -> None:
         _, failure = fail("http://upstream.invalid", retries=0)
