@@ -57,3 +57,13 @@ def test_text_that_turns_out_as_reasoning_begins_the_reply_anew():
     assert "should" not in snapshot["html"]
     assert (snapshot["state"], snapshot["thought"]) == ("answering", "I should greet.")
     assert [name for name, _data in changes] == ["patch"]
+
+
+def test_the_ids_of_notes_are_those_of_this_message_alone():
+    text = "It is so[^1].\n\n[^1]: Says who?\n\n"
+
+    snapshot = dict(sent(Delta(text)))["reset"]
+    patches = dict(sent(Delta(), Delta(text)))["patch"]
+
+    for html in (snapshot["html"], json.dumps(patches)):
+        assert "fnref-id-" in html

@@ -6,11 +6,13 @@ import threading
 
 import pytest
 
+from tests.replies import add_reply
 from tests.upstream import Wait, body, error, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.config import Config
 from webapp.errors import ConfigError
+from webapp.storage import conversations
 from webapp.titles import title_in
 
 SECONDS = 10
@@ -69,6 +71,13 @@ def test_only_the_first_answer_asks_for_a_title(alice, upstream):
     finish_titles(alice, upstream)
 
     assert len(upstream.requests) == 5
+
+
+def test_a_running_reply_is_no_first_answer(storage):
+    reply_id = add_reply(storage, "this worker")
+
+    with storage.read() as tx:
+        assert conversations.opening(tx, reply_id) is None
 
 
 def test_with_the_default_setting_no_title_is_asked_for(alice, upstream, make_site):

@@ -139,6 +139,13 @@ class TestThinking:
 
         assert outcome.divided == ("Hmm let me see", "Bonjour")
 
+    def test_several_parts_of_reasoning_are_one(self, upstream: Upstream) -> None:
+        parts = [{"type": "thinking", "thinking": text} for text in ("Hmm ", "let me see")]
+
+        outcome = answer(upstream, stream(chunk({"content": [*parts, {"type": "text", "text": "Bonjour"}]})))
+
+        assert outcome.divided == ("Hmm let me see", "Bonjour")
+
     @pytest.mark.parametrize(
         "part",
         ["Bonjour", *({"type": "text", name: "Bonjour"} for name in ("text", "summary", "refusal", "content"))],
@@ -164,6 +171,17 @@ class TestEnds:
         )
 
         assert (outcome.text, outcome.finish, outcome.failure) == (text, "stop", None)
+
+    def test_a_last_chunk_with_the_message_repeats_no_reasoning(self, upstream: Upstream) -> None:
+        message = {"role": "assistant", "content": "Hello", "reasoning_content": "Why?"}
+        last = {"index": 0, "message": message, "finish_reason": "stop"}
+
+        outcome = answer(
+            upstream,
+            body(chunk({"reasoning_content": "Why?"}), chunk({"content": "Hello"}), chunk(None, choices=[last]), DONE),
+        )
+
+        assert (outcome.divided, outcome.failure) == (("Why?", "Hello"), None)
 
     def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream) -> None:
         call = {"index": 0, "function": {"arguments": "{}"}}
