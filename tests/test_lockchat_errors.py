@@ -339,6 +339,7 @@ class TestRetries:
             pytest.param(body(f"data: {MISSING}\n\n".encode()), id="bare data"),
             pytest.param(body(f": hi\n\n{MISSING}\n".encode()), id="a bare line after a comment"),
             pytest.param(body(MISSING.encode(), Wait(), byte_by_byte=True), id="text without an end"),
+            pytest.param(body(f"\ufeff\r\n{MISSING}".encode(), Wait()), id="text without an end after a BOM"),
             pytest.param(body(MISSING.encode(), framing="close"), id="text to the close"),
         ],
     )
