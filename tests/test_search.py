@@ -11,6 +11,7 @@ from tests.upstream import Wait, body, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp import snippets
+from webapp.storage.message_words import YIELD_CHARS
 
 
 def links(page: str) -> list[str]:
@@ -189,6 +190,24 @@ def test_bob_finds_nothing_of_alices(bob, chat):
 
     assert "Nothing found." in page
     assert links(page) == []
+
+
+def test_bob_finds_nothing_of_alices_even_if_their_words_have_the_same_prefix(bob, chat, search, monkeypatch):
+    monkeypatch.setattr("webapp.storage.message_words._owner", lambda user_id: "0" * 8)
+    chat("Where does the platypus live?", "In Australia.")
+
+    page = bob.get("/search?q=platypus").text
+
+    assert "Nothing found." in page
+    assert links(search("platypus")) != []
+
+
+def test_long_texts_are_found_by_their_last_word_and_so_is_what_follows_them(chat, search):
+    long = "word " * (YIELD_CHARS // 5 + 1)
+    chat(f"{long}aardvark", f"{long}zebra")
+
+    for word in ("aardvark", "zebra"):
+        assert marks(search(word)) == [word]
 
 
 def test_a_deleted_conversation_is_not_found_until_it_is_restored(alice, chat, search):
