@@ -50,6 +50,9 @@ RULES = [
     pytest.param(b"data: a\n\ndata: b\n", [Event(data="a")], id="an unfinished event"),
     pytest.param(b"data: a\n\ndata: b", [Event(data="a")], id="an unfinished line"),
     pytest.param("data: é€𝄞\n\n".encode(), [Event(data="é€𝄞")], id="multi-byte UTF-8"),
+    pytest.param(b"event: \xff\nid: \xfe\ndata: a\n\n", [Event("\ufffd", "a", "\ufffd")], id="broken UTF-8 in a name"),
+    pytest.param(b"retry: " + b"9" * 18 + b"\ndata: a\n\n", [Event(data="a", retry=10**18 - 1)], id="18 digits"),
+    pytest.param(b"retry: " + b"9" * 19 + b"\ndata: a\n\n", [Event(data="a")], id="19 digits"),
     pytest.param(b"data: \xff\xe2\x82\n\n", [Event(data="\ufffd\ufffd")], id="broken UTF-8"),
     pytest.param(
         "data: a\u2028b\u2029c\u0085d\x0be\x0cf\n\n".encode(),
