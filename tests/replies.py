@@ -23,7 +23,12 @@ class Script:
         self._steps: SimpleQueue[Delta | None] = SimpleQueue()
 
     def __iter__(self) -> Iterator[Delta]:
-        return iter(self._steps.get, None)
+        for step in iter(self._steps.get, None):
+            yield step
+            self.on_wait()
+
+    def on_wait(self) -> None:
+        """Replaced by who reads."""
 
     def say(self, text: str = "", reasoning: str = "") -> None:
         self.take(Delta(text, reasoning))

@@ -23,6 +23,7 @@ from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import answers, cleaning, failures, transport
+from webapp.upstream.lifeline import Lifeline
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -441,9 +442,7 @@ class TestRetries:
         upstream.always(Wait())
 
         with closing(transport.open_session()) as session, pytest.raises(UpstreamError) as caught:
-            transport.send(
-                session, transport.Lifeline(9), "POST", upstream.url + "/v1/chat/completions", timeout=(5, 0.1)
-            )
+            transport.send(session, Lifeline(9), "POST", upstream.url + "/v1/chat/completions", timeout=(5, 0.1))
 
         assert caught.value.reason == "first_token_timeout"
 

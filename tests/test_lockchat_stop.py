@@ -15,8 +15,8 @@ from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, event, h
 from webapp.chat import Delta, merge
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
+from webapp.upstream.lifeline import Lifeline
 from webapp.upstream.stream import Stream
-from webapp.upstream.transport import Lifeline
 
 QUESTION = [{"role": "user", "content": "hi"}]
 
@@ -341,7 +341,7 @@ class TestNothingStays:
         client.close()
 
         upstream.wait_for_open_connections(0)
-        assert wait_until(lambda: "upstream-deadline" not in {thread.name for thread in threading.enumerate()})
+        assert wait_until(lambda: "upstream-deadlines" not in {thread.name for thread in threading.enumerate()})
 
 
 def time_out(upstream: Upstream, **settings: Any) -> tuple[list[Delta], UpstreamError, float]:

@@ -15,7 +15,7 @@ from functools import partial
 from threading import Event
 from typing import NamedTuple, Protocol
 
-from webapp.chat import Activity, Delta, Failure, Outcome, Status
+from webapp.chat import Activity, Delta, Failure, Outcome, Status, merge
 from webapp.errors import UpstreamError
 from webapp.growing import GrowingText
 
@@ -38,9 +38,10 @@ log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """A stream of deltas that another thread can abort at once."""
+    """A stream of deltas that another thread can abort at once. Calls `on_wait` before it waits for more."""
 
     on_activity: Callable[[Activity], None]
+    on_wait: Callable[[], None]
 
     def __iter__(self) -> Iterator[Delta]: ...
     def abort(self) -> None: ...
@@ -68,7 +69,9 @@ class Generation:
         self._last = Delta()  # what the upstream told of the whole reply
         self._outcome: Outcome | None = None
         self._settled = False
+        self._new: list[Delta] = []  # not yet added: deltas that arrive together are added together
         source.on_activity = self._note_activity
+        source.on_wait = self._add_new
         self._started = time.monotonic()
         self._first_token_seconds: float | None = None
 
@@ -153,8 +156,10 @@ class Generation:
                 if delta.finish_reason or delta.usage or delta.sources or delta.tool or delta.dropped:
                     finish, usage = delta.finish_reason or self._last.finish_reason, delta.usage or self._last.usage
                     self._last = replace(delta, finish_reason=finish, usage=usage)
-                if (delta.text or delta.reasoning or delta.was_reasoning) and not self._add(delta):
+                if self._outcome:
                     break
+                if delta.text or delta.reasoning or delta.was_reasoning:
+                    self._new.append(delta)
             return Outcome("done")
         except UpstreamError as error:
             # The page shows the same id beside its sentence.
@@ -166,12 +171,17 @@ class Generation:
             log.exception("reply %s failed", self.reply_id)
             return Outcome("error", failure=Failure("internal"))
         finally:
+            self._add_new()
             self._source.close()
 
-    def _add(self, delta: Delta) -> bool:
+    def _add_new(self) -> None:
+        new, self._new = self._new, []
+        if not new:
+            return
+        delta = new[0] if len(new) == 1 else merge(new)
         with self._changed:
             if self._outcome:
-                return False
+                return
             self._activity = None
             if self._first_token_seconds is None:
                 self._first_token_seconds = time.monotonic() - self._started
@@ -181,9 +191,9 @@ class Generation:
             self._text.add(delta.text.replace("\0", "\ufffd"))
             self._reasoning.add(delta.reasoning.replace("\0", "\ufffd"))
             self._changed.notify_all()
-            return True
 
     def _note_activity(self, activity: Activity) -> None:
+        self._add_new()
         with self._changed:
             self._activity = activity
             self._changed.notify_all()

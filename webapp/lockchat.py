@@ -11,10 +11,10 @@ from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import listing, transport
 from webapp.upstream.exchange import Exchange, bounded, check
+from webapp.upstream.lifeline import Lifeline
 from webapp.upstream.payloads import load
 from webapp.upstream.refusals import Body, Refusals
 from webapp.upstream.stream import Stream
-from webapp.upstream.transport import Lifeline
 
 url = "http://super.lockchat.app"
 model = ["gpt-4", "gpt-3.5-turbo"]

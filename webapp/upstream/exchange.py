@@ -12,7 +12,7 @@ from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import cleaning, failures, transport
 from webapp.upstream.address import parse
-from webapp.upstream.transport import Lifeline
+from webapp.upstream.lifeline import Lifeline
 
 USER_AGENT = "lockchat-webapp/1"
 ERROR_BYTES = 65536

@@ -60,10 +60,12 @@ class Stream(Iterator[Delta]):
 
     Any thread or greenlet may call `abort` at any time: it cuts the connection and ends the iteration without an
     error. Only one thread may iterate and close. Raises UpstreamError.
-    Calls `on_activity` from that thread when the upstream shows that it works but brings no text.
+    Calls `on_activity` from that thread when the upstream shows that it works but brings no text, and `on_wait` when
+    all that has arrived is yielded.
     """
 
     on_activity: Callable[[Activity], None] = staticmethod(lambda activity: None)
+    on_wait: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: Body, known: Refusals) -> None:
         self._exchange = exchange
@@ -167,6 +169,7 @@ class Stream(Iterator[Delta]):
                 if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
                     raise failure_of(None, beginning)
             yield block
+            self.on_wait()
 
     def _whole(self, blocks: Iterator[bytes]) -> Iterator[Delta]:
         """Yield the deltas of a JSON body: a whole completion instead of a stream. Raises its error."""

@@ -6,13 +6,10 @@ have read the whole prompt. So urllib3 gets connection classes that give their s
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import math
 import queue
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -28,6 +25,7 @@ from urllib3.exceptions import DecodeError, NewConnectionError
 
 from webapp.errors import UpstreamError
 from webapp.upstream.chunked import Response
+from webapp.upstream.lifeline import Lifeline
 
 POOL_SIZE = 100
 READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
@@ -39,100 +37,6 @@ PAUSE_SECONDS = 0.001  # not 0: gevent checks its timers only after 50 sleeps of
 
 class Passing(UpstreamError):
     """A transient failure, worth retrying."""
-
-
-class Lifeline:
-    """Cuts the connection of one exchange with the upstream: on `abort`, or when a deadline passes.
-
-    `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
-    neither. `expired` is the reason of the deadline that has passed. `query` is sent, but never logged.
-    """
-
-    def __init__(self, total_seconds: float, query: str = "") -> None:
-        self.query = query
-        self.aborted = False
-        self.expired: str | None = None
-        self.reused = False  # whether the connection was used for an earlier exchange
-        self._total_seconds = total_seconds
-        self._changed = threading.Condition()
-        self._socket: socket.socket | None = None
-        self._over = False
-        self._since: float | None = None  # when the silence began; None while paused
-        self._reason, self._seconds = "total_timeout", total_seconds
-        self._total_at = math.inf
-
-    def start(self, reason: str, seconds: float) -> None:
-        """Start the deadlines. Call `end` afterwards."""
-        self._total_at = time.monotonic() + self._total_seconds
-        self.watch(reason, min(seconds, self._total_seconds))
-        threading.Thread(target=self._keep_time, name="upstream-deadline", daemon=True).start()
-
-    def watch(self, reason: str, seconds: float) -> None:
-        """Expire with `reason` after `seconds` of silence, counted from now."""
-        with self._changed:
-            self._reason, self._seconds, self._since = reason, seconds, time.monotonic()
-            self._changed.notify_all()
-
-    def pause(self) -> None:
-        """Stop counting silence: nobody waits for the upstream. The total time still counts."""
-        self._since = None
-
-    def resume(self) -> None:
-        """Count silence again, from zero."""
-        self._since = time.monotonic()
-
-    def seconds_left(self) -> float:
-        return self._deadline()[0] - time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep until the time is over. An abort or a deadline ends the sleep early."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
-
-    def abort(self) -> None:
-        """Cut the connection, from any thread and at any time. A later connection is cut at once."""
-        with self._changed:
-            self.aborted = True
-            self._cut()
-
-    def end(self) -> None:
-        """Release the connection and stop the deadlines."""
-        with self._changed:
-            self._over = True
-            self._socket = None
-            self._changed.notify_all()
-
-    def hold(self, connection: socket.socket) -> None:
-        with self._changed:
-            self._socket = connection
-            if self.aborted or self.expired:
-                self._cut()
-
-    def release(self) -> None:
-        with self._changed:
-            self._socket = None
-
-    def _cut(self) -> None:
-        if self._socket:
-            with contextlib.suppress(OSError):  # already closed
-                self._socket.shutdown(socket.SHUT_RDWR)
-        self._changed.notify_all()
-
-    def _keep_time(self) -> None:
-        with self._changed:
-            while not self._over and not self.aborted:
-                at, reason = self._deadline()
-                if (left := at - time.monotonic()) <= 0:
-                    self.expired = reason
-                    self._cut()
-                    return
-                self._changed.wait(left)
-
-    def _deadline(self) -> tuple[float, str]:
-        # While paused, this is only when to check again. A silence that begins later ends later.
-        since = self._since
-        silent_at = (time.monotonic() if since is None else since) + self._seconds
-        return min((silent_at, self._reason), (self._total_at, "total_timeout"))
 
 
 def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requests.Session:

@@ -1,0 +1,166 @@
+"""Deadlines of exchanges with the upstream, and Stop: they cut the connection. One thread keeps all deadlines."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import math
+import socket
+import threading
+import time
+
+
+class Lifeline:
+    """Cuts the connection of one exchange with the upstream: on `abort`, or when a deadline passes.
+
+    `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
+    neither. `expired` is the reason of the deadline that has passed. `query` is sent, but never logged.
+    """
+
+    def __init__(self, total_seconds: float, query: str = "") -> None:
+        self.query = query
+        self.aborted = False
+        self.expired: str | None = None
+        self.reused = False  # whether the connection was used for an earlier exchange
+        self._total_seconds = total_seconds
+        self._changed = threading.Condition()
+        self._socket: socket.socket | None = None
+        self._over = False
+        self._since: float | None = None  # when the silence began; None while paused
+        self._reason, self._seconds = "total_timeout", total_seconds
+        self._total_at = math.inf
+        self.entry = -1  # of the clock
+
+    def start(self, reason: str, seconds: float) -> None:
+        """Start the deadlines. Call `end` afterwards."""
+        self._total_at = time.monotonic() + self._total_seconds
+        _clock.begin()
+        self.watch(reason, min(seconds, self._total_seconds))
+
+    def watch(self, reason: str, seconds: float) -> None:
+        """Expire with `reason` after `seconds` of silence, counted from now."""
+        with self._changed:
+            self._reason, self._seconds, self._since = reason, seconds, time.monotonic()
+            _clock.look_at(self, self._deadline()[0])
+
+    def pause(self) -> None:
+        """Stop counting silence: nobody waits for the upstream. The total time still counts."""
+        self._since = None
+
+    def resume(self) -> None:
+        """Count silence again, from zero."""
+        self._since = time.monotonic()
+
+    def seconds_left(self) -> float:
+        return self._deadline()[0] - time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until the time is over. An abort or a deadline ends the sleep early."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
+
+    def abort(self) -> None:
+        """Cut the connection, from any thread and at any time. A later connection is cut at once."""
+        with self._changed:
+            self.aborted = True
+            self._cut()
+
+    def end(self) -> None:
+        """Release the connection and stop the deadlines."""
+        with self._changed:
+            is_first = not self._over
+            self._over = True
+            self._socket = None
+            self._changed.notify_all()
+        if is_first and self._total_at < math.inf:
+            _clock.end()
+
+    def hold(self, connection: socket.socket) -> None:
+        with self._changed:
+            self._socket = connection
+            if self.aborted or self.expired:
+                self._cut()
+
+    def release(self) -> None:
+        with self._changed:
+            self._socket = None
+
+    def check(self) -> float | None:
+        """Cut the connection if a deadline has passed. Return when to check again; None for never."""
+        with self._changed:
+            if self._over or self.aborted:
+                return None
+            at, reason = self._deadline()
+            if at > time.monotonic():
+                return at
+            self.expired = reason
+            self._cut()
+            return None
+
+    def _cut(self) -> None:
+        if self._socket:
+            with contextlib.suppress(OSError):  # already closed
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._changed.notify_all()
+
+    def _deadline(self) -> tuple[float, str]:
+        # While paused, this is only when to check again. A silence that begins later ends later.
+        since = self._since
+        silent_at = (time.monotonic() if since is None else since) + self._seconds
+        return min((silent_at, self._reason), (self._total_at, "total_timeout"))
+
+
+class _Clock:
+    """Checks lifelines when they are due, in one thread, which ends with the last exchange."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, Lifeline]] = []  # a heap
+        self._numbers = itertools.count()  # so that no two lifelines are compared
+        self._running = 0  # exchanges
+        self._has_thread = False
+
+    def begin(self) -> None:
+        with self._changed:
+            self._running += 1
+            if not self._has_thread:
+                self._has_thread = True
+                threading.Thread(target=self._run, name="upstream-deadlines", daemon=True).start()
+
+    def end(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify()
+
+    def look_at(self, line: Lifeline, at: float) -> None:
+        """Check this lifeline at this time, and at no other."""
+        with self._changed:
+            line.entry = next(self._numbers)
+            heapq.heappush(self._due, (at, line.entry, line))
+            if self._due[0][2] is line:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while line := self._next_line():
+            at = line.check()
+            if at is not None:
+                self.look_at(line, at)
+
+    def _next_line(self) -> Lifeline | None:
+        """Wait for the next lifeline that is due. None when no exchange runs any more."""
+        with self._changed:
+            while self._running:
+                left = self._due[0][0] - time.monotonic() if self._due else None
+                if left is None or left > 0:
+                    self._changed.wait(left)
+                    continue
+                _at, entry, line = heapq.heappop(self._due)
+                if entry == line.entry:
+                    return line
+            self._due.clear()
+            self._has_thread = False
+            return None
+
+
+_clock = _Clock()
