@@ -1,4 +1,4 @@
-"""A reader whose text is costly to render takes its share of the loop, and no more."""
+"""The readers of one reply share its rendering, and a costly text takes its share of the loop and no more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from tests.test_budget import HOSTILE
+from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.markdown import PLAIN, render
-from webapp.views import stream
+from webapp.patches import LiveRenderer
+from webapp.views import live, stream
 
 
 @pytest.fixture
@@ -28,21 +30,78 @@ def clock(monkeypatch):
         clock.rests.append(seconds)
 
     monkeypatch.setattr(
-        stream, "time", SimpleNamespace(thread_time=thread_time, sleep=sleep, monotonic=lambda: clock.now)
+        live, "time", SimpleNamespace(thread_time=thread_time, sleep=sleep, monotonic=lambda: clock.now)
     )
-    monkeypatch.setattr(stream, "give_way", lambda: None)
+    monkeypatch.setattr(live, "give_way", lambda: None)
     return clock
 
 
 @pytest.fixture
 def feed():
-    return stream._Feed()
+    return live.Live("id")
+
+
+def add(feed, text):
+    """Let the reply grow by this text; return the new events."""
+    number, chars = feed.number, feed._chars + len(text)
+    feed.take(Delta(text), chars, 0)
+    return feed.since(number)
+
+
+def follow(steps, message_id="id"):
+    return list(sse.decode(stream.events(iter(steps), message_id)))
+
+
+def test_twenty_readers_cost_one_rendering(monkeypatch):
+    rendered = []
+    render = LiveRenderer.feed
+    monkeypatch.setattr(LiveRenderer, "feed", lambda self, text: rendered.append(text) or render(self, text))
+    steps = [Delta("Hello "), Delta("**you** "), Delta("there")]
+
+    readers = [sse.decode(stream.events(iter(steps), "id")) for _ in range(20)]
+    received = list(zip(*readers, strict=True))
+
+    assert rendered == ["Hello ", "**you** ", "there"]
+    assert all(len(set(events)) == 1 for events in received)
+    assert [event[0].event for event in received] == ["reset", "patch", "patch"]
+
+
+def test_a_reader_who_comes_later_gets_nothing_twice():
+    first = sse.decode(stream.events(iter([Delta("One", "Why"), Delta(" two", " so")]), "id"))
+    next(first)
+    second = sse.decode(stream.events(iter([Delta("One", "Why"), Delta(" two three", " so.")]), "id"))
+    next(second)
+
+    second_news, first_news = list(second), list(first)
+
+    assert [event.event for event in second_news] == ["thought", "patch"]
+    assert [json.loads(event.data) for event in first_news] == [json.loads(event.data) for event in second_news]
+
+
+def test_a_reader_who_is_far_behind_gets_the_whole_reply_once_more(monkeypatch):
+    monkeypatch.setattr(live, "KEPT_BYTES", 100)
+    slow = sse.decode(stream.events(iter([Delta("word"), Delta(" word" * 100)]), "id"))
+    next(slow)
+
+    follow([Delta("word"), *[Delta(" word")] * 100])
+    (news,) = list(slow)
+
+    assert news.event == "reset"
+    assert json.loads(news.data)["html"].count("word") == 101
+
+
+def test_what_is_kept_for_slow_readers_is_bounded(feed):
+    for _ in range(2_000):
+        add(feed, " word" * 10)
+
+    assert sum(map(len, feed._kept)) <= live.KEPT_BYTES
+    assert feed.since(0) is None
 
 
 def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):
     clock.step = 0.001
 
-    feed.feed("a" * 3_000)
+    add(feed, "a" * 3_000)
 
     assert clock.rests == []
 
@@ -51,7 +110,7 @@ def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
     clock.step = 0.01
 
     for _ in range(4):
-        feed.feed("*a* ")
+        add(feed, "*a* ")
 
     assert clock.rests == [pytest.approx(0.09)] * 2
 
@@ -59,21 +118,21 @@ def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
 def test_one_costly_piece_costs_no_turn(clock, feed):
     for seconds in (0.01, 0.001, 0.01, 0.001):
         clock.step = seconds
-        feed.feed("*a* ")
+        add(feed, "*a* ")
 
     assert clock.rests == []
 
 
 def test_costly_readers_take_turns(feed):
-    others = stream._Feed()
-    feed._costly_pieces = others._costly_pieces = stream.COSTLY_PIECES
+    others = live.Live("id")
+    feed._costly_pieces = others._costly_pieces = live.COSTLY_PIECES
     went_on = threading.Event()
-    reader = threading.Thread(target=lambda: (others.feed("*a* "), went_on.set()))
+    reader = threading.Thread(target=lambda: (add(others, "*a* "), went_on.set()))
 
-    with stream._Feed._turns:
+    with live.Live._turns:
         reader.start()
         waited = not went_on.wait(0.2)
-        plain = stream._Feed().feed("words")
+        plain = add(live.Live("id"), "words")
     reader.join(5)
 
     assert waited
@@ -83,24 +142,23 @@ def test_costly_readers_take_turns(feed):
 
 def test_a_reader_who_goes_away_leaves_the_turn_to_the_next(clock, feed, monkeypatch):
     clock.step = 0.01
-    feed.feed("*a* ")
-    feed.feed("*a* ")
-    monkeypatch.setattr(stream.time, "sleep", lambda _seconds: (_ for _ in ()).throw(GeneratorExit))
+    add(feed, "*a* ")
+    add(feed, "*a* ")
+    monkeypatch.setattr(live.time, "sleep", lambda _seconds: (_ for _ in ()).throw(GeneratorExit))
 
     with pytest.raises(GeneratorExit):
-        feed.feed("*a* ")
+        add(feed, "*a* ")
 
-    assert not stream._Feed._turns.locked()
+    assert not live.Live._turns.locked()
 
 
 def test_a_text_that_comes_faster_than_it_is_rendered_goes_on_as_plain_text(clock, feed):
     clock.step = 2.0
     text = "*a* " * 2_000
 
-    patches = feed.feed(text)
+    add(feed, text)
 
-    assert feed.live.html == f"{PLAIN}{text}</p>\n"
-    assert ("x", 0) in patches
+    assert feed.snapshot()[0] == f"{PLAIN}{text}</p>\n"
 
 
 @pytest.mark.usefixtures("clock")

@@ -6,9 +6,8 @@ far (`reset`), so a broken connection neither loses nor doubles a token.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 from flask import Blueprint, render_template
@@ -18,19 +17,13 @@ from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.loop import give_way
-from webapp.patches import LiveRenderer, Patch
-from webapp.rendering.notes import scoped, scoped_patches
+from webapp.views import live
 from webapp.views.chat import said
 from webapp.views.http import hold_open
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
 RETRY_MILLISECONDS = 1000
-PIECE_CHARS = 1_000
-CHEAP_SECONDS = 0.002  # of processor time, for one piece: ordinary answers take a tenth of it
-COSTLY_PIECES = 2  # in a row, before a reader takes turns: a garbage collection may meet one
-REST = 9  # times as long as a costly piece took: costly texts take a tenth of the loop, all readers together
-LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
 
 blueprint = Blueprint("stream", __name__)
 
@@ -46,69 +39,64 @@ def show_stream(message_id: str) -> ResponseReturnValue:
 def events(steps: Iterator[Delta | Message], message_id: str) -> Iterator[bytes]:
     """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
     state: dict[str, str | None] = {"state": "queued", "activity": None}
-    feed, is_first = _Feed(), True
+    reader: _Reader | None = None
     for step in steps:
         if isinstance(step, Message):
             give_way()
-            if step.html is not None and (patches := feed.live.finish(step.html)):
-                yield _event("patch", scoped_patches(patches, message_id))
+            if reader:
+                yield from reader.finish(step.html, state)
             yield _end(step)
             return
         before, state = state, _state(state, step)
-        reasoning = step.reasoning
-        if step.was_reasoning:
-            reasoning, feed = feed.live.text + reasoning, _Feed()
-        patches = feed.feed(step.text)
-        if is_first or step.was_reasoning:
-            snapshot = {"html": scoped(feed.live.html, message_id), **state, "thought": reasoning}
-            yield _event("reset", snapshot, retry=RETRY_MILLISECONDS)
-            is_first = False
+        if reader is None or step.was_reasoning:
+            reader = _Reader(message_id, step, reader)
+            yield reader.snapshot(state)
             continue
         if state != before:
             yield _event("status", state)
-        if step.reasoning:
-            yield _event("thought", step.reasoning)
-        if patches:
-            yield _event("patch", scoped_patches(patches, message_id))
+        yield from reader.take(step, state)
         if not step.text and not step.reasoning:
             yield sse.encode("", event="beat")
 
 
-class _Feed:
-    """The live renderer of one reader. The costly pieces of all readers take turns."""
+class _Reader:
+    """How much one follower has of the shared rendering of a reply."""
 
-    _turns = threading.Lock()
+    def __init__(self, message_id: str, step: Delta, before: _Reader | None = None) -> None:
+        """Begin with the first step, or anew with one after which the text of `before` is reasoning."""
+        thought = before._text() if before else ""
+        self._live = live.of(message_id, step.was_reasoning)
+        self._chars = self._reasoning_chars = self._number = 0
+        self._add(replace(step, reasoning=thought + step.reasoning))
 
-    def __init__(self) -> None:
-        self.live = LiveRenderer()
-        self._costly_pieces = 0  # in a row
+    def snapshot(self, state: dict[str, str | None]) -> bytes:
+        html, thought, self._number = self._live.snapshot()
+        return _event("reset", {"html": html, **state, "thought": thought}, retry=RETRY_MILLISECONDS)
 
-    def feed(self, text: str) -> list[Patch]:
-        """Feed a text piece by piece and return the patches."""
-        patches: list[Patch] = []
-        began = time.monotonic()
-        for start in range(0, max(len(text), 1), PIECE_CHARS):
-            piece = text[start : start + PIECE_CHARS]
-            if self._costly_pieces < COSTLY_PIECES:
-                if start:
-                    give_way()
-                patches += self._feed(piece)[0]
-                continue
-            with self._turns:  # held while it rests, so that nobody begins meanwhile
-                new, seconds = self._feed(piece)
-                time.sleep(seconds * REST)
-            patches += new
-            if self._costly_pieces and time.monotonic() - began > LATE_SECONDS:
-                patches += self.live.give_up()
-        return patches
+    def take(self, step: Delta, state: dict[str, str | None]) -> list[bytes]:
+        """Return the events for the next step, and for what other followers have brought."""
+        self._add(step)
+        return self._news(state)
 
-    def _feed(self, piece: str) -> tuple[list[Patch], float]:
-        """Return the patches, and the seconds of processor time that they took."""
-        began = time.thread_time()
-        patches = self.live.feed(piece)
-        seconds = time.thread_time() - began
-        self._costly_pieces = self._costly_pieces + 1 if seconds > CHEAP_SECONDS else 0
-        return patches, seconds
+    def finish(self, html: str | None, state: dict[str, str | None]) -> list[bytes]:
+        if html is not None:
+            self._live.finish(html)
+        return self._news(state)
+
+    def _text(self) -> str:
+        return self._live.text(self._chars)
+
+    def _add(self, step: Delta) -> None:
+        self._chars += len(step.text)
+        self._reasoning_chars += len(step.reasoning)
+        self._live.take(step, self._chars, self._reasoning_chars)
+
+    def _news(self, state: dict[str, str | None]) -> list[bytes]:
+        news = self._live.since(self._number)
+        if news is None:
+            return [self.snapshot(state)]
+        self._number += len(news)
+        return news
 
 
 def _end(message: Message) -> bytes:
