@@ -61,7 +61,7 @@ def test_running_streams_are_counted(upstream: Upstream):
     assert transport._streams == before
 
 
-@pytest.mark.parametrize(("streams", "seconds"), [(1, 0.033), (100, 0.033), (500, 0.1), (1_000, 0.2), (9_000, 0.25)])
+@pytest.mark.parametrize(("streams", "seconds"), [(1, 0.033), (100, 0.05), (500, 0.25), (800, 0.4), (9_000, 0.4)])
 def test_the_rest_has_its_bounds(streams, seconds):
     assert transport.pace_seconds(streams) == pytest.approx(seconds)
 

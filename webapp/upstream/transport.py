@@ -30,8 +30,8 @@ from webapp.upstream.lifeline import Lifeline
 POOL_SIZE = 100
 READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
 BYTES_PER_READ = 512  # one read costs as much time as this many bytes
-PACE_SECONDS = 0.0002  # between two reads, times the number of streams
-LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.25
+PACE_SECONDS = 0.0005  # between two reads, times the number of streams
+LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.4
 PAUSE_SECONDS = 0.001  # not 0: gevent checks its timers only after 50 sleeps of 0 seconds
 
 
