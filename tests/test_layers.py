@@ -68,7 +68,8 @@ LAYERS = [
     ["webapp.storage.files"],
     ["webapp.storage.schema"],
     ["webapp.patches"],
-    ["webapp.rendering.unfinished", "webapp.rendering.process"],
+    ["webapp.rendering.caret", "webapp.rendering.fence", "webapp.rendering.finished"],
+    ["webapp.rendering.unfinished", "webapp.rendering.process", "webapp.rendering.difference"],
     ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
     ["webapp.sse"],
     [

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_layers import MODULES, WEBAPP, name_of
+from tests.test_layers import MODULES, name_of
 
 MOST_MODULE_LINES = 350
 MOST_FUNCTION_LINES = 45
 MOST_PUBLIC_METHODS = 12
-LONG_MODULES = {"webapp.patches"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -36,7 +35,7 @@ def wide_classes(tree: ast.AST) -> dict[str, int]:
 def test_a_module_is_read_in_one_sitting(path: Path):
     lines = len(path.read_text().splitlines())
 
-    assert lines <= MOST_MODULE_LINES or name_of(path) in LONG_MODULES
+    assert lines <= MOST_MODULE_LINES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -47,12 +46,6 @@ def test_no_function_is_longer_than_a_page(path: Path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_class_has_too_many_public_methods(path: Path):
     assert wide_classes(ast.parse(path.read_text())) == {}
-
-
-def test_modules_that_may_be_long_are_there_and_are_long():
-    lines = {name_of(path): len(path.read_text().splitlines()) for path in WEBAPP.rglob("*.py")}
-
-    assert all(lines[name] > MOST_MODULE_LINES for name in LONG_MODULES)
 
 
 def test_the_limits_count_what_they_say():

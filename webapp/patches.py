@@ -22,27 +22,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from html import escape, unescape
+from html import escape
 from typing import Any
-
-from markdown_it.token import Token
 
 from webapp.growing import GrowingText
 from webapp.markdown import MAX_TEXT_CHARS, Env, blocks, parse, plain, render_block, render_blocks
 from webapp.rendering.budget import Budget, OverBudget
-from webapp.rendering.notes import NOTES_END, OPEN, REFERENCED
-from webapp.rendering.unfinished import HELD_CHARS, SPAN_CHARS, ripe, visible
+from webapp.rendering.caret import Block, End
+from webapp.rendering.difference import Patch as Patch
+from webapp.rendering.difference import difference, top_level
+from webapp.rendering.fence import OpenFence
+from webapp.rendering.finished import finished_part, line_start, opening_html
+from webapp.rendering.notes import REFERENCED
+from webapp.rendering.unfinished import SPAN_CHARS, visible
 
-Patch = tuple[str, int, int, str] | tuple[str, int]
-
-CARET = "\ufdd0"  # a noncharacter: set aside by Unicode for the inner use of programs
 STEP_CHARS = 300  # each time an open block has grown by these, its finished part is looked for
 LARGE_CHARS = 2_000  # an open block above this, as rare nesting makes it, is parsed at each 32nd it grows by
-CELL_CHARS = 40  # a growing table cell comes in pieces of these
-MAX_DEPTH = 9  # so many elements, one in another, are searched for a difference
 LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
-HALF_FENCE_CHARS = 200  # a longer line of fence marks is a line of code
 STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
 FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
@@ -112,11 +108,11 @@ class LiveRenderer:
         if self._finished:
             return []
         shown = [self.html] if self._as_written else [*self._blocks, *filter(None, [self._open.html])]
-        self._blocks = render_blocks(self.text) if html is None else _top_level(html)
+        self._blocks = render_blocks(self.text) if html is None else top_level(html)
         self._open, self._as_written, self._finished = _Open(), False, True
         patches: list[Patch] = [("x", len(self._blocks))] if len(shown) > len(self._blocks) else []
         for index, html in enumerate(self._blocks):
-            patches += _difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
+            patches += difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
         return patches
 
     def give_up(self) -> list[Patch]:
@@ -155,7 +151,7 @@ class LiveRenderer:
         self._open.unshown = text[len(shown) :]
         return self._append(shown)
 
-    def _append_code(self, code: _Code, text: str) -> list[Patch]:
+    def _append_code(self, code: OpenFence, text: str) -> list[Patch]:
         """Append lines of code, up to one that ends the block or leaves what the block stands in."""
         *lines, last = (code.half_line + text).split("\n")
         code.half_line = ""
@@ -204,7 +200,7 @@ class LiveRenderer:
         """Show `visible`, the beginning of what is not finished."""
         block = self._open
         source = block.stand_in.source + visible
-        end = _End(source)
+        end = End(source)
         found = self._parse(source, end)
         if block.stand_in.source and not (found and found[0].html.startswith(block.stand_in.html)):
             return self._parse_again(block.without_stand_in() + visible)
@@ -212,7 +208,7 @@ class LiveRenderer:
         finished = len(found) - 1 + (bool(found) and end.is_whole(found[-1]))
         if finished > 0:
             line = found[finished].start if finished < len(found) else found[-1].end
-            cut = _offset(source, line) - len(block.stand_in.source)
+            cut = line_start(source, line) - len(block.stand_in.source)
             visible = visible[cut:]
             self._open = _Open(block.rest[cut:])
             whole = [block.front_html + found[0].html[len(block.stand_in.html) :]]
@@ -228,7 +224,7 @@ class LiveRenderer:
         self._settle(found, visible, end)
         return patches
 
-    def _parse(self, source: str, end: _End | None = None) -> list[_Block]:
+    def _parse(self, source: str, end: End | None = None) -> list[Block]:
         self._step.spend(len(source) // CHARS_PER_STEP)
         if self._steps > FIRST_STEPS + STEPS_PER_CHAR * len(self._source):
             raise OverBudget
@@ -236,24 +232,24 @@ class LiveRenderer:
         env.update({"growing": True, "referenced": self._referenced | self._open.referenced})
         if end:
             env["before_inline"] = end.close
-        found = [_Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
+        found = [Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
         self._code_seconds = env["code_seconds"]
         if end and end.caret and found:
-            found[-1] = _Block(found[-1].tokens, end.without_caret(found[-1].html))
+            found[-1] = Block(found[-1].tokens, end.without_caret(found[-1].html))
         return found
 
-    def _show(self, found: Sequence[_Block], hidden: int) -> list[Patch]:
+    def _show(self, found: Sequence[Block], hidden: int) -> list[Patch]:
         block, index = self._open, len(self._blocks)
         patches: list[Patch] = []
         if not found:
             return [("x", index)] if block.html else []
         if block.html:
-            patches = _difference(index, block.before + block.after, found[0].html[hidden:], block.front)
+            patches = difference(index, block.before + block.after, found[0].html[hidden:], block.front)
         else:
             patches = [("=", index, 0, found[0].html)]
         return patches + [("=", index + number, 0, each.html) for number, each in enumerate(found) if number]
 
-    def _settle(self, found: Sequence[_Block], visible: str, end: _End) -> None:
+    def _settle(self, found: Sequence[Block], visible: str, end: End) -> None:
         """Remember where the next words go, and look for a finished part."""
         block = self._open
         block.seen, block.seen_chars = visible, len(block.rest)
@@ -265,24 +261,24 @@ class LiveRenderer:
         block.unshown = block.rest[len(words) :]
         block.has_caret = end.has_caret and not block.unshown.strip(" ")
         if end.code:
-            block.code = _Code.of(end.code, end.source, block.rest[len(visible) :]) if end.has_caret else None
+            block.code = OpenFence.of(end.code, end.source, block.rest[len(visible) :]) if end.has_caret else None
         elif len(visible) >= block.step_at:
             block.step_at = len(visible) + STEP_CHARS
             # What is open may reach back as far as a span does; before that nothing can be.
             kept = (STEP_CHARS // 4, SPAN_CHARS + STEP_CHARS)
             any(self._replace_finished_part(found[-1], visible, end, kept_chars) for kept_chars in kept)
 
-    def _replace_finished_part(self, found: _Block, visible: str, end: _End, kept_chars: int) -> bool:
+    def _replace_finished_part(self, found: Block, visible: str, end: End, kept_chars: int) -> bool:
         """Put a stand-in for the finished part of the open block, if the HTML proves to be the same then."""
         block = self._open
         old = block.stand_in
-        cut, source, closing = _finished_part(found.tokens, end.source, kept_chars)
+        cut, source, closing = finished_part(found.tokens, end.source, kept_chars)
         cut -= len(end.source) - len(visible)
         if cut <= 0:
             return False
-        stand_in = _StandIn(source, _opening_html(source, closing))
+        stand_in = _StandIn(source, opening_html(source, closing))
         head = self._parse(old.source + visible[:cut])
-        tail = self._parse(source + visible[cut:], _End(source + visible[cut:]))
+        tail = self._parse(source + visible[cut:], End(source + visible[cut:]))
         if len(head) != 1 or len(tail) != 1 or not tail[0].html.startswith(stand_in.html):
             return False
         front = head[0].html.removesuffix(closing)[len(old.html) :]
@@ -319,7 +315,7 @@ class _Open:
     after: str = ""
     has_caret: bool = False  # words can be appended between `before` and `after`
     unshown: str = ""  # the source behind the caret
-    code: _Code | None = None
+    code: OpenFence | None = None
     waits_for: frozenset[str] = frozenset()  # nothing changes before one of these comes
     waits_until: int = 0  # or `rest` is as long as this
     seen: str = ""  # what of `rest` was parsed last
@@ -343,257 +339,6 @@ class _Open:
         return source
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    tokens: Sequence[Token]
-    html: str
-
-    @property
-    def start(self) -> int:
-        return (self.tokens[0].map or [0])[0]
-
-    @property
-    def end(self) -> int:
-        return (self.tokens[0].map or [0, 0])[1]
-
-
-@dataclass(slots=True)
-class _Code:
-    """A fenced block that is open; its lines are shown as they are."""
-
-    indent: int
-    mark: str
-    half_line: str  # it may still become the closing fence
-    in_line: bool  # a line is shown in part
-
-    @classmethod
-    def of(cls, fence: Token, source: str, half_line: str) -> _Code | None:
-        """None where a line begins with more than blanks, as in a quote."""
-        line = source.split("\n")[(fence.map or [0])[0]]
-        indent = len(line) - len(line.lstrip(" "))
-        if not line.startswith(fence.markup, indent) or "\n" in half_line:
-            return None
-        return cls(indent, fence.markup, half_line, not source.endswith("\n"))
-
-    def is_fence(self, line: str) -> bool:
-        words = line.strip(" \t")
-        return words.startswith(self.mark) and not words.strip(self.mark[0])
-
-    def is_outside(self, line: str) -> bool:
-        """Whether the line stands outside of the list item that the block stands in."""
-        return bool(line.strip(" ")) and not line.startswith(" " * self.indent)
-
-    def is_half(self, line: str) -> bool:
-        return len(line) < HALF_FENCE_CHARS and not line.strip(" \t").strip(self.mark[0])
-
-    def unindented(self, line: str) -> str:
-        return line[min(self.indent, len(line) - len(line.lstrip(" "))) :]
-
-
-class _End:
-    """The end of a source that still grows: what is open there, closed while the parser runs."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self._newlines = source.count("\n")
-        self._is_line = source.endswith("\n")
-        self._holds = False
-        self.caret = ""
-        self.has_caret = False
-        self.after = ""
-        self.code: Token | None = None
-        self.waits_for: frozenset[str] = frozenset()
-        self.waits_chars = HELD_CHARS
-
-    def close(self, tokens: list[Token]) -> None:
-        """Close the last line of text, or leave the last block of code open."""
-        is_last_cell = True
-        for index in reversed(range(len(tokens))):
-            token = tokens[index]
-            if token.type == "td_open":
-                is_last_cell = False
-            elif token.type == "fence":
-                return self._open_code(token)
-            elif token.type == "inline" and (token.content or tokens[index - 1].type != "td_open"):
-                return self._close_text(tokens, index, is_last_cell)
-            elif token.nesting >= 0 and token.type != "inline":
-                return None
-        return None
-
-    def is_whole(self, block: _Block) -> bool:
-        """Whether the last block can have no more lines."""
-        kinds = ("fence", "hr", "math_block", "heading_open", "details_open")
-        first = block.tokens[0]
-        return first.type in kinds and not first.meta.get("open") and not self.code and block.end <= self._newlines
-
-    def without_caret(self, html: str) -> str:
-        before, _, after = html.rpartition(self.caret)
-        if _CLOSERS.fullmatch(after):
-            self.after = after
-            self.has_caret = not self._holds
-        return before + after
-
-    def _reaches(self, token: Token) -> bool:
-        return (token.map or [0, 0])[1] >= self._newlines + (not self._is_line)
-
-    def _open_code(self, token: Token) -> None:
-        lines = token.content.count("\n") + (token.content[-1:] not in ("", "\n"))
-        start, end = token.map or [0, 0]
-        if self._reaches(token) and end - start - 1 <= lines:  # else its last line is the closing fence
-            self.code = token
-            self.caret = CARET
-            token.content += CARET
-            token.meta["open"] = True
-
-    def _close_text(self, tokens: list[Token], index: int, is_last_cell: bool) -> None:
-        token, kind = tokens[index], tokens[index - 1].type
-        if not self._reaches(token) or (self._is_line and kind != "paragraph_open"):
-            return
-        whole = token.content + "\n" * self._is_line
-        text, closing, self.waits_for = ripe(whole, in_cell=kind in ("th_open", "td_open"))
-        self._holds = self._is_line or text != whole
-        if not text.strip() and kind == "paragraph_open":
-            del tokens[index - 1 : index + 2]
-            return
-        if not is_last_cell and kind == "td_open" and not self.source.rstrip(" ").endswith("|"):
-            self.waits_for, self.waits_chars = frozenset("|\n"), CELL_CHARS
-        text = text.rstrip()
-        self.caret = " " + CARET if text[-1:] in _MARKS else CARET
-        token.content = text + ("" if self._is_line else self.caret) + closing
-
-
-_MARKS = frozenset("*_~`)]>$;")
 _PLAIN = re.compile(r"(?:[^\s\\`*_~\[\]<>&$|#/\x00-\x1f\x7f-\xa0\ufdd0-\ufdef]| )+")
 _LOOSE_END = re.compile(r"(?:[ !]|h(?:tt?)?(?=[ !]|\Z))+\Z")
 _UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
-
-
-# The patch between two states of a block
-
-
-def _difference(index: int, old: str, new: str, front: Sequence[str] = ()) -> list[Patch]:
-    """The smallest change that makes `new` of `old`; both stand behind `front`."""
-    if old == new:
-        return []
-    cuts = _closing_tags(old)
-    depths = range(len(cuts), max(0, len(cuts) - MAX_DEPTH), -1)
-    for depth in depths:
-        cut = cuts[depth - 1]
-        added = _between(new, old[:cut], old[cut:])
-        if added is not None and "</math>" not in old[cut:]:
-            return [("+", index, depth, added) if "<" in added else ("a", index, depth, unescape(added))]
-    for depth in depths:
-        start, end = _last_element(old, cuts[depth - 1])
-        content = _between(new, old[:start], old[end:]) if end else None
-        if content is not None and "</math>" not in old[end:]:
-            return [("=", index, depth, content)]
-    return [("=", index, 0, "".join([*front, new]))]
-
-
-def _closing_tags(html: str) -> list[int]:
-    """Where the tags begin that close the last elements, the outermost first."""
-    found: list[int] = []
-    end = len(html)
-    while (start := html.rfind("</", 0, end)) >= 0 and _CLOSERS.fullmatch(html, start, end):
-        found.append(start)
-        end = start
-    return found
-
-
-def _between(html: str, head: str, tail: str) -> str | None:
-    """What stands between a head and a tail, if these are elements and text, whole and not nothing."""
-    middle = html[len(head) : len(html) - len(tail)]
-    fits = len(html) > len(head) + len(tail) and html.startswith(head) and html.endswith(tail)
-    return middle if fits and _is_balanced(middle) else None
-
-
-def _is_balanced(html: str) -> bool:
-    depth = 0
-    for tag in _TAG.finditer(html):
-        if tag[2] not in _VOID:
-            depth += -1 if tag[1] else 1
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-def _last_element(html: str, end: int) -> tuple[int, int]:
-    """Where the last element before `end` begins and ends; (0, 0) if its parent has none."""
-    depth, stop = 0, 0
-    for tag in reversed(list(_TAG.finditer(html, 0, end))):
-        stop = stop or tag.end()
-        if tag[2] not in _VOID:
-            depth += 1 if tag[1] else -1
-        if depth < 0:
-            return 0, 0
-        if depth == 0:
-            return tag.start(), stop
-    return 0, 0
-
-
-def _top_level(html: str) -> list[str]:
-    """The elements of which clean HTML consists, one by one, as `markdown.render_blocks` gives them."""
-    found: list[str] = []
-    start = depth = 0
-    for tag in _TAG.finditer(html):
-        if tag[2] not in _VOID:
-            depth += -1 if tag[1] else 1
-        if not depth:
-            end = tag.end() + html.startswith("\n", tag.end())
-            found.append(html[start:end])
-            start = end
-    return found
-
-
-_TAG = re.compile(r"<(/?)([a-z0-9]++)[^<>]*+>")
-_VOID = frozenset({"br", "hr", "input"})
-_CLOSERS = re.compile(r"(?:</[a-z0-9]+>\s*)*")
-
-
-# The part of a long block that can have no more text
-
-
-def _finished_part(tokens: Sequence[Token], source: str, kept_chars: int) -> tuple[int, str, str]:
-    """Where it ends in the source, a stand-in for it, and the HTML that closes the block; 0 if there is none."""
-    first = tokens[0]
-    if first.type == "paragraph_open":
-        limit = max(0, len(source) - kept_chars)
-        cut = max(source.rfind(" ", 0, limit), source.rfind("\n", 0, limit))
-        is_alone = cut > 0 and not source[cut - 1].isspace() and not source[cut + 1].isspace()
-        return cut if is_alone and source[cut - 1] != "\\" else 0, "x", "</p>\n"
-    if first.type in ("bullet_list_open", "ordered_list_open"):
-        item = [token for token in tokens if token.type == "list_item_open" and token.level == 1][-1]
-        cut = _offset(source, (item.map or [0])[0])
-        indent = " " * (len(source) - cut - len(source[cut:].lstrip(" ")))
-        stub = f"{indent}{'1' if first.tag == 'ol' else ''}{first.markup} x\n"
-        is_loose = any(token.type == "paragraph_open" and token.level == 2 and not token.hidden for token in tokens)
-        return cut, f"{stub}\n{stub}" if is_loose else stub, f"</{first.tag}>\n"
-    if first.type == "table_open":
-        row = [token for token in tokens if token.type == "tr_open"][-1]
-        line = source.split("\n")[(first.map or [0])[0] + 1]
-        columns = sum(token.type == "th_open" for token in tokens)
-        stub = "|" + "x|" * columns + f"\n{line}\n|x|\n"
-        return _offset(source, (row.map or [0])[0]), stub, "</tbody>\n</table></div>\n"
-    if first.type == "notes_open":
-        last = [token for token in tokens if token.type == OPEN and token.level == 1][-1]
-        return _offset(source, (last.map or [0])[0]), "[^x]: x\n", NOTES_END
-    if first.type == "details_open":
-        inner = [token for token in tokens if token.level == 1 and token.nesting >= 0 and token.tag != "summary"]
-        cut = _offset(source, (inner[-1].map or [0])[0]) if inner else 0
-        return cut, "<details>\n\nx\n\n", "</details>\n"
-    return 0, "", ""
-
-
-@lru_cache(maxsize=64)
-def _opening_html(source: str, closing: str) -> str:
-    """The HTML of a stand-in, left open."""
-    env: Env = {"growing": True}
-    return "".join(render_block(block, env) for block in blocks(parse(source, env))).removesuffix(closing)
-
-
-def _offset(source: str, line: int) -> int:
-    """Where a line begins."""
-    position = 0
-    for _ in range(line):
-        position = source.index("\n", position) + 1
-    return position
