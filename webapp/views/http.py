@@ -22,7 +22,7 @@ from webapp.views.parts import parts
 
 SEND_SECONDS = 60.0  # without reading an event, then the browser is gone
 ANSWER_SECONDS = 300.0  # for a whole page, on the slowest connection
-COMPRESSED_BYTES = 1000  # less fits one packet anyway
+COMPRESSED_BYTES = 300  # less hardly shrinks
 MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other streams
 COMPRESSION_LEVEL = 6
 LARGE_BYTES = 256 * 2**10  # level 6 takes 150 ms for a page with a long message
@@ -135,7 +135,7 @@ def _compress(response: Response) -> None:
     """Compress a whole answer; a stream stays as it is. See https://www.rfc-editor.org/rfc/rfc9110#section-8.4."""
     is_whole = not response.is_streamed or response.direct_passthrough  # the latter: a file
     kind = response.mimetype or ""
-    is_text = kind.startswith("text/") or kind == "application/json"
+    is_text = kind.startswith("text/") or kind in ("application/json", "image/svg+xml")
     if not is_whole or not is_text:
         return
     response.vary.add("Accept-Encoding")
