@@ -205,6 +205,7 @@ function addConversation(url, title) {
 /* ---- followed: a snapshot, then changes, to exactly one end ---- */
 
 function followAll() {
+  if (find(".message")) import("./copy.js").catch(() => {}); // before a click: some browsers copy only during it
   for (const article of document.querySelectorAll("[data-stream]")) follow(article);
 }
 
@@ -445,44 +446,7 @@ function addCopyButtons(within) {
 /** @param {any} event */
 async function onClick(event) {
   const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  const { copy, raw } = button.dataset;
-  const label = find("span", button);
-  const name = label.textContent;
-  try {
-    await write(copy === "code" ? find("code", button.closest("figure")).textContent.replace(/\n$/, "") : fetchText(raw));
-  } catch {
-    return say(words.uncopied);
-  }
-  say(words.copied);
-  if (name === words.copied) return;
-  label.textContent = words.copied;
-  setTimeout(() => { label.textContent = name; }, 2000);
-}
-
-/** @param {string} url */
-async function fetchText(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw response;
-  return response.text();
-}
-
-/** @param {string | Promise<string>} a promise, as some browsers copy only during the click */
-async function write(text) {
-  if (navigator.clipboard && window.ClipboardItem) {
-    const blob = Promise.resolve(text).then((value) => new Blob([value], { type: "text/plain" }));
-    return navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
-  }
-  const held = /** @type {any} */ (document.activeElement);
-  const area = document.createElement("textarea"); // plain http has no clipboard API
-  area.className = "visually-hidden";
-  area.value = await text;
-  document.body.append(area);
-  area.select();
-  const done = document.execCommand("copy");
-  area.remove();
-  held?.focus({ preventScroll: true });
-  if (!done) throw area;
+  if (button) say(await import("./copy.js").then(({ copy }) => copy(button, words), () => words.uncopied));
 }
 
 /* ---- begin ---- */
