@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
-from tests.upstream import Wait, body, token
+from tests.upstream import Wait, body, token, tokens
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +23,8 @@ REST = """() => new Promise(resolve => {
   };
   look();
 })"""
+COVERED = """document.activeElement.getBoundingClientRect().bottom
+  > document.querySelector(".dock").getBoundingClientRect().top + 1"""
 
 
 @pytest.fixture
@@ -125,6 +127,55 @@ def test_a_long_conversation_opens_at_its_end(chat, steps):
 
     chat.page.evaluate(REST)
     assert chat.page.evaluate(GAP) < 2
+
+
+def test_typing_moves_nothing_under_a_reader_further_up(chat, steps):
+    top = _read_further_up(chat, steps)
+
+    chat.box.press_sequentially("A question, while I read", delay=5)
+
+    assert chat.page.evaluate(REST) == top
+
+
+def test_tab_between_what_sticks_moves_nothing_under_a_reader_further_up(chat, steps):
+    top = _read_further_up(chat, steps)
+    places = set()
+
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(8):
+            chat.page.keyboard.press(key)
+            if chat.page.evaluate("Boolean(document.activeElement.closest('.dock, .header, .sidebar'))"):
+                places.add(chat.page.evaluate(REST))
+
+    assert places == {top}
+
+
+def test_what_tab_reaches_in_the_text_is_not_below_the_box(chat, upstream):
+    upstream.answer(*tokens("".join(f"[link {number}](https://example.org/)\n\n" for number in range(60))))
+    chat.say("Links")
+    expect(chat.answer).to_contain_text("link 59")
+    expect(chat.send_button).to_be_visible()
+    chat.page.evaluate("scrollTo(0, 0)")
+    chat.page.evaluate(REST)
+    chat.answer.locator("a").first.focus()
+
+    covered = []
+    for _ in range(30):
+        chat.page.keyboard.press("Tab")
+        covered.append(chat.page.evaluate(COVERED))
+
+    assert not any(covered)
+
+
+def _read_further_up(chat: Chat, steps: list[threading.Event]) -> float:
+    """The place of a reader in the middle of a finished answer, with the focus in the box."""
+    for step in steps:
+        step.set()
+    chat.say("Lines")
+    expect(chat.answer).to_contain_text("line 99")
+    expect(chat.send_button).to_be_visible()
+    chat.page.evaluate("scrollTo(0, 700)")
+    return chat.page.evaluate(REST)
 
 
 def _go_up(chat: Chat, way: str) -> None:
