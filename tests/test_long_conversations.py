@@ -178,6 +178,17 @@ def test_a_page_holds_a_bounded_number_of_messages(alice, make_long):
     assert f"{999 - PAGE_MESSAGES} later messages" in text_of(pages[1])
 
 
+def test_a_page_of_many_messages_takes_no_more_queries_than_one_of_two(site, alice, make_long):
+    storage, counts = site.extensions["lockchat"].storage, []
+    for length in (2, LAST_MESSAGES):
+        make_long(length)
+        with statements(storage._cheap) as seen:
+            assert len(ids_of(alice.page())) == length
+        counts.append(len(seen))
+
+    assert counts[0] == counts[1] <= 14
+
+
 def test_every_message_is_reached_by_links(alice, make_long):
     make_long(1000)
     ids = [one["id"] for one in exported(alice)["messages"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from sqlalchemy import Connection
 
@@ -14,14 +15,12 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.loop import give_way
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LAST_MESSAGES = 60  # on a page, unless it asks for more
 PAGE_MESSAGES = 200  # at most
 PAGE_CHARS = 1_000_000  # on a page, unless a single message is longer
-PAGE_READ = 4  # messages per query: each may be as large as the largest answer
 TURN_CHARS = 2500  # size of a turn in the database, without its text
 UNDO_TIME = timedelta(days=1)
 
@@ -183,14 +182,7 @@ def _window(
 
 def _first_of(tx: Connection, conversation: Conversation, message_ids: Sequence[str]) -> list[Message]:
     """The first of these messages: as many as have PAGE_CHARS characters together, but at least one."""
-    shown: list[Message] = []
-    chars = 0
-    for start in range(0, len(message_ids), PAGE_READ):
-        ids = message_ids[start : start + PAGE_READ]
-        for message in messages.some(tx, conversation.user_id, conversation.id, ids):
-            chars += len(message.html or message.text) + len(message.reasoning)
-            if shown and chars > PAGE_CHARS:
-                return shown
-            shown.append(message)
-        give_way()
-    return shown
+    lengths = messages.lengths(tx, message_ids)
+    totals = accumulate(lengths.get(message_id, 0) for message_id in message_ids)
+    fitting = max(sum(total <= PAGE_CHARS for total in totals), 1)
+    return messages.some(tx, conversation.user_id, conversation.id, message_ids[:fitting])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from webapp import references
-from webapp.chat import Failure, Outcome, Usage
+from webapp.chat import Failure, Outcome, Reference, Usage
 
 FIELDS: Mapping[str, type] = {
     "status": str,
@@ -27,6 +27,7 @@ FIELDS: Mapping[str, type] = {
 """The name and type of each value; every value but the status may be None."""
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
+_NO_COUNTS = [None] * len(_COUNTS)
 
 
 def flat(outcome: Outcome) -> dict[str, Any]:
@@ -49,17 +50,19 @@ def flat(outcome: Outcome) -> dict[str, Any]:
 
 def from_flat(values: Mapping[str, Any]) -> Outcome:
     """The outcome that `flat` made these values of; ignores other values, and sources that are no web pages."""
-    reason, usage = values["failure_reason"], Usage(*(values[name] for name in _COUNTS))
+    reason, counts = values["failure_reason"], [values[name] for name in _COUNTS]
     return Outcome(
         status=values["status"],
         finish_reason=values["finish_reason"],
         failure=Failure(reason, values["failure_detail"] or "", values["failure_retry_after"]) if reason else None,
-        usage=usage if usage != Usage() else None,
+        usage=None if counts == _NO_COUNTS else Usage(*counts),
         first_token_seconds=values["first_token_seconds"],
         seconds=values["seconds"],
-        sources=references.of(
-            (pair[0], pair[1]) for pair in values["sources"] or () if isinstance(pair, list) and len(pair) == 2
-        ),
+        sources=_sources(values["sources"]) if values["sources"] else (),
         tool=values["tool"] or "",
         dropped=tuple((values["dropped"] or "").split()),
     )
+
+
+def _sources(pairs: Iterable[object]) -> tuple[Reference, ...]:
+    return references.of((pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, cast, func, literal, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, String, bindparam, cast, func, literal, select
 
 from webapp.chat import Role, Status
 from webapp.loop import give_way
@@ -33,15 +36,23 @@ def path(tx: Connection, user_id: str, conversation_id: str, leaf_id: str | None
     """The ids of the messages from the first one to the leaf, in one conversation of this user."""
     found: list[str] = []
     while leaf_id:
-        first = select(messages.c.id, messages.c.parent_id, literal(1).label("height"))
-        up = first.where(_is_here(user_id, conversation_id, leaf_id)).cte("up", recursive=True)
-        parent = select(messages.c.id, messages.c.parent_id, up.c.height + 1).join(up, messages.c.id == up.c.parent_id)
-        up = up.union_all(parent.where(messages.c.conversation_id == conversation_id, up.c.height < STEPS))
-        rows = sorted(tx.execute(select(up.c.height, up.c.id, up.c.parent_id)).all(), key=lambda row: int(row.height))
-        found += [row.id for row in rows]
-        leaf_id = rows[-1].parent_id if rows else None
+        here = {"user_id": user_id, "conversation_id": conversation_id, "message_id": leaf_id}
+        rows = sorted(tx.execute(_up(), here).all(), key=itemgetter(0))
+        found += [row[1] for row in rows]
+        leaf_id = rows[-1][2] if rows else None
         give_way()
     return found[::-1]
+
+
+@cache
+def _up() -> Select[Any]:
+    """The query of `path`. Building it takes longer than running it."""
+    here: BindParameter[str] = bindparam("conversation_id")
+    first = select(messages.c.id, messages.c.parent_id, literal(1).label("height"))
+    up = first.where(_is_here(bindparam("user_id"), here, bindparam("message_id"))).cte("up", recursive=True)
+    parent = select(messages.c.id, messages.c.parent_id, up.c.height + 1).join(up, messages.c.id == up.c.parent_id)
+    up = up.union_all(parent.where(messages.c.conversation_id == here, up.c.height < STEPS))
+    return select(up.c.height, up.c.id, up.c.parent_id)
 
 
 def said(tx: Connection, user_id: str, conversation_id: str, leaf_id: str, max_chars: int) -> list[Said]:
@@ -103,7 +114,9 @@ def siblings(
     return {parent_id: tuple(ids) for parent_id, ids in found.items()}
 
 
-def _is_here(user_id: str, conversation_id: str, message_id: str) -> ColumnElement[bool]:
+def _is_here(
+    user_id: str | BindParameter[str], conversation_id: str | BindParameter[str], message_id: str | BindParameter[str]
+) -> ColumnElement[bool]:
     """The condition for one message of one conversation of this user."""
     is_it = (messages.c.id == message_id) & (messages.c.conversation_id == conversation_id)
     return is_it & is_of(user_id, conversation_id)
