@@ -120,9 +120,9 @@ def foreign(text: str) -> str:
 
 
 def _likely(text: str) -> str:
-    letters = sum(map(len, LETTERS.findall(text)))
     if text.isascii():
-        return "en" if letters else ""
+        return "en" if LETTERS.search(text) else ""
+    letters = sum(map(len, LETTERS.findall(text)))
     counts = {language: sum(map(len, script.findall(text))) for language, script in SCRIPTS.items()}
     if 4 * counts["ja"] > counts["zh"]:  # Japanese is written in both
         counts["ja"] += counts.pop("zh")
