@@ -22,7 +22,7 @@ LAYERS = [
         "webapp.views.health",
     ],
     ["webapp.views.chat"],
-    ["webapp.views.http"],
+    ["webapp.views.http", "webapp.views.pages"],
     ["webapp.views.problems"],
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms"],
     ["webapp.views.parts", "webapp.views.live"],

@@ -7,12 +7,12 @@ import threading
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from flask import Flask, g, session
+from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import language, lockchat, secret_key
+from webapp import lockchat, secret_key
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
@@ -28,14 +28,13 @@ from webapp.rendering import process
 from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
-from webapp.text import new_id
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
-from webapp.views import chat, forms, health, http, parts, search, settings, stream, transfer, visitor
+from webapp.views import chat, forms, health, http, pages, parts, search, settings, stream, transfer
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
@@ -59,7 +58,7 @@ def build(config: Config) -> Flask:
     )
     cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)
-    _dress(app, config)
+    _dress(app)
     return app
 
 
@@ -177,25 +176,9 @@ def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
     timer.start()
 
 
-def _dress(app: Flask, config: Config) -> None:
-    """Add the views, and what every template knows."""
+def _dress(app: Flask) -> None:
+    """Add the views, and what runs around them."""
     http.init_app(app)
+    pages.init_app(app)
     for module in (chat, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)
-    app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    translations: Any = app.jinja_env
-    translations.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)
-
-    @app.context_processor
-    def shared() -> dict[str, object]:
-        return {
-            "theme": session.get("theme", ""),
-            "language": language.current(),
-            "demo": config.url is None,
-            "request_id": g.get("request_id", ""),
-            "languages": language.names(),
-            "read_aloud": bool(session.get("read_aloud")),
-            "new_key": new_id,
-            "user_tag": visitor.user_tag(),
-        }

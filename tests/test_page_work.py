@@ -1,0 +1,84 @@
+"""What a page costs, counted: calls of functions, messages rendered."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.history import add_turns
+from webapp.views import pages
+
+MOST_CALLS = 25_000  # of functions, Python and C, for a page of 60 messages: 17,000; with all of them rendered, 60,000
+
+
+@pytest.fixture
+def long_chat(alice, database_url):
+    """Alice's conversation of more messages than one page shows."""
+    alice.end(alice.new_chat("Hi"))
+    add_turns(database_url, alice.conversation_id, 31)
+    return alice.conversation_id
+
+
+def calls_of(work) -> int:
+    """How many functions are called meanwhile in this thread."""
+    calls = 0
+
+    def see(_frame, event, _argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(see)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_page_of_finished_messages_is_little_work(site, alice, long_chat):
+    browser = site.test_client()
+    browser.set_cookie("lockchat", alice.cookies["lockchat"])
+    alice.page()
+
+    calls = calls_of(lambda: browser.get(f"/c/{long_chat}"))
+
+    assert calls < MOST_CALLS
+
+
+def test_finished_messages_are_rendered_once(alice, long_chat):
+    first = alice.page()
+    before = pages.kept.cache_info()
+
+    second = alice.page()
+
+    after = pages.kept.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 60)
+    assert first.split('<div class="log"')[1].split("</main>")[0].split('name="key"')[0] in second
+
+
+def test_a_kept_message_changes_with_its_language_and_its_versions(alice, upstream):
+    upstream.answer('data: {"choices":[{"delta":{"content":"Ho"}}]}\n\ndata: [DONE]\n\n')
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+    assert "Retry" in alice.page()
+
+    alice.end(alice.reply_of(alice.post_form(f"/m/{reply}/retry")))
+    english = alice.page()
+    russian = alice.get(f"/c/{alice.conversation_id}", headers={"Accept-Language": "ru"}).text
+
+    assert "2/2" in english
+    assert "Ещё раз" in russian.split('class="log"')[1]
+    assert "Retry" not in russian.split('class="log"')[1].split("</main>")[0]
+
+
+def test_a_long_message_is_not_kept(alice, database_url):
+    alice.end(alice.new_chat("Hi"))
+    alice.page()
+    add_turns(database_url, alice.conversation_id, 1, "long " * pages.KEPT_CHARS)
+    before = pages.kept.cache_info().currsize
+
+    page = alice.page()
+
+    assert "long long" in page
+    assert pages.kept.cache_info().currsize <= before + 1  # its question
