@@ -1,4 +1,4 @@
-"""What a page costs, counted: calls of functions, messages rendered."""
+"""What a page costs, counted: calls of functions, messages rendered, files compressed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.history import add_turns
-from webapp.views import pages
+from webapp.views import http, pages
 
 MOST_CALLS = 25_000  # of functions, Python and C, for a page of 60 messages: 17,000; with all of them rendered, 60,000
 
@@ -82,3 +82,12 @@ def test_a_long_message_is_not_kept(alice, database_url):
 
     assert "long long" in page
     assert pages.kept.cache_info().currsize <= before + 1  # its question
+
+
+def test_a_file_is_compressed_once(alice):
+    alice.get("/static/app.css")
+    before = http.compressed_file.cache_info().misses
+
+    alice.get("/static/app.css")
+
+    assert http.compressed_file.cache_info().misses == before
