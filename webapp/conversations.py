@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
@@ -77,12 +77,11 @@ class Conversations:
                 end = branches.newest_below(tx, user_id, conversation_id, wanted)
                 path = branches.path(tx, user_id, conversation_id, end) if end else path
             place = path.index(wanted) if wanted in path else None
-            first, shown = _window(tx, conversation, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
-            siblings = branches.siblings(tx, conversation_id, [message.parent_id for message in shown])
-            shown = [
-                replace(with_text(tx, message, running), siblings=siblings[message.parent_id]) for message in shown
-            ]
-        rest = path[first + len(shown) :]
+            first, after = _window(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
+            siblings = branches.siblings(tx, conversation_id, [None, *path][first:after])
+            shown = messages.some(tx, user_id, conversation_id, path[first:after], siblings=siblings)
+            shown = [with_text(tx, message, running) for message in shown]
+        rest = path[after:]
         return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", path[-1] if path else "")
 
     def message(self, user_id: str, message_id: str) -> Message:
@@ -160,10 +159,8 @@ def too_many_conversations(limit: int) -> TooLarge:
     )
 
 
-def _window(
-    tx: Connection, conversation: Conversation, path: list[str], place: int | None, last: int, *, is_end: bool
-) -> tuple[int, list[Message]]:
-    """The messages of a branch that a page shows, and the index of the first one.
+def _window(tx: Connection, path: list[str], place: int | None, last: int, *, is_end: bool) -> tuple[int, int]:
+    """Where the messages of a branch that a page shows begin and end.
 
     They go on to the end of the branch, if the page has room for all of them from `place` on; else they begin there,
     or end right before it with `is_end`.
@@ -171,18 +168,16 @@ def _window(
     first = max(len(path) - last, 0)
     if place is not None:
         first = min(first, max(place - LAST_MESSAGES, 0) if is_end else place)
-    shown = _first_of(tx, conversation, path[first:][::-1]) if len(path) - first <= PAGE_MESSAGES else []
-    if place is None or len(path) - len(shown) <= max(place - is_end, 0):
-        return len(path) - len(shown), shown[::-1]
+    number = _fitting(tx, path[first:][::-1]) if len(path) - first <= PAGE_MESSAGES else 0
+    if place is None or len(path) - number <= max(place - is_end, 0):
+        return len(path) - number, len(path)
     if is_end:
-        shown = _first_of(tx, conversation, path[first:place][::-1])
-        return place - len(shown), shown[::-1]
-    return place, _first_of(tx, conversation, path[place : place + PAGE_MESSAGES])
+        return place - _fitting(tx, path[first:place][::-1]), place
+    return place, place + _fitting(tx, path[place : place + PAGE_MESSAGES])
 
 
-def _first_of(tx: Connection, conversation: Conversation, message_ids: Sequence[str]) -> list[Message]:
-    """The first of these messages: as many as have PAGE_CHARS characters together, but at least one."""
+def _fitting(tx: Connection, message_ids: Sequence[str]) -> int:
+    """How many of these messages, from the first on, have PAGE_CHARS characters together; at least one."""
     lengths = messages.lengths(tx, message_ids)
-    totals = accumulate(lengths.get(message_id, 0) for message_id in message_ids)
-    fitting = max(sum(total <= PAGE_CHARS for total in totals), 1)
-    return messages.some(tx, conversation.user_id, conversation.id, message_ids[:fitting])
+    totals = accumulate(lengths[message_id] for message_id in message_ids)
+    return min(max(sum(total <= PAGE_CHARS for total in totals), 1), len(message_ids))

@@ -60,15 +60,22 @@ def said(tx: Connection, user_id: str, conversation_id: str, leaf_id: str, max_c
 
     Stops after the message with which the texts exceed `max_chars` together.
     """
+    here = {"user_id": user_id, "conversation_id": conversation_id, "message_id": leaf_id, "max_chars": max_chars}
+    rows = sorted(tx.execute(_said(), here).all(), key=itemgetter(0))
+    return [Said(*row[1:]) for row in rows]
+
+
+@cache
+def _said() -> Select[Any]:
     columns = [messages.c.id, messages.c.parent_id, messages.c.role, messages.c.text, messages.c.status]
     chars = func.length(messages.c.text)
-    first = select(*columns, literal(1).label("height"), chars.label("chars"))
-    up = first.where(_is_here(user_id, conversation_id, leaf_id)).cte("up", recursive=True)
-    parent = select(*columns, up.c.height + 1, up.c.chars + chars).join(up, messages.c.id == up.c.parent_id)
-    is_wanted = (up.c.height < STEPS) & (up.c.chars <= max_chars)
-    up = up.union_all(parent.where(messages.c.conversation_id == conversation_id, is_wanted))
-    rows = tx.execute(select(up)).all()
-    return [Said(*row[:5]) for row in sorted(rows, key=lambda row: int(row.height))]
+    here: BindParameter[str] = bindparam("conversation_id")
+    first = select(literal(1).label("height"), *columns, chars.label("chars"))
+    up = first.where(_is_here(bindparam("user_id"), here, bindparam("message_id"))).cte("up", recursive=True)
+    parent = select(up.c.height + 1, *columns, up.c.chars + chars).join(up, messages.c.id == up.c.parent_id)
+    is_wanted = (up.c.height < STEPS) & (up.c.chars <= bindparam("max_chars"))
+    up = up.union_all(parent.where(messages.c.conversation_id == here, is_wanted))
+    return select(*(column for column in up.c if column.name != "chars"))
 
 
 def newest_below(tx: Connection, user_id: str, conversation_id: str, message_id: str) -> str | None:
@@ -100,18 +107,27 @@ def siblings(
     """The messages with each of these parents in one conversation, in insertion order. The caller checks the owner."""
     found: dict[str | None, list[str]] = {parent_id: [] for parent_id in parent_ids}
     known = [parent_id for parent_id in found if parent_id]
-    wanted: list[ColumnElement[bool]] = [
-        messages.c.parent_id.in_(known[at : at + IDS_PER_QUERY]) for at in range(0, len(known), IDS_PER_QUERY)
-    ]
-    if None in found:
-        # Avoids the index of parents, which would read the first messages of all conversations.
-        is_first = func.coalesce(messages.c.parent_id, "") == ""
-        wanted.append((messages.c.conversation_id == conversation_id) & is_first)
-    for these in wanted:
-        query = select(messages.c.parent_id, messages.c.id).where(these)
-        for parent_id, message_id in tx.execute(query.order_by(messages.c.number, messages.c.id)):
+    for at in range(0, len(known), IDS_PER_QUERY):
+        below = {"parent_ids": known[at : at + IDS_PER_QUERY]}
+        for parent_id, message_id in tx.execute(_below(), below):
             found[parent_id].append(message_id)
+    if None in found:
+        found[None] += tx.execute(_beginnings(), {"conversation_id": conversation_id}).scalars()
     return {parent_id: tuple(ids) for parent_id, ids in found.items()}
+
+
+@cache
+def _below() -> Select[Any]:
+    query = select(messages.c.parent_id, messages.c.id).order_by(messages.c.number, messages.c.id)
+    return query.where(messages.c.parent_id.in_(bindparam("parent_ids", expanding=True)))
+
+
+@cache
+def _beginnings() -> Select[Any]:
+    # Avoids the index of parents, which would read the first messages of all conversations.
+    is_first = func.coalesce(messages.c.parent_id, "") == ""
+    query = select(messages.c.id).order_by(messages.c.number, messages.c.id)
+    return query.where(messages.c.conversation_id == bindparam("conversation_id"), is_first)
 
 
 def _is_here(

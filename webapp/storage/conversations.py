@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
 
+COLUMNS = [conversations.c[field.name] for field in fields(Conversation)]  # in the order of its arguments
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
 
 
@@ -28,13 +30,18 @@ class Opening:
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
     """The user's conversations: pinned ones first, then the last used first. Skips deleted ones."""
-    query = (
-        select(conversations)
-        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+    return [Conversation(*row) for row in tx.execute(_list(), {"user_id": user_id, "limit": limit})]
+
+
+@cache
+def _list() -> Select[Any]:
+    """The query of `of`. Building it takes longer than running it; so it is with those below."""
+    return (
+        select(*COLUMNS)
+        .where(conversations.c.user_id == bindparam("user_id"), conversations.c.deleted_at.is_(None))
         .order_by(conversations.c.pinned.desc(), conversations.c.updated_at.desc(), conversations.c.id)
-        .limit(limit)
+        .limit(bindparam("limit"))
     )
-    return [_conversation(row) for row in tx.execute(query)]
 
 
 def ids(tx: Connection, user_id: str) -> list[str]:
@@ -49,13 +56,18 @@ def ids(tx: Connection, user_id: str) -> list[str]:
 
 def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """One conversation of this user, or None. `lock` keeps other transactions from changing it."""
-    query = select(conversations).where(
-        conversations.c.user_id == user_id,
-        conversations.c.id == conversation_id,
+    row = tx.execute(_one(lock), {"user_id": user_id, "id": conversation_id}).one_or_none()
+    return Conversation(*row) if row else None
+
+
+@cache
+def _one(lock: bool) -> Select[Any]:
+    query = select(*COLUMNS).where(
+        conversations.c.user_id == bindparam("user_id"),
+        conversations.c.id == bindparam("id"),
         conversations.c.deleted_at.is_(None),
     )
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
-    return _conversation(row) if row else None
+    return query.with_for_update() if lock else query
 
 
 def count(tx: Connection, user_id: str) -> int:
@@ -165,18 +177,3 @@ def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> No
 
 def _is(user_id: str, conversation_id: str) -> ColumnElement[bool]:
     return (conversations.c.user_id == user_id) & (conversations.c.id == conversation_id)
-
-
-def _conversation(row: Row[Any]) -> Conversation:
-    return Conversation(
-        id=row.id,
-        user_id=row.user_id,
-        title=row.title,
-        model=row.model,
-        temperature=row.temperature,
-        system=row.system,
-        leaf_id=row.leaf_id,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        pinned=row.pinned,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -72,14 +72,23 @@ def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
 
 
 def some(
-    tx: Connection, user_id: str, conversation_id: str, message_ids: Sequence[str], *, with_html: bool = True
+    tx: Connection,
+    user_id: str,
+    conversation_id: str,
+    message_ids: Sequence[str],
+    *,
+    with_html: bool = True,
+    siblings: Mapping[str | None, tuple[str, ...]] | None = None,
 ) -> list[Message]:
-    """These messages of one conversation of this user, in this order; skips unknown ids."""
-    query, found = _some(with_html), dict[str, Message]()
+    """These messages of one conversation of this user, in this order; skips unknown ids.
+
+    `siblings` are the ids below each parent, where the caller knows them.
+    """
+    query, found, siblings = _some(with_html), dict[str, Message](), siblings or {}
     for start in range(0, len(message_ids), IDS_PER_QUERY):
         ids = list(message_ids[start : start + IDS_PER_QUERY])
         values = {"ids": ids, "conversation_id": conversation_id, "user_id": user_id}
-        found |= {row[0]: _message(row) for row in tx.execute(query, values)}
+        found |= {row[0]: _message(row, siblings.get(row[2], ())) for row in tx.execute(query, values)}
     return [found[message_id] for message_id in message_ids if message_id in found]
 
 
@@ -115,13 +124,15 @@ def is_of(user_id: str | BindParameter[str], conversation_id: str | BindParamete
 
 def get(tx: Connection, user_id: str, message_id: str) -> Message | None:
     """One message of this user; None if it is unknown or its conversation is deleted."""
-    query = (
-        select(*_columns_of_message())
-        .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None), messages.c.id == message_id)
-    )
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_one(), {"user_id": user_id, "id": message_id}).one_or_none()
     return _message(row) if row else None
+
+
+@cache
+def _one() -> Select[Any]:
+    owner = (conversations.c.user_id == bindparam("user_id")) & conversations.c.deleted_at.is_(None)
+    query = select(*_columns_of_message()).join(conversations, conversations.c.id == messages.c.conversation_id)
+    return query.where(owner, messages.c.id == bindparam("id"))
 
 
 def find(tx: Connection, message_id: str) -> Message:
@@ -289,8 +300,9 @@ def _columns_of_message(left_out: Sequence[str] = ()) -> list[ColumnElement[Any]
     return [null().label(name) if name in left_out else messages.c[name] for name in names]
 
 
-def _message(row: Row[Any]) -> Message:
+def _message(row: Row[Any], siblings: tuple[str, ...] = ()) -> Message:
     """The message of a row of `_columns_of_message`. Reads it by position: by name takes four times as long."""
     plain = dict(zip(FIELDS_OF_MESSAGE, row, strict=False))
     ending = dict(zip(FIELDS, row[len(FIELDS_OF_MESSAGE) :], strict=True))
-    return Message(**plain, outcome=None if plain["status"] == "streaming" else from_flat(ending))
+    outcome = None if plain["status"] == "streaming" else from_flat(ending)
+    return Message(**plain, outcome=outcome, siblings=siblings)

@@ -9,7 +9,7 @@ from datetime import date
 
 from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
-from itsdangerous import BadSignature
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from webapp import addresses
 from webapp.limits import Holder
@@ -32,6 +32,13 @@ class User:
 
 class Sessions(SecureCookieSessionInterface):
     """Sessions in a signed cookie, marked Secure if the request came over TLS."""
+
+    _serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """The same one for each request: the key does not change."""
+        self._serializer = self._serializer or super().get_signing_serializer(app)
+        return self._serializer
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
