@@ -26,7 +26,7 @@ LAYERS = [
     ["webapp.views.problems"],
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms"],
     ["webapp.views.parts", "webapp.views.live"],
-    ["webapp.views.marks", "webapp.views.places", "webapp.views"],
+    ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.files.reader"],
     ["webapp.files.zips"],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from html import unescape
 from operator import attrgetter
 from urllib.parse import quote
 
@@ -13,36 +11,26 @@ from flask import (
     redirect,
     render_template,
     request,
-    session,
     stream_template,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp import language, markdown, window
 from webapp.chat import Conversation, Delta, Message, Preset, Settings
 from webapp.conversations import LAST_MESSAGES, Shown
-from webapp.errors import Busy, UpstreamError
-from webapp.language import gettext as _
-from webapp.language import ngettext
-from webapp.rendering import process
-from webapp.rendering.notes import scoped
+from webapp.errors import Busy
 from webapp.settings import Typed
 from webapp.turns import Send, Turn
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user, wants_fragment
+from webapp.views.words import said
 
-SHORTEST_SECONDS = 0.2  # a shorter time gives no useful rate
-CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
-TAG = re.compile(r"<[^<>]*+>")
 END_OF_PART = Markup("<!-- -->")
 
 blueprint = Blueprint("chat", __name__)
-blueprint.add_app_template_filter(language.date, "date")
-blueprint.add_app_template_filter(window.used_tokens, "used_tokens")
 
 
 @blueprint.get("/")
@@ -131,112 +119,6 @@ def select_message(message_id: str) -> ResponseReturnValue:
 @blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
     return _sent(parts().turns.edit(current_user().id, message_id, _form()))
-
-
-@blueprint.app_template_filter("body")
-def body(message: Message) -> Markup:
-    """The reply as safe HTML: the stored HTML, or the escaped text if none is stored yet.
-
-    The renderer's process renders the text so far of a running reply. A view never renders by itself.
-    """
-    html = process.shared().render(message.text) if message.status == "streaming" else message.html
-    return Markup(markdown.plain(message.text) if html is None else scoped(html, message.id))
-
-
-@blueprint.app_template_filter("is_unformatted")
-def is_unformatted(message: Message) -> bool:
-    """Whether a finished reply is shown without formatting, because rendering it costs too much."""
-    return (message.html or "").startswith(markdown.PLAIN)
-
-
-@blueprint.app_template_filter("script_lang")
-def script_lang(text: str) -> Markup:
-    """The `lang` attribute for a text in another script than the page's; else nothing."""
-    found = language.foreign(text)
-    return Markup(' lang="{}"').format(found) if found else Markup()
-
-
-@blueprint.app_template_filter("sentence")
-def sentence(message: Message) -> str:
-    """The sentence about how the reply ended; empty if it is complete."""
-    outcome = message.outcome
-    if outcome is None:
-        return ""
-    if outcome.failure:
-        return UpstreamError.of(outcome.failure).sentence
-    if not outcome.saved:
-        return _("This answer could not be saved yet. Copy it before you leave the page.")
-    if outcome.finish_reason == "length":
-        if message.reasoning and not message.text.strip():
-            return _("The model reached its length limit while it was still thinking, so there is no answer.")
-        return _("The answer reached the model's length limit.")
-    if outcome.tool and outcome.status == "done":
-        return _("The model asked for the tool %(tool)s, and this page runs none.") % {"tool": outcome.tool}
-    if outcome.finish_reason == "content_filter":
-        return _("The upstream's content filter ended the answer here.")
-    return {
-        "stopped": _("Stopped."),
-        "interrupted": _("The answer was interrupted: the server restarted."),
-    }.get(outcome.status, "")
-
-
-@blueprint.app_template_filter("window_note")
-def window_note(message: Message) -> str:
-    """Whether the model still sees the whole conversation; nothing while it does."""
-    if window.is_cut(message):
-        return _("The model no longer sees the beginning of this conversation, which is longer than its window.")
-    if window.is_nearly_full(message):
-        return _("The model's window is nearly full: it no longer sees the beginning, or soon will not.")
-    return ""
-
-
-@blueprint.app_template_filter("window_use")
-def window_use(message: Message) -> str:
-    """How full the model's window is, where that is known."""
-    used = window.used_tokens(message)
-    if not used or not message.window:
-        return ""
-    numbers = {"used": language.number(used), "window": language.number(message.window)}
-    return _("%(used)s of %(window)s tokens in the window") % numbers
-
-
-def said(message: Message) -> str:
-    """What a screen reader says at the end of a reply: how it ended, after its text if the user asked for that."""
-    text = unescape(TAG.sub("", CAPTION.sub("", body(message)))) if session.get("read_aloud") else ""
-    return " ".join(filter(None, (" ".join(text.split()), sentence(message), window_note(message))))
-
-
-@blueprint.app_template_filter("dropped")
-def dropped(message: Message) -> str:
-    """What to say about the user's settings that the model refused; nothing where it took them all."""
-    names = message.outcome.dropped if message.outcome else ()
-    words = {"temperature": _("the temperature")}
-    said = ", ".join(words.get(name, name) for name in names)
-    return (
-        _("The model does not accept %(settings)s that you set, so it answered without.") % {"settings": said}
-        if said
-        else ""
-    )
-
-
-@blueprint.app_template_filter("figures")
-def figures(message: Message) -> str:
-    """The figures of a reply: its tokens, their rate, and the time to the first one."""
-    outcome = message.outcome
-    if outcome is None:
-        return ""
-    tokens = outcome.usage.completion_tokens if outcome.usage else None
-    first, seconds = outcome.first_token_seconds, outcome.seconds
-    parts = []
-    if tokens:
-        parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
-        if reasoning := outcome.usage and outcome.usage.reasoning_tokens:
-            parts[0] += " " + _("(%(num)s of reasoning)") % {"num": language.number(reasoning)}
-        if first is not None and seconds is not None and seconds - first > SHORTEST_SECONDS:
-            parts.append(_("%(rate)s tokens/s") % {"rate": language.number(tokens / (seconds - first))})
-    if first is not None:
-        parts.append(_("first token after %(seconds)s s") % {"seconds": language.number(first, 1)})
-    return " · ".join(parts)
 
 
 def _page(shown: Shown | None) -> ResponseReturnValue:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from webapp import language
 from webapp.chat import Message
 from webapp.text import new_id
-from webapp.views import visitor
+from webapp.views import visitor, words
 from webapp.views.parts import parts
 
 KEPT_ARTICLES = 1000
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     # Jinja's own extension does the same in four calls for each sentence.
     app.jinja_env.globals.update(_=_words, ngettext=_counted)
-    app.jinja_env.filters["article"] = article
+    app.jinja_env.filters.update(words.FILTERS, article=article)
     app.context_processor(_shared)
 
 

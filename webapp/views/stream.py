@@ -18,10 +18,10 @@ from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.loop import give_way
 from webapp.views import live
-from webapp.views.chat import said
 from webapp.views.http import hold_open
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
+from webapp.views.words import said
 
 RETRY_MILLISECONDS = 1000
 

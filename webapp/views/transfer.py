@@ -18,10 +18,10 @@ from webapp.files import markdown, ours, zips
 from webapp.files.record import file_name, save
 from webapp.language import gettext as _
 from webapp.language import ngettext
-from webapp.views.chat import sentence
 from webapp.views.marks import takes_file
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
+from webapp.views.words import sentence
 
 MEMORY_BYTES = 4 * 2**20  # a larger file is built on disk
 TITLES = 5  # named of those left out: the sentence is in a cookie until the page shows it
