@@ -15,18 +15,18 @@ from webapp import history
 from webapp.chat import Conversation, Failure, Message, Outcome
 from webapp.config import Config
 from webapp.conversations import TURN_CHARS, known, too_many_conversations
-from webapp.errors import Busy, Conflict, Invalid, NotFound, TooLarge
+from webapp.errors import Busy, Conflict, NotFound
 from webapp.following import with_text
 from webapp.generation import Generation, Hub, Source
 from webapp.history import History
 from webapp.language import gettext as _
-from webapp.language import number
 from webapp.limits import Holder, SendLimits
 from webapp.lockchat import Lockchat
-from webapp.settings import Changes, SettingsCheck, Typed
+from webapp.sends import Send, Turn, checked, checked_key
+from webapp.settings import Changes, SettingsCheck
 from webapp.storage import Storage, branches, conversations, messages
 from webapp.storage.messages import Final
-from webapp.text import clean, new_id, title_of
+from webapp.text import new_id, title_of
 from webapp.upstream.models import Models
 from webapp.upstream.stream import Stream
 from webapp.window import least_tokens
@@ -34,31 +34,6 @@ from webapp.window import least_tokens
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5
-KEY_CHARS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """What a user sends: the text, and the settings that apply from now on. `key` identifies this send.
-
-    `parent_id` is the last message that the user saw; None is the end of the shown branch.
-    `address` is the browser's: limits hold for addresses too.
-    """
-
-    text: str
-    key: str
-    settings: Typed
-    parent_id: str | None = None
-    address: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question, its reply, and their conversation."""
-
-    conversation: Conversation
-    question: Message
-    reply: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +89,7 @@ class Turns:
         Without `conversation_id`, begins a new conversation. A repeated key changes nothing and returns
         the turn that it made before. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
-        send, changes = self._checked(send), self._check.changes(send.settings)
+        send, changes = checked(send, self._config.max_question_chars), self._check.changes(send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             if conversation_id is None:
@@ -128,7 +103,7 @@ class Turns:
 
     def edit(self, user_id: str, message_id: str, send: Send) -> Turn:
         """Ask an edited question: a sibling of the old one, which stays. Raises as `send`."""
-        send, changes = self._checked(send), self._check.changes(send.settings)
+        send, changes = checked(send, self._config.max_question_chars), self._check.changes(send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             old = _known_question(messages.get(tx, user_id, message_id))
@@ -142,7 +117,7 @@ class Turns:
 
         Ignores `send.text`.
         """
-        send, changes = replace(send, text="", key=_checked_key(send.key)), self._check.changes(send.settings)
+        send, changes = replace(send, text="", key=checked_key(send.key)), self._check.changes(send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             message = messages.get(tx, user_id, message_id)
@@ -281,18 +256,6 @@ class Turns:
             conversation = known(conversations.get(tx, ask.user_id, reply.conversation_id))
             return Turn(conversation, question, with_text(tx, reply, running))
 
-    def _checked(self, send: Send) -> Send:
-        """The send with a cleaned text, parent and key. Raises Invalid, TooLarge."""
-        text, limit = clean(send.text), self._config.max_question_chars
-        if not any(character.isprintable() and not character.isspace() for character in text):
-            raise Invalid(_("Write a message first."))
-        if len(text) > limit:
-            raise TooLarge(
-                _("The message is too long: %(length)s characters, %(limit)s are allowed.")
-                % {"length": number(len(text)), "limit": number(limit)}
-            )
-        return replace(send, text=text, key=_checked_key(send.key), parent_id=clean(send.parent_id or "") or None)
-
     def _new(self, user_id: str, send: Send) -> Conversation:
         now, settings = datetime.now(UTC), self._check.defaults()
         return Conversation(
@@ -310,12 +273,6 @@ class Turns:
 
 class _SentBefore(Exception):
     """The key of this send was used before."""
-
-
-def _checked_key(key: str) -> str:
-    if len(key) > KEY_CHARS:
-        raise Invalid(_("The form is broken. Reload the page and send it again."))
-    return clean(key) or new_id()
 
 
 def _known_question(message: Message | None) -> Message:

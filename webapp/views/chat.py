@@ -20,8 +20,8 @@ from markupsafe import Markup, escape
 from webapp.chat import Conversation, Delta, Message, Preset, Settings
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy
+from webapp.sends import Send, Turn
 from webapp.settings import Typed
-from webapp.turns import Send, Turn
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
