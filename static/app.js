@@ -70,6 +70,11 @@ function freshKey() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
+/** Load a module when it is first needed, and call it. @param {string} name @param {any} [argument] */
+async function load(name, argument) {
+  return (await import(`./${name}.js`)).default(tools, argument);
+}
+
 function focusBox() {
   (coarse.matches ? sendButton : box).focus({ preventScroll: true }); // focus on the box would open a phone's keyboard
 }
@@ -212,6 +217,7 @@ function followAll() {
 /** Follow a running reply to its end, through lost connections and hidden tabs. @param {any} article */
 function follow(article) {
   if (streams.has(article)) return;
+  load("reading");
   const body = find(".message__body", article);
   const reasoning = find(".reasoning", article);
   const state = find(".message__state", article);
@@ -444,13 +450,16 @@ function addCopyButtons(within) {
 }
 
 /** @param {any} event */
-async function onClick(event) {
-  const button = event.target.closest("[data-copy]");
-  if (button) say(await import("./copy.js").then(({ copy }) => copy(button, words), () => words.uncopied));
+function onClick(event) {
+  const button = event.target.closest("[data-module]");
+  if (!button) return;
+  event.preventDefault();
+  load(button.dataset.module, button);
 }
 
 /* ---- begin ---- */
 
+const tools = { find, parse, say, complain, post, focusBox, words };
 document.documentElement.classList.add("js");
 
 if (find(".log")) {
@@ -468,6 +477,7 @@ if (find(".log")) {
   addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
   new ResizeObserver(stick).observe(find(".dock"));
 
+  if (find(".message")) load("reading");
   addCopyButtons(document);
   restoreDraft();
   followAll();

@@ -1,29 +1,36 @@
 // @ts-check
-/** What the copy buttons do: copy a reply's markdown, or the code of a block. */
+/** What a reader of answers does: copies them and their code. Loaded with the first message. */
 
-/**
- * Copy what the button stands for, and show that in the button for a moment.
- * @param {any} button with data-copy "code" or "message", the latter with the address of its text in data-raw
- * @param {Record<string, string>} words the page's sentences
- * @returns {Promise<string>} what to tell the user
- */
-export async function copy(button, words) {
-  const { copy: kind, raw } = button.dataset;
+/** @type {any} */
+let tools;
+
+/** @param {any} given */
+export default (given) => {
+  if (tools) return;
+  tools = given;
+  document.addEventListener("click", onClick);
+};
+
+/** @param {any} event */
+async function onClick(event) {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const { copy, raw } = button.dataset;
+  const { words, say } = tools;
   const label = button.querySelector("span");
   const name = label.textContent;
   try {
-    await write(kind === "code" ? codeOf(button) : fetchText(raw));
+    await write(copy === "code" ? codeOf(button) : fetchText(raw));
   } catch {
-    return words.uncopied;
+    return say(words.uncopied);
   }
-  if (name !== words.copied) {
-    label.textContent = words.copied;
-    setTimeout(() => { label.textContent = name; }, 2000);
-  }
-  return words.copied;
+  say(words.copied);
+  if (name === words.copied) return;
+  label.textContent = words.copied;
+  setTimeout(() => { label.textContent = name; }, 2000);
 }
 
-/** @param {Element} button @returns {string} */
+/** @param {Element} button @returns {string} the code of its figure */
 function codeOf(button) {
   return button.closest("figure")?.querySelector("code")?.textContent?.replace(/\n$/, "") ?? "";
 }
