@@ -210,7 +210,6 @@ function addConversation(url, title) {
 /* ---- followed: a snapshot, then changes, to exactly one end ---- */
 
 function followAll() {
-  if (find(".message")) import("./copy.js").catch(() => {}); // before a click: some browsers copy only during it
   for (const article of document.querySelectorAll("[data-stream]")) follow(article);
 }
 

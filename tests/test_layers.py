@@ -40,7 +40,7 @@ LAYERS = [
     ],
     ["webapp.files.foreign", "webapp.files.citations"],
     ["webapp.files.record", "webapp.files.values", "webapp.files"],
-    ["webapp.conversations", "webapp.history", "webapp.arrivals", "webapp.sends"],
+    ["webapp.conversations", "webapp.history", "webapp.arrivals", "webapp.sends", "webapp.continuing"],
     ["webapp.following"],
     ["webapp.pulse", "webapp.typesetter", "webapp.settings"],
     ["webapp.watch"],

@@ -85,10 +85,12 @@ class Conversations:
         return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", path[-1] if path else "")
 
     def message(self, user_id: str, message_id: str) -> Message:
-        """One message, with its text so far. Raises NotFound."""
+        """One message, with its text so far and its siblings. Raises NotFound."""
         running = self._hub.all()
         with self._storage.read() as tx:
-            return with_text(tx, known_message(messages.get(tx, user_id, message_id)), running)
+            message = with_text(tx, known_message(messages.get(tx, user_id, message_id)), running)
+            siblings = branches.siblings(tx, message.conversation_id, [message.parent_id])
+            return replace(message, siblings=siblings[message.parent_id])
 
     def select(self, user_id: str, message_id: str) -> Message:
         """Show the branch that holds this message, from now on. Raises NotFound."""

@@ -31,6 +31,7 @@ class Position(NamedTuple):
 
 
 START = Position()
+NOTHING = Delta()
 
 Render = Callable[[str], str | None]
 
@@ -52,7 +53,7 @@ class Generation:
     """One reply: its text and reasoning so far, and its outcome once it has ended."""
 
     def __init__(
-        self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event
+        self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event, begun: Delta
     ) -> None:
         self.reply_id = reply_id
         self.html: str | None = None  # of the whole reply; None until it is rendered
@@ -64,6 +65,8 @@ class Generation:
         self._changed = threading.Condition()
         self._text = GrowingText()
         self._reasoning = GrowingText()
+        self._text.add(begun.text)
+        self._reasoning.add(begun.reasoning)
         self._was_reasoning = False
         self._activity: Activity | None = None
         self._last = Delta()  # what the upstream told of the whole reply
@@ -229,9 +232,9 @@ class Hub:
         self.is_stopping: Callable[[], bool] = lambda: False  # whether the worker is shutting down
         self._generations: dict[str, Generation] = {}
 
-    def start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
-        """Run a reply; call `on_end` once when it has ended."""
-        generation = Generation(reply_id, source, on_end, self._render, self.changed)
+    def start(self, reply_id: str, source: Source, on_end: Callable[[], None], begun: Delta = NOTHING) -> None:
+        """Run a reply that begins with `begun`; call `on_end` once when it has ended."""
+        generation = Generation(reply_id, source, on_end, self._render, self.changed, begun)
         self._generations[reply_id] = generation
         generation.start()
         self.changed.set()

@@ -1,4 +1,4 @@
-"""The use cases that ask the upstream: send, edit, retry. A question and its reply are stored in one transaction."""
+"""The use cases that ask the upstream: send, edit, retry, extend. One transaction stores a question and its reply."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from webapp import history
-from webapp.chat import Conversation, Failure, Message, Outcome
+from webapp import continuing, history
+from webapp.chat import Conversation, Delta, Failure, Message, Outcome, Role
 from webapp.config import Config
+from webapp.continuing import Rest
 from webapp.conversations import TURN_CHARS, known, too_many_conversations
 from webapp.errors import Busy, Conflict, NotFound
 from webapp.following import with_text
@@ -28,7 +29,6 @@ from webapp.storage import Storage, branches, conversations, messages
 from webapp.storage.messages import Final
 from webapp.text import new_id, title_of
 from webapp.upstream.models import Models
-from webapp.upstream.stream import Stream
 from webapp.window import least_tokens
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,15 @@ RESTART_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The place of a question: below `parent_id`. `asked` is the question if it is already stored."""
+    """The place of a question: below `parent_id`. `asked` is the question if it is already stored.
+
+    `begun` is a reply to it whose text the new one begins with.
+    """
 
     conversation: Conversation
     parent_id: str | None
     asked: Message | None = None
+    begun: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +121,26 @@ class Turns:
 
         Ignores `send.text`.
         """
+        return self._ask_again(user_id, message_id, send, is_rest=False)
+
+    def extend(self, user_id: str, message_id: str, send: Send) -> Turn:
+        """Ask for the rest of a reply that was cut: a sibling that begins with its text. Raises as `send`.
+
+        Ignores `send.text`.
+        """
+        return self._ask_again(user_id, message_id, send, is_rest=True)
+
+    def _ask_again(self, user_id: str, message_id: str, send: Send, *, is_rest: bool) -> Turn:
         send, changes = replace(send, text="", key=checked_key(send.key)), self._check.changes(send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
-            message = messages.get(tx, user_id, message_id)
+            message = reply = messages.get(tx, user_id, message_id)
             if message and message.role == "assistant":
                 message = messages.get(tx, user_id, message.parent_id or "")
             asked = _known_question(message)
             conversation = known(conversations.get(tx, user_id, asked.conversation_id, lock=lock))
-            return _Place(conversation, asked.parent_id, asked)
+            begun = _known_beginning(reply) if is_rest else None
+            return _Place(conversation, asked.parent_id, asked, begun)
 
         return self._ask(_Ask(user_id, send, changes, find))
 
@@ -147,7 +162,7 @@ class Turns:
             except _SentBefore:
                 return self._sent_before(ask)
             on_end = partial(self._ended, turn.reply.id, ask.holder, held.pop_all())
-        self._start(turn.reply.id, source, on_end)
+        self._start(turn.reply, source, on_end)
         return turn
 
     def _enter(self, held: ExitStack, ask: _Ask) -> None:
@@ -172,8 +187,8 @@ class Turns:
 
     def _store(
         self, tx: Connection, ask: _Ask, past: History, running: Mapping[str, Generation]
-    ) -> tuple[Turn, Stream]:
-        """Store the question, unless it is already stored, and its empty reply; return the turn and its stream."""
+    ) -> tuple[Turn, Source]:
+        """Store the question, unless it is already stored, and its empty reply; return the turn and its source."""
         now, here = datetime.now(UTC), ask.find(tx, True)
         if ask.is_new:
             self._add_conversation(tx, here.conversation)
@@ -182,11 +197,17 @@ class Turns:
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=self._models.choose(conversation.model))
         asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now)
-        tokens = past.least_tokens + least_tokens(conversation.system) + least_tokens(asked.text)
+        said = [(asked.role, asked.text), *_rest_of(here.begun)]
+        tokens = past.least_tokens + sum(
+            least_tokens(text) for text in (conversation.system, *(text for _role, text in said))
+        )
         reply = self._add_reply(tx, conversation, asked, ask.send.key, now, tokens)
         siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
-        wire = history.wire(conversation.system, [*past.messages, (asked.role, asked.text)])
-        source = self._upstream.stream(wire, conversation.model, conversation.temperature)
+        wire = history.wire(conversation.system, [*past.messages, *said])
+        source: Source = self._upstream.stream(wire, conversation.model, conversation.temperature)
+        if begun := here.begun:
+            source = Rest(source, begun.text, self._config.max_answer_bytes)
+            reply = replace(reply, text=begun.text, reasoning=begun.reasoning)
         question = replace(asked, siblings=siblings[asked.parent_id])
         return Turn(conversation, question, replace(reply, siblings=siblings[asked.id])), source
 
@@ -226,15 +247,17 @@ class Turns:
         )
         return reply
 
-    def _start(self, reply_id: str, source: Source, on_end: Callable[[], None]) -> None:
+    def _start(self, reply: Message, source: Source, on_end: Callable[[], None]) -> None:
         try:
-            self._hub.start(reply_id, source, on_end)
+            self._hub.start(reply.id, source, on_end, Delta(reply.text, reply.reasoning))
         except RuntimeError:  # the system has no thread left
-            log.exception("reply %s could not be started", reply_id)
-            self._hub.discard(reply_id)
+            log.exception("reply %s could not be started", reply.id)
+            self._hub.discard(reply.id)
             on_end()
-            ended = Outcome("error", failure=Failure("internal"))
-            self._storage.run(lambda tx: messages.finish(tx, [Final(reply_id, "", "", None, None, ended)]))
+            final = Final(
+                reply.id, reply.text, reply.reasoning, None, None, Outcome("error", failure=Failure("internal"))
+            )
+            self._storage.run(lambda tx: messages.finish(tx, [final]))
 
     def _ended(self, reply_id: str, holder: Holder, held: ExitStack) -> None:
         """Leave the gates and charge for the reply's text."""
@@ -279,6 +302,17 @@ def _known_question(message: Message | None) -> Message:
     if message is None or message.role != "user":
         raise NotFound(_("This message does not exist."))
     return message
+
+
+def _known_beginning(reply: Message | None) -> Message:
+    if reply is None or reply.role != "assistant" or reply.status == "streaming" or not reply.text.strip():
+        raise NotFound(_("This answer has no beginning to go on from."))
+    return reply
+
+
+def _rest_of(begun: Message | None) -> list[tuple[Role, str]]:
+    """The messages after the question that ask for the rest of a reply."""
+    return [("assistant", begun.text), ("user", continuing.QUESTION)] if begun else []
 
 
 def _add_question(tx: Connection, conversation_id: str, parent_id: str | None, text: str, now: datetime) -> Message:

@@ -312,7 +312,7 @@ def test_a_menu_can_be_reached_whole_at_400_percent(server, new_browser, menu):
 def test_the_chosen_model_answers(chat, upstream):
     upstream.always(lambda request: tokens(request.json["model"]))
 
-    chat.page.get_by_label("Model").select_option("gpt-3.5-turbo")
+    chat.page.get_by_label("Model", exact=True).select_option("gpt-3.5-turbo")
     chat.say("Who are you?")
 
     expect(chat.answer).to_have_text("gpt-3.5-turbo")

@@ -67,12 +67,12 @@ def test_retry_asks_the_model_that_is_chosen(chat, upstream):
     chat.send_button.click()
     expect(chat.answer).to_have_text("gpt-4")
 
-    chat.page.get_by_label("Model").select_option("gpt-3.5-turbo")
+    chat.page.get_by_label("Model", exact=True).select_option("gpt-3.5-turbo")
     chat.retry_button.click()
     expect(chat.answer).to_have_text("gpt-3.5-turbo")
 
     chat.page.get_by_role("link", name="Edit").click()
-    chat.page.get_by_label("Model").select_option("gpt-4")
+    chat.page.get_by_label("Model", exact=True).select_option("gpt-4")
     chat.page.locator("#edit").fill("And now?")
     chat.page.locator(".edit button").click()
     expect(chat.answer).to_have_text("gpt-4")

@@ -111,6 +111,11 @@ def retry_message(message_id: str) -> ResponseReturnValue:
     return _sent(parts().turns.retry(current_user().id, message_id, _form()))
 
 
+@blueprint.post("/m/<id:message_id>/continue")
+def continue_message(message_id: str) -> ResponseReturnValue:
+    return _sent(parts().turns.extend(current_user().id, message_id, _form()))
+
+
 @blueprint.post("/m/<id:message_id>/select")
 def select_message(message_id: str) -> ResponseReturnValue:
     return redirect(_place_of(parts().conversations.select(current_user().id, message_id)), 303)
@@ -142,6 +147,7 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "temperature": start.temperature if start else None,
         "system": start.system if start else "",
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
+        "retrying": request.args.get("again", ""),
         "draft": "",
         "parent": shown.leaf_id if shown else "",
         "live": None,
@@ -198,7 +204,7 @@ def _form() -> Send:
         parent_id=request.form.get("parent"),
         address=current_user().address,
         settings=Typed(
-            model=request.form.get("model"),
+            model=request.form.get("with") or request.form.get("model"),  # of the list beside Retry, or of the composer
             temperature=request.form.get("temperature"),
             system=request.form.get("system"),
         ),

@@ -15,7 +15,7 @@ from webapp.text import new_id
 from webapp.views import visitor, words
 from webapp.views.parts import parts
 
-KEPT_ARTICLES = 1000
+KEPT_ARTICLES = 500
 KEPT_CHARS = 16_000  # of the HTML of one; longer ones are made again each time
 
 
@@ -36,25 +36,28 @@ def init_app(app: Flask) -> None:
     app.context_processor(_shared)
 
 
-def article(message: Message) -> Markup:
-    """The HTML of a message in a conversation. That of finished ones is kept, as most pages show them again."""
-    if message.status == "streaming":
-        return _made(message)
-    if len(message.html or message.text) > KEPT_CHARS:
-        return _made(message)
-    return kept(message, language.current(), request.script_root)
+def article(message: Message, retrying: str = "") -> Markup:
+    """The HTML of a message in a conversation. That of finished ones is kept, as most pages show them again.
+
+    `retrying` is the id of the reply whose other models are listed.
+    """
+    offered = tuple(parts().models.names())
+    if message.status == "streaming" or message.id == retrying or len(message.html or message.text) > KEPT_CHARS:
+        return _made(message, offered, retrying)
+    return kept(message, offered[:2], language.current(), request.script_root)
 
 
 @lru_cache(KEPT_ARTICLES)
-def kept(message: Message, _language: str, _root: str) -> Markup:
+def kept(message: Message, offered: tuple[str, ...], _language: str, _root: str) -> Markup:
     """The arguments are all that the HTML is made of, so nobody sees what is another user's, and nothing is stale."""
-    return _made(message)
+    return _made(message, offered, "")
 
 
-def _made(message: Message) -> Markup:
+def _made(message: Message, offered: tuple[str, ...], retrying: str) -> Markup:
     name = "_question.html" if message.role == "user" else "_reply.html"
     # Without what the other templates know, which takes longer to find out.
-    return Markup(current_app.jinja_env.get_template(name).render(message=message))
+    template = current_app.jinja_env.get_template(name)
+    return Markup(template.render(message=message, offered=lambda: offered, retrying=retrying))
 
 
 def _words(message: str, /, **values: object) -> Markup:
@@ -76,5 +79,6 @@ def _shared() -> dict[str, Any]:
         "languages": language.names(),
         "read_aloud": bool(session.get("read_aloud")),
         "new_key": new_id,
+        "offered": parts().models.names,
         "user_tag": visitor.user_tag(),
     }

@@ -64,6 +64,13 @@ def sentence(message: Message) -> str:
     }.get(outcome.status, "")
 
 
+def is_cut_off(message: Message) -> bool:
+    """Whether an answer ended before its end, so that the model can be asked for the rest."""
+    outcome = message.outcome
+    has_ended_early = outcome and (outcome.status == "interrupted" or outcome.finish_reason == "length")
+    return bool(has_ended_early and message.text.strip())
+
+
 def window_note(message: Message) -> str:
     """Whether the model still sees the whole conversation; nothing while it does."""
     if window.is_cut(message):
@@ -126,6 +133,7 @@ FILTERS = {
     "is_unformatted": is_unformatted,
     "script_lang": script_lang,
     "sentence": sentence,
+    "is_cut_off": is_cut_off,
     "window_note": window_note,
     "window_use": window_use,
     "dropped": dropped,
