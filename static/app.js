@@ -59,10 +59,10 @@ function complain(sentence) {
   problem.hidden = !sentence;
 }
 
-/** @param {HTMLFormElement} form @returns {Promise<Response | null>} null if the network failed */
-function post(form) {
+/** @param {HTMLFormElement} form @param {string} [url] @returns {Promise<Response | null>} null if the network failed */
+function post(form, url = form.action) {
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form)));
-  return fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } }).catch(() => null);
+  return fetch(url, { method: "POST", body, headers: { "X-Fragment": "1" } }).catch(() => null);
 }
 
 /** @returns {string} 128 random bits; randomUUID is absent on plain http */
@@ -142,11 +142,10 @@ function onSubmit(event) {
 async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
-  if (streams.size) return complain(words.busy);
   const draft = draftKey();
   if (text !== unacknowledged) fill("key", freshKey());
   unacknowledged = sending = text;
-  const answer = post(composer);
+  const answer = post(composer, streams.size ? composer.action.replace(/messages$/, "queue") : composer.action);
   const question = copyOf("#question");
   find(".message__body", question).textContent = text;
   find(".log").append(question);
@@ -160,7 +159,7 @@ async function send() {
   const response = await answer;
   const html = await response?.text().catch(() => null);
   sending = "";
-  if (response?.status === 201 && html) {
+  if (response?.ok && html) {
     unacknowledged = "";
     writeDraft(draft, "");
     accept(question, parse(html), response.headers);
@@ -181,6 +180,11 @@ function fill(name, value) {
 
 /** @param {Element} question @param {DocumentFragment} turn @param {Headers} headers */
 function accept(question, turn, headers) {
+  fill("key", freshKey()); // Retry sends it too
+  if (find(".queued", turn)) {
+    question.replaceWith(turn);
+    return load("queue");
+  }
   const url = headers.get("Location") ?? "";
   const action = find("[data-send-to]", turn).dataset.sendTo;
   if (composer.getAttribute("action") !== action) {
@@ -189,7 +193,6 @@ function accept(question, turn, headers) {
     history.replaceState(null, "", url);
     addConversation(url, decodeURIComponent(headers.get("X-Title") ?? ""));
   }
-  fill("key", freshKey()); // Retry sends it too
   fill("parent", turn.lastElementChild?.id.slice(2));
   find(".undo")?.remove();
   question.replaceWith(turn);
@@ -304,8 +307,8 @@ function follow(article) {
     article.removeAttribute("data-stream");
     article.removeAttribute("aria-busy");
     reasoning.open = false;
-    if (problem.textContent === words.busy) complain("");
     showButtons();
+    if (find(".queued")) load("queue");
     say(sentence || words.done);
     if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
     stick();
@@ -458,7 +461,7 @@ function onClick(event) {
 
 /* ---- begin ---- */
 
-const tools = { find, parse, say, complain, post, focusBox, words };
+const tools = { load, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 
 if (find(".log")) {
@@ -480,6 +483,7 @@ if (find(".log")) {
   addCopyButtons(document);
   restoreDraft();
   followAll();
+  if (find(".queued")) load("queue");
   if (document.hidden) onVisibility();
   if (find(".message") && (!location.hash || streams.size)) toEnd();
   else pinned = false; // the reader opened a link to a message

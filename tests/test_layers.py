@@ -16,6 +16,7 @@ LAYERS = [
     ["webapp.worker"],
     [
         "webapp.views.stream",
+        "webapp.views.queue",
         "webapp.views.settings",
         "webapp.views.search",
         "webapp.views.transfer",
@@ -27,6 +28,7 @@ LAYERS = [
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms"],
     ["webapp.views.parts", "webapp.views.live"],
     ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views"],
+    ["webapp.queue"],
     ["webapp.titles", "webapp.presets", "webapp.archive", "webapp.turns", "webapp.upkeep"],
     ["webapp.files.reader"],
     ["webapp.files.zips"],
@@ -56,6 +58,7 @@ LAYERS = [
         "webapp.upstream.stream",
         "webapp.storage.workers",
         "webapp.storage.presets",
+        "webapp.storage.queued",
         "webapp.storage.branches",
         "webapp.storage.conversations",
     ],

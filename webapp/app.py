@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +26,7 @@ from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Allowance, Gate, SendLim
 from webapp.lockchat import Lockchat
 from webapp.presets import Presets
 from webapp.pulse import Pulse
+from webapp.queue import Queue
 from webapp.rendering import process
 from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
@@ -35,10 +38,13 @@ from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
 from webapp.views import chat, forms, health, http, pages, parts, search, settings, stream, transfer
+from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
+
+Part = Queue | Pulse | Typesetter | Upkeep | Titler  # of what runs in the background
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +71,7 @@ def build(config: Config) -> Flask:
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
     storage = _database(config)
-    rendering = _renderer()
-    hub = Hub(rendering.render)
+    hub = Hub((rendering := _renderer()).render)
     upstream = Lockchat.of(config, config.url or demo.start())
     models = _models(config, upstream)
     worker_id = str(uuid.uuid4())
@@ -74,21 +79,16 @@ def _join(app: Flask, config: Config) -> None:
     check = SettingsCheck(models, config.max_question_chars)
     pulse = Pulse(storage, hub, worker_id)
     typesetter = Typesetter(storage, rendering)
-    background: list[Pulse | Typesetter | Upkeep | Titler] = [pulse, typesetter, upkeep := Upkeep(storage)]
-    if config.titles == "upstream" and config.url:  # the demo has no model to ask
-        titler = Titler(Lockchat.of(hurried(config), config.url), storage)
-        pulse.on_saved = titler.offer
+    turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
+    queue = Queue(config, storage, check, turns)
+    # Closed in this order: the end of a reply at the close sends no queued message.
+    background: list[Part] = [queue, pulse, typesetter, upkeep := Upkeep(storage)]
+    pulse.on_saved = queue.note_end
+    if titler := _titler(config, storage):
+        pulse.on_saved = partial(_tell, queue.note_end, titler.offer)
         background.append(titler)
     for worker in background:
         worker.start()
-
-    def close() -> None:
-        """Stop what runs in the background, and let go of files and connections."""
-        for generation in hub.all().values():
-            generation.stop("interrupted")
-        for part in (*background, upstream, storage):
-            part.close()
-
     parts.keep(
         app,
         parts.Parts(
@@ -98,15 +98,35 @@ def _join(app: Flask, config: Config) -> None:
             models=models,
             conversations=Conversations(storage, hub),
             following=Following(storage, hub),
-            turns=Turns(config, storage, hub, upstream, models, check, limits, worker_id),
+            turns=turns,
+            queue=queue,
             presets=Presets(storage, check),
             archive=Archive(config, storage, models, limits.stored, typesetter),
             followers=_followers(config),
             typesetter=typesetter,
             upkeep=upkeep,
-            close=close,
+            close=partial(_close, hub, [*background, upstream, storage]),
         ),
     )
+
+
+def _titler(config: Config, storage: Storage) -> Titler | None:
+    if config.titles == "upstream" and config.url:  # the demo has no model to ask
+        return Titler(Lockchat.of(hurried(config), config.url), storage)
+    return None
+
+
+def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
+    """Stop what runs in the background, and let go of files and connections."""
+    for generation in hub.all().values():
+        generation.stop("interrupted")
+    for part in closing:
+        part.close()
+
+
+def _tell(first: Callable[[str], None], second: Callable[[str], None], reply_id: str) -> None:
+    first(reply_id)
+    second(reply_id)
 
 
 def _database(config: Config) -> Storage:
@@ -180,5 +200,5 @@ def _dress(app: Flask) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    for module in (chat, settings, stream, health, search, transfer):
+    for module in (chat, queue_views, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)

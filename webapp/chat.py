@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -167,3 +167,20 @@ class Message:
     window: int | None = None
     least_tokens: int | None = None
     siblings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that waits for the end of the reply `reply_id`. `settings` are the fields of its form.
+
+    `is_held`: it could not be sent, and waits for its user.
+    """
+
+    user_id: str
+    conversation_id: str
+    reply_id: str
+    key: str
+    text: str
+    settings: Mapping[str, str]
+    address: str
+    is_held: bool = False

@@ -25,7 +25,7 @@ from webapp.limits import Holder, SendLimits
 from webapp.lockchat import Lockchat
 from webapp.sends import Send, Turn, checked, checked_key
 from webapp.settings import Changes, SettingsCheck
-from webapp.storage import Storage, branches, conversations, messages
+from webapp.storage import Storage, branches, conversations, messages, queued
 from webapp.storage.messages import Final
 from webapp.text import new_id, title_of
 from webapp.upstream.models import Models
@@ -58,6 +58,7 @@ class _Ask:
     changes: Changes
     find: Callable[[Connection, bool], _Place]
     is_new: bool = False
+    is_queued: bool = False
 
     @property
     def holder(self) -> Holder:
@@ -87,10 +88,11 @@ class Turns:
         self._limits = limits
         self._worker_id = worker_id
 
-    def send(self, user_id: str, conversation_id: str | None, send: Send) -> Turn:
+    def send(self, user_id: str, conversation_id: str | None, send: Send, *, is_queued: bool = False) -> Turn:
         """Store a question with an empty reply, start the reply, and return both with their conversation.
 
-        Without `conversation_id`, begins a new conversation. A repeated key changes nothing and returns
+        Without `conversation_id`, begins a new conversation. `is_queued`: the message was waiting, and waits no longer;
+        Conflict if it does not wait. A repeated key changes nothing and returns
         the turn that it made before. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
         send, changes = checked(send, self._config.max_question_chars), self._check.changes(send.settings)
@@ -103,7 +105,7 @@ class Turns:
             is_here = parent is not None and parent.conversation_id == conversation.id
             return _Place(conversation, send.parent_id if is_here else conversation.leaf_id)
 
-        return self._ask(_Ask(user_id, send, changes, find, is_new=conversation_id is None))
+        return self._ask(_Ask(user_id, send, changes, find, is_new=conversation_id is None, is_queued=is_queued))
 
     def edit(self, user_id: str, message_id: str, send: Send) -> Turn:
         """Ask an edited question: a sibling of the old one, which stays. Raises as `send`."""
@@ -129,6 +131,18 @@ class Turns:
         Ignores `send.text`.
         """
         return self._ask_again(user_id, message_id, send, is_rest=True)
+
+    def sent(self, user_id: str, key: str) -> Turn | None:
+        """The turn that a send with this key made; None if there is none."""
+        running = self._hub.all()
+        with self._storage.read() as tx:
+            reply_id = messages.sent_with(tx, user_id, key)
+            reply = messages.get(tx, user_id, reply_id) if reply_id else None
+            question = messages.get(tx, user_id, reply.parent_id) if reply and reply.parent_id else None
+            if not reply or not question:
+                return None
+            conversation = known(conversations.get(tx, user_id, reply.conversation_id))
+            return Turn(conversation, question, with_text(tx, reply, running))
 
     def _ask_again(self, user_id: str, message_id: str, send: Send, *, is_rest: bool) -> Turn:
         send, changes = replace(send, text="", key=checked_key(send.key)), self._check.changes(send.settings)
@@ -190,6 +204,8 @@ class Turns:
     ) -> tuple[Turn, Source]:
         """Store the question, unless it is already stored, and its empty reply; return the turn and its source."""
         now, here = datetime.now(UTC), ask.find(tx, True)
+        if ask.is_queued and not queued.remove(tx, here.conversation.id, ask.send.key):
+            raise _SentBefore
         if ask.is_new:
             self._add_conversation(tx, here.conversation)
         if here.parent_id != past.leaf_id:  # another tab has sent a message meanwhile
@@ -268,16 +284,11 @@ class Turns:
 
     def _sent_before(self, ask: _Ask) -> Turn:
         """The turn that the same key made before. Raises Conflict if its text differs."""
-        running, text = self._hub.all(), ask.send.text.strip()
-        with self._storage.read() as tx:
-            reply_id = messages.sent_with(tx, ask.user_id, ask.send.key)
-            reply = messages.get(tx, ask.user_id, reply_id) if reply_id else None
-            question = messages.get(tx, ask.user_id, reply.parent_id) if reply and reply.parent_id else None
-            if not reply or not question or (text and question.text.strip() != text):
-                # An old form, reopened with the Back button and changed.
-                raise Conflict(_("This form was sent before, with another text. Nothing is lost: send it again."))
-            conversation = known(conversations.get(tx, ask.user_id, reply.conversation_id))
-            return Turn(conversation, question, with_text(tx, reply, running))
+        turn, text = self.sent(ask.user_id, ask.send.key), ask.send.text.strip()
+        if turn is None or (text and turn.question.text.strip() != text):
+            # An old form, reopened with the Back button and changed.
+            raise Conflict(_("This form was sent before, with another text. Nothing is lost: send it again."))
+        return turn
 
     def _new(self, user_id: str, send: Send) -> Conversation:
         now, settings = datetime.now(UTC), self._check.defaults()

@@ -109,12 +109,11 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
 
 @pytest.fixture
 def aged(server, database_url):
-    """The database of the running server, as version 0008 left it."""
+    """The database of the running server, as version 0009 left it."""
     storage = Storage(database_url)
     with storage.begin() as tx:
-        for column in ("window_tokens", "least_tokens"):
-            tx.exec_driver_sql(f"ALTER TABLE messages DROP COLUMN {column}")
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0008'")
+        tx.exec_driver_sql("DROP TABLE queued")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0009'")
     yield storage
     storage.close()
 

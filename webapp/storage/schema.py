@@ -156,6 +156,19 @@ pieces = Table(
     Column("was_reasoning", Boolean, nullable=False, server_default=false()),  # all text before this piece
 )
 
+# The message that waits for the end of a reply, one a conversation. The background sends it: see `webapp.queue`.
+queued = Table(
+    "queued",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("reply_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("key", String(64), nullable=False),  # of the send; an edit brings a new one
+    Column("text", Text, nullable=False),
+    Column("settings", JSON, nullable=False),  # as the form brought them
+    Column("address", Text, nullable=False),  # the browser's, for the limits
+    Column("is_held", Boolean, nullable=False, server_default=false()),  # it cannot be sent: its user has to look
+)
+
 # The keys of sends, so that a repeated send makes no second message.
 sends = Table(
     "sends",

@@ -36,7 +36,7 @@ blueprint = Blueprint("chat", __name__)
 @blueprint.get("/")
 @renews_cookie
 def index() -> ResponseReturnValue:
-    return _page(None)
+    return page(None)
 
 
 @blueprint.get("/c/<id:conversation_id>")
@@ -44,7 +44,7 @@ def index() -> ResponseReturnValue:
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
     last = max(request.args.get("last", LAST_MESSAGES, type=int), 1)
     at, before = request.args.get("at"), request.args.get("before")
-    return _page(parts().conversations.show(current_user().id, conversation_id, at=at, before=before, last=last))
+    return page(parts().conversations.show(current_user().id, conversation_id, at=at, before=before, last=last))
 
 
 @blueprint.post("/c/<id:conversation_id>/rename")
@@ -73,12 +73,12 @@ def restore_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/conversations")
 def create_conversation() -> ResponseReturnValue:
-    return _sent(parts().turns.send(current_user().id, None, _form()), is_new=True)
+    return sent(parts().turns.send(current_user().id, None, form()), is_new=True)
 
 
 @blueprint.post("/c/<id:conversation_id>/messages")
 def create_message(conversation_id: str) -> ResponseReturnValue:
-    return _sent(parts().turns.send(current_user().id, conversation_id, _form()))
+    return sent(parts().turns.send(current_user().id, conversation_id, form()))
 
 
 @blueprint.get("/m/<id:message_id>")
@@ -108,12 +108,12 @@ def stop_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
-    return _sent(parts().turns.retry(current_user().id, message_id, _form()))
+    return sent(parts().turns.retry(current_user().id, message_id, form()))
 
 
 @blueprint.post("/m/<id:message_id>/continue")
 def continue_message(message_id: str) -> ResponseReturnValue:
-    return _sent(parts().turns.extend(current_user().id, message_id, _form()))
+    return sent(parts().turns.extend(current_user().id, message_id, form()))
 
 
 @blueprint.post("/m/<id:message_id>/select")
@@ -123,10 +123,10 @@ def select_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/edit")
 def edit_message(message_id: str) -> ResponseReturnValue:
-    return _sent(parts().turns.edit(current_user().id, message_id, _form()))
+    return sent(parts().turns.edit(current_user().id, message_id, form()))
 
 
-def _page(shown: Shown | None) -> ResponseReturnValue:
+def page(shown: Shown | None, draft: str = "") -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply."""
     user_id, models = current_user().id, parts().models.names()
     conversations = parts().conversations.of(user_id)
@@ -148,7 +148,8 @@ def _page(shown: Shown | None) -> ResponseReturnValue:
         "system": start.system if start else "",
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
         "retrying": request.args.get("again", ""),
-        "draft": "",
+        "draft": draft,
+        "queued": parts().queue.get(user_id, conversation.id) if conversation else None,
         "parent": shown.leaf_id if shown else "",
         "live": None,
     }
@@ -197,7 +198,8 @@ def _in_parts(chunks: Iterator[str]) -> Iterator[str]:
     yield "".join(part)
 
 
-def _form() -> Send:
+def form() -> Send:
+    """What the form sends."""
     return Send(
         text=request.form.get("text", ""),
         key=request.form.get("key", ""),
@@ -211,7 +213,8 @@ def _form() -> Send:
     )
 
 
-def _sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
+def sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
+    """The answer to a send: the way to its place, or the turn as a fragment for the script."""
     place = url_for("chat.show_conversation", conversation_id=turn.conversation.id)
     if not wants_fragment():
         return redirect(f"{place}#m-{turn.reply.id}", 303)

@@ -15,6 +15,7 @@ from webapp.following import Following
 from webapp.generation import Hub
 from webapp.limits import Gate
 from webapp.presets import Presets
+from webapp.queue import Queue
 from webapp.storage import Storage
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
@@ -40,6 +41,7 @@ class Parts:
     conversations: Conversations
     following: Following
     turns: Turns
+    queue: Queue
     presets: Presets
     archive: Archive
     followers: Gate

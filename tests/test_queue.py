@@ -1,0 +1,243 @@
+"""A message that waits for the end of an answer: stored at once, sent once, changed and taken back until then."""
+
+from __future__ import annotations
+
+from threading import Barrier, Event, Thread
+
+import pytest
+
+from tests.upstream import Wait, body, error, token, tokens
+from tests.visitor import text_of
+from tests.wait import wait_until
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture
+def running(alice, upstream):
+    """A reply of Alice's that runs until the event is set."""
+    end = Event()
+    upstream.answer(*body(token("First"), Wait(end), DONE))
+    alice.new_chat("One")
+    yield end
+    end.set()
+
+
+def put(visitor, text: str, **fields):
+    return visitor.post_form(f"/c/{visitor.conversation_id}/queue", text=text, **fields)
+
+
+def edit(visitor, was: str, text: str, **fields):
+    return visitor.post_form(f"/c/{visitor.conversation_id}/queue/edit", was=was, text=text, **fields)
+
+
+def take(visitor, key: str):
+    return visitor.post_form(f"/c/{visitor.conversation_id}/queue/take", key=key)
+
+
+def asked(upstream) -> list[list[str]]:
+    return [[message["content"] for message in request.json["messages"]] for request in upstream.requests]
+
+
+def questions(upstream) -> list[str]:
+    return [texts[-1] for texts in asked(upstream)]
+
+
+def is_waiting(visitor) -> bool:
+    return 'id="queued"' in visitor.page()
+
+
+def test_it_goes_when_the_answer_ends(alice, upstream, running):
+    upstream.always(*tokens("Second"))
+    assert put(alice, "Two").headers["Location"] == f"/c/{alice.conversation_id}#queued"
+    assert "Two Goes when the answer ends." in text_of(alice.page())
+    assert questions(upstream) == ["One"]
+
+    running.set()
+
+    wait_until(lambda: "Second" in alice.page(), 20, "the queued message's answer")
+    assert asked(upstream) == [["One"], ["One", "First", "Two"]]
+    assert not is_waiting(alice)
+
+
+def test_it_goes_after_a_stop_and_after_an_error(alice, upstream):
+    upstream.answer(*body(token("First"), Wait()))
+    reply = alice.new_chat("One")
+    put(alice, "Two")
+    upstream.answer(*error(400))
+
+    alice.stop(reply)
+    wait_until(lambda: len(upstream.requests) == 2, 20, "the queued message")
+
+    wait_until(lambda: not is_waiting(alice), 20, "the page to show it as sent")
+    assert questions(upstream) == ["One", "Two"]
+
+
+def test_the_settings_of_its_form_go_with_it(alice, upstream, running):
+    put(alice, "Two", model="gpt-3.5-turbo", temperature="0.5", system="Be brief.")
+
+    running.set()
+
+    wait_until(lambda: len(upstream.requests) == 2, 20, "the queued message")
+    sent = upstream.requests[1].json
+    assert (sent["model"], sent["temperature"], sent["messages"][0]["content"]) == ("gpt-3.5-turbo", 0.5, "Be brief.")
+
+
+def test_without_a_running_answer_it_goes_at_once(alice, upstream):
+    alice.end(alice.new_chat("One"))
+
+    alice.end(alice.reply_of(put(alice, "Two")))
+
+    assert questions(upstream) == ["One", "Two"]
+    assert not is_waiting(alice)
+
+
+def test_the_same_key_waits_once_and_goes_once(alice, upstream, running):
+    for _time in range(3):
+        assert put(alice, "Two", key="k").status_code == 303
+
+    running.set()
+    wait_until(lambda: len(upstream.requests) == 2, 20, "the queued message")
+    late = put(alice, "Two", key="k")
+    sent = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Two", key="k")
+
+    assert late.headers["Location"] == sent.headers["Location"]
+    alice.end(alice.reply_of(late))
+    assert questions(upstream) == ["One", "Two"]
+
+
+def test_a_second_message_is_refused_and_given_back(alice, running):
+    put(alice, "Two", key="k")
+
+    refused = put(alice, "Three")
+
+    assert refused.status_code == 409
+    assert "Another message waits for the answer already." in text_of(refused.text)
+    assert "Three</textarea>" in refused.text
+    assert "Two" in alice.page()
+
+
+def test_it_is_edited_until_it_goes(alice, upstream, running):
+    put(alice, "Two", key="k")
+    assert edit(alice, "k", "Zwei", key="l").status_code == 303
+
+    running.set()
+    wait_until(lambda: len(upstream.requests) == 2, 20, "the queued message")
+    late = edit(alice, "l", "Deux", key="m")
+
+    assert questions(upstream) == ["One", "Zwei"]
+    assert late.status_code == 409
+    assert "Deux</textarea>" in late.text
+
+
+def test_what_is_taken_back_is_in_the_box_and_never_goes(alice, upstream, running):
+    put(alice, "Two <words>", key="k")
+
+    taken = take(alice, "k")
+    running.set()
+
+    assert "Two &lt;words&gt;</textarea>" in taken.text
+    assert not is_waiting(alice)
+    assert take(alice, "k").status_code == 404
+    alice.end(alice.say("Three"))
+    assert "Two <words>" not in questions(upstream)
+
+
+def test_many_workers_send_it_once(alice, upstream, site, make_site):
+    """Each site is a worker of its own on the one database."""
+    sites = [site, *(make_site() for _other in range(2))]
+    for round_ in range(5):
+        end = Event()
+        upstream.answer(*body(token("a"), Wait(end), DONE))
+        reply = alice.new_chat(f"One {round_}")
+        put(alice, f"Two {round_}")
+        queues = [one.extensions["lockchat"].queue for one in sites]
+        barrier = Barrier(len(queues))
+
+        def look(queue, barrier=barrier):
+            barrier.wait()
+            for _time in range(20):
+                queue.look()
+
+        threads = [Thread(target=look, args=[queue]) for queue in queues]
+        for thread in threads:
+            thread.start()
+        end.set()
+        alice.end(reply)
+        for thread in threads:
+            thread.join()
+        wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+
+    assert sorted(questions(upstream)) == sorted([f"{text} {n}" for n in range(5) for text in ("One", "Two")])
+
+
+def test_it_is_either_taken_back_or_sent(alice, upstream):
+    for round_ in range(8):
+        end = Event()
+        upstream.answer(*body(token("a"), Wait(end), DONE))
+        reply = alice.new_chat(f"One {round_}")
+        put(alice, f"Two {round_}", key=f"k{round_}")
+        end.set()
+        if round_ % 2:
+            alice.end(reply)
+
+        was_taken = take(alice, f"k{round_}").status_code == 200
+
+        wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+        sent = alice.get(f"/c/{alice.conversation_id}/queue?key=k{round_}", headers={"X-Fragment": "1"})
+        assert (sent.status_code == 204) == was_taken
+
+
+def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, make_site, site):
+    end = Event()
+    upstream.answer(*body(token("a"), Wait(end), DONE))
+    reply = alice.new_chat("One")
+    put(alice, "Two", model="gpt-3.5-turbo", key="k")
+    site.extensions["lockchat"].models._fixed = ["gpt-4"]  # the administrator has taken it away meanwhile
+
+    end.set()
+    alice.end(reply)
+    wait_until(lambda: "could not be sent by itself" in alice.page(), 20, "the queued message to be held")
+    refused = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
+
+    assert "The model gpt-3.5-turbo is not offered here." in text_of(refused.text)
+    assert is_waiting(alice)
+    assert take(alice, "k").status_code == 200
+
+
+def test_a_deleted_conversation_sends_nothing(alice, upstream, running):
+    put(alice, "Two")
+    alice.post_form(f"/c/{alice.conversation_id}/delete")
+
+    running.set()
+    alice.end(alice.new_chat("Other"))
+
+    assert questions(upstream) == ["One", "Other"]
+
+
+def test_bob_reaches_nothing_of_alices_queue(alice, bob, upstream, running):
+    put(alice, "Two", key="k")
+    bob.conversation_id = alice.conversation_id
+
+    answers = [put(bob, "Mine"), edit(bob, "k", "Mine"), take(bob, "k")]
+    answers.append(bob.post_form(f"/c/{bob.conversation_id}/queue/send"))
+    shown = bob.get(f"/c/{bob.conversation_id}/queue?key=k", headers={"X-Fragment": "1"})
+
+    assert [answer.status_code for answer in answers] == [404, 409, 404, 404]
+    assert shown.status_code == 204
+    assert is_waiting(alice)
+
+
+def test_the_script_learns_what_has_become_of_it(alice, upstream, running):
+    fragment = {"X-Fragment": "1"}
+    put(alice, "Two", key="k")
+    path = f"/c/{alice.conversation_id}/queue?key=k"
+    assert alice.get(path, headers=fragment).status_code == 202
+
+    running.set()
+    wait_until(lambda: alice.get(path, headers=fragment).status_code == 201, 20, "the turn")
+
+    assert "data-send-to" in alice.get(path, headers=fragment).text
+    assert alice.get(path.replace("key=k", "key=other"), headers=fragment).status_code == 204
+    assert alice.get(path).url == f"{alice.base_url}/c/{alice.conversation_id}"
