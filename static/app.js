@@ -412,8 +412,13 @@ async function stop() {
 
 /** @param {any} event */
 function onKey(event) {
-  if (event.key !== "Escape" || event.isComposing || event.target.closest("select")) return;
+  if (event.key !== "Escape" || event.shiftKey || event.isComposing || event.target.closest("select")) return;
   if (!find("dialog[open], :popover-open")) stop();
+}
+
+/** The keys of shortcuts, Ctrl itself among them: the module is there before the letter. @param {any} event */
+function onShortcut(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(Arrow|Esc)/.test(event.key)) load("keys", event);
 }
 
 /* ---- read: the page follows the text only while the reader is at its end ---- */
@@ -463,6 +468,8 @@ function onClick(event) {
 
 const tools = { load, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
+
+document.addEventListener("keydown", onShortcut);
 
 if (find(".log")) {
   composer.addEventListener("submit", onSubmit);

@@ -14,7 +14,7 @@ from webapp.settings import Typed
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
-from webapp.views.visitor import current_user
+from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
 FIELDS = ("name", "model", "temperature", "system")
@@ -25,6 +25,14 @@ blueprint = Blueprint("settings", __name__)
 @blueprint.get("/settings")
 def show_settings() -> ResponseReturnValue:
     return _page()
+
+
+@blueprint.get("/shortcuts")
+def show_shortcuts() -> ResponseReturnValue:
+    """The list alone, for the dialog of the script; else its place on the page."""
+    if wants_fragment():
+        return render_template("_shortcuts.html", is_mac=_is_mac())
+    return redirect(url_for("settings.show_settings", _anchor="keyboard"))
 
 
 @blueprint.post("/preferences")
@@ -85,12 +93,18 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         presets=parts().presets.of(user_id),
         models=parts().models.names(),
         name_chars=NAME_CHARS,
+        is_mac=_is_mac(),
         import_megabytes=parts().config.max_import_bytes // 2**20,
         problem=error.sentence if error else "",
         typed={field: request.form.get(field, "") for field in FIELDS},
         typed_id=preset_id if error else None,
     )
     return page, status_of(error) if error else 200
+
+
+def _is_mac() -> bool:
+    """Whether the browser runs on macOS, iOS or iPadOS, where Cmd takes the place of Ctrl."""
+    return "Mac OS" in request.user_agent.string
 
 
 def _form() -> tuple[str, Typed]:
