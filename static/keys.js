@@ -60,8 +60,8 @@ async function show() {
     dialog = document.createElement("dialog");
     dialog.className = "menu shortcuts";
     dialog.setAttribute("aria-labelledby", "shortcuts-title");
-    const link = tools.find("[data-shortcuts]");
-    const response = await fetch(link.dataset.shortcuts, { headers: { "X-Fragment": "1" } });
+    const { href } = tools.find('.sidebar a[href$="/settings"]');
+    const response = await fetch(href.replace(/settings$/, "shortcuts"), { headers: { "X-Fragment": "1" } });
     if (!response.ok || tools.find("dialog.shortcuts")) return;
     dialog.append(tools.parse(await response.text()));
     document.body.append(dialog);

@@ -18,6 +18,9 @@ MADE_ANEW = {
 }
 
 
+OPTIONS = {"max_tokens": 500, "top_p": 0.9, "seed": -7, "reasoning_effort": "low"}
+
+
 def values_of(value):
     """Every field that has to survive, in this value and the values inside of it."""
     if not is_dataclass(value):
@@ -37,7 +40,17 @@ def sent():
     sources = (Reference("https://a.example/1", "A"), Reference("https://b.example/?q=2"))
     outcome = Outcome("error", "length", failure, usage, 0.25, 1.5, sources, "search", ("temperature",))
     conversation = Conversation(
-        "gpt-3.5-turbo", 0.3, "Be brief", new_id(), "", "Title", None, moment(1), moment(4), pinned=True
+        "gpt-3.5-turbo",
+        0.3,
+        "Be brief",
+        new_id(),
+        "",
+        "Title",
+        None,
+        moment(1),
+        moment(4),
+        pinned=True,
+        options=OPTIONS,
     )
     question = Message(new_id(), conversation.id, None, "user", "Hi", "done", moment(2), outcome=Outcome("done"))
     reply = Message(new_id(), conversation.id, question.id, "assistant", "Ho", "error", moment(3), "Hm", model="m")
@@ -58,7 +71,7 @@ def test_every_field_of_the_example_is_set(sent):
     for value in (conversation, reply, reply.outcome, reply.outcome.failure, reply.outcome.usage):
         for field in fields(value):
             if field.name not in MADE_ANEW.get(type(value), ()):
-                assert getattr(value, field.name) not in (field.default, None, ""), field.name
+                assert getattr(value, field.name) not in (field.default, None, "", {}), field.name
 
 
 def test_every_field_survives_storage_export_and_import(alice, site, sent):

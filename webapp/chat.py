@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["user", "assistant"]
 Status = Literal["streaming", "done", "stopped", "interrupted", "error"]
+Option = int | float | str
 Activity = Literal["working", "calling"]  # the upstream is at work; the model writes a call of a tool
 
 
@@ -104,11 +105,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings that a reply is asked for with."""
+    """The settings that a reply is asked for with.
+
+    `options` are those of `webapp.settings.OPTIONS` that the user has set, as the request has them.
+    """
 
     model: str
     temperature: float | None  # None: the model's default
     system: str
+    options: Mapping[str, Option] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,6 @@ class Queued:
     reply_id: str
     key: str
     text: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, Any]
     address: str
     is_held: bool = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
-from webapp.chat import OfferedModel, merge
+from webapp.chat import OfferedModel, Option, merge
 from webapp.config import Config, UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import listing, transport
@@ -70,10 +70,18 @@ class Lockchat(UpstreamConfig):
         return cls(base_url, **{name: changes.get(name, getattr(config, name)) for name in names})
 
     def stream(
-        self, messages: list[dict[str, Any]], model: str, temperature: float | None = None, stream: bool = True
+        self,
+        messages: list[dict[str, Any]],
+        model: str,
+        temperature: float | None = None,
+        stream: bool = True,
+        options: Mapping[str, Option] | None = None,
     ) -> Stream:
-        """Return the answer to `messages`. The first `next` sends the request. Without `temperature` none is sent."""
-        body: Body = {"messages": messages, "model": model, "stream": stream}
+        """Return the answer to `messages`. The first `next` sends the request.
+
+        Without `temperature` none is sent; `options` are sent as they are.
+        """
+        body: Body = {**(options or {}), "messages": messages, "model": model, "stream": stream}
         if stream:  # some refuse the options of a stream that is none
             body["stream_options"] = {"include_usage": True}
         if temperature is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,6 +16,9 @@ from webapp.text import clean, new_id
 
 NAME_CHARS = 60
 PRESETS = 50  # of one user: one page shows all of them
+MOST_FIELDS = 20
+
+_FIELD = re.compile(r"\{\{([^{}\n]{1,60})\}\}")
 
 
 class Presets:
@@ -67,4 +72,18 @@ class Presets:
         if len(name) > NAME_CHARS:
             raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": NAME_CHARS})
         settings = replace(self._check.defaults(), **self._check.changes(typed))
-        return Preset(settings.model, settings.temperature, settings.system, id=preset_id, name=name)
+        return Preset(
+            settings.model, settings.temperature, settings.system, options=settings.options, id=preset_id, name=name
+        )
+
+
+def fields_in(preset: Preset) -> list[str]:
+    """The names of the {{fields}} in the system prompt, each once, in their order."""
+    names = (name.strip() for name in _FIELD.findall(preset.system))
+    return list(dict.fromkeys(name for name in names if name))[:MOST_FIELDS]
+
+
+def filled(preset: Preset, values: Mapping[str, str]) -> Preset:
+    """The preset with these values in place of its fields; a field without a value stays."""
+    system = _FIELD.sub(lambda match: values.get(match[1].strip()) or match[0], preset.system)
+    return replace(preset, system=clean(system))

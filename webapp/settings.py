@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from webapp.chat import Settings
+from webapp.chat import Option, Settings
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
@@ -16,11 +17,25 @@ from webapp.upstream.models import Models
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """Settings as a form brings them; None keeps a setting as it is, an empty temperature unsets it."""
+    """Settings as a form brings them; None keeps a setting as it is, an empty temperature or option unsets it."""
 
     model: str | None = None
     temperature: str | None = None
     system: str | None = None
+    options: Mapping[str, Any] | None = None  # all of them: what it lacks is unset
+
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+OPTIONS: Mapping[str, tuple[type, float, float]] = {
+    "max_tokens": (int, 1, 2**31 - 1),
+    "top_p": (float, 0, 1),
+    "seed": (int, -(2**63), 2**63 - 1),
+    "reasoning_effort": (str, 0, 0),
+}
+"""Settings that are sent only when set, by their names in the request: the kind, the least and the largest value.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
 
 
 class Changes(TypedDict, total=False):
@@ -29,6 +44,7 @@ class Changes(TypedDict, total=False):
     model: str
     temperature: float | None
     system: str
+    options: Mapping[str, Option]
 
 
 class SettingsCheck:
@@ -51,6 +67,8 @@ class SettingsCheck:
             changes["temperature"] = temperature_of(typed.temperature)
         if typed.system is not None:
             changes["system"] = self._system(clean(typed.system))
+        if typed.options is not None:
+            changes["options"] = options_of(typed.options)
         return changes
 
     def _model(self, model: str) -> str:
@@ -81,3 +99,24 @@ def temperature_of(value: Any) -> float | None:
     if not 0 <= temperature <= 2:
         raise Invalid(_("The temperature is a number from 0 to 2."))
     return temperature
+
+
+def options_of(values: Mapping[str, Any]) -> dict[str, Option]:
+    """The options in a form's fields or a file's object, without empty ones and other names. Raises Invalid."""
+    return {name: _option(name, values[name]) for name in OPTIONS if values.get(name) not in (None, "")}
+
+
+def _option(name: str, value: Any) -> Option:
+    kind, least, most = OPTIONS[name]
+    if kind is str:
+        if value in EFFORTS:
+            return str(value)
+        raise Invalid(_("%(name)s is one of %(choices)s.") % {"name": name, "choices": ", ".join(EFFORTS)})
+    try:
+        number = kind(value.strip().replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not least <= number <= most:
+        limits = {"name": name, "least": least, "most": most}
+        raise Invalid(_("%(name)s is a number from %(least)s to %(most)s.") % limits)
+    return number  # type: ignore[no-any-return]

@@ -220,7 +220,9 @@ class Turns:
         reply = self._add_reply(tx, conversation, asked, ask.send.key, now, tokens)
         siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
         wire = history.wire(conversation.system, [*past.messages, *said])
-        source: Source = self._upstream.stream(wire, conversation.model, conversation.temperature)
+        source: Source = self._upstream.stream(
+            wire, conversation.model, conversation.temperature, options=conversation.options
+        )
         if begun := here.begun:
             source = Rest(source, begun.text, self._config.max_answer_bytes)
             reply = replace(reply, text=begun.text, reasoning=begun.reasoning)
@@ -260,6 +262,7 @@ class Turns:
             model=conversation.model,
             temperature=conversation.temperature,
             system=conversation.system,
+            options=conversation.options or None,
         )
         return reply
 

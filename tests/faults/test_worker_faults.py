@@ -109,11 +109,12 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
 
 @pytest.fixture
 def aged(server, database_url):
-    """The database of the running server, as version 0009 left it."""
+    """The database of the running server, as version 0014 left it."""
     storage = Storage(database_url)
     with storage.begin() as tx:
-        tx.exec_driver_sql("DROP TABLE queued")
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0009'")
+        for table in ("conversations", "presets"):
+            tx.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN options")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0014'")
     yield storage
     storage.close()
 

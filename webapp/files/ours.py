@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, get_args
 
-from webapp.chat import Conversation, Message, Outcome, Status
+from webapp.chat import Conversation, Message, Option, Outcome, Status
 from webapp.errors import Invalid
 from webapp.files.record import Record
 from webapp.files.values import an_object, broken, label, moment, ordered, text, title
 from webapp.language import gettext as _
 from webapp.outcomes import FIELDS, flat, from_flat
-from webapp.settings import temperature_of
+from webapp.settings import OPTIONS, options_of, temperature_of
 
 FORMAT = "lockchat"
 VERSION = 1
@@ -36,6 +37,7 @@ def write(record: Record) -> Iterator[str]:
         "model": conversation.model,
         "temperature": conversation.temperature,
         "system": conversation.system,
+        "options": conversation.options,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
         "pinned": conversation.pinned,
@@ -85,12 +87,22 @@ def read(value: dict[str, Any], now: datetime) -> Record:
         model=label(value.get("model")),
         temperature=temperature,
         system=text(value.get("system")),
+        options=_options(value.get("options")),
         leaf_id=text(value.get("leaf")),
         created_at=created_at,
         updated_at=moment(value.get("updated_at"), now) or created_at,
         pinned=value.get("pinned") is True,
     )
     return Record(conversation, messages)
+
+
+def _options(value: Any) -> dict[str, Option]:
+    """The options that are valid."""
+    found: dict[str, Option] = {}
+    for name in OPTIONS if isinstance(value, dict) else ():
+        with suppress(Invalid):
+            found |= options_of({name: value.get(name)})
+    return found
 
 
 def _message_of(value: Any, created_at: datetime, now: datetime) -> Message:

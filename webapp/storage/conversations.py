@@ -7,13 +7,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from webapp.chat import Conversation
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
 
-COLUMNS = [conversations.c[field.name] for field in fields(Conversation)]  # in the order of its arguments
+# In the order of its arguments; `options` is named.
+COLUMNS = [
+    *(conversations.c[field.name] for field in fields(Conversation) if not field.kw_only),
+    conversations.c.options,
+]
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
 
 
@@ -30,7 +34,7 @@ class Opening:
 
 def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
     """The user's conversations: pinned ones first, then the last used first. Skips deleted ones."""
-    return [Conversation(*row) for row in tx.execute(_list(), {"user_id": user_id, "limit": limit})]
+    return [_conversation(row) for row in tx.execute(_list(), {"user_id": user_id, "limit": limit})]
 
 
 @cache
@@ -57,7 +61,7 @@ def ids(tx: Connection, user_id: str) -> list[str]:
 def get(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> Conversation | None:
     """One conversation of this user, or None. `lock` keeps other transactions from changing it."""
     row = tx.execute(_one(lock), {"user_id": user_id, "id": conversation_id}).one_or_none()
-    return Conversation(*row) if row else None
+    return _conversation(row) if row else None
 
 
 @cache
@@ -87,6 +91,7 @@ def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | No
             model=conversation.model,
             temperature=conversation.temperature,
             system=conversation.system,
+            options=conversation.options or None,
             leaf_id=conversation.leaf_id,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
@@ -173,6 +178,11 @@ def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> No
         .where(conversations.c.id == conversation_id, conversations.c.title == old)
         .values(title=new)
     )
+
+
+def _conversation(row: Row[Any]) -> Conversation:
+    *values, options = row
+    return Conversation(*values, options=options or {})
 
 
 def _is(user_id: str, conversation_id: str) -> ColumnElement[bool]:

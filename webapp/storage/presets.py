@@ -61,8 +61,9 @@ def _values(preset: Preset) -> dict[str, object]:
         "model": preset.model,
         "temperature": preset.temperature,
         "system": preset.system,
+        "options": preset.options or None,
     }
 
 
 def _preset(row: Row[Any]) -> Preset:
-    return Preset(row.model, row.temperature, row.system, id=row.id, name=row.name)
+    return Preset(row.model, row.temperature, row.system, options=row.options or {}, id=row.id, name=row.name)

@@ -64,6 +64,7 @@ conversations = Table(
     Column("model", Text, nullable=False),
     Column("temperature", Float),
     Column("system", Text, nullable=False),
+    Column("options", JSON(none_as_null=True)),
     Column("leaf_id", String(36)),  # the last message of the branch that is shown
     Column("pinned", Boolean, nullable=False, server_default=false()),
     Column("deleted_at", Moment),  # deleted, but can still be restored
@@ -142,6 +143,7 @@ presets = Table(
     Column("model", Text, nullable=False),
     Column("temperature", Float),
     Column("system", Text, nullable=False),
+    Column("options", JSON(none_as_null=True)),
     Column("created_at", Moment, nullable=False),
 )
 

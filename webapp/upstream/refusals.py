@@ -11,7 +11,7 @@ MOST_MODELS = 1000  # that one worker remembers refusals of
 Body = dict[str, Any]
 
 _OTHER_SPELLING = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_SETTINGS = ("temperature", "top_p", "reasoning_effort", "max_tokens", "max_completion_tokens")
+_SETTINGS = ("temperature", "top_p", "seed", "reasoning_effort", "max_tokens", "max_completion_tokens")
 _STREAM = re.compile(
     r"""['"`]stream['"`]|\bstream\s?[=:]|\bstream(?:ing)? (?:is |are )?not (?:supported|allowed)"""
     r"|(?:not|n't) support stream(?:ing)?\b|verified to stream",

@@ -20,8 +20,9 @@ from markupsafe import Markup, escape
 from webapp.chat import Conversation, Delta, Message, Preset, Settings
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy
+from webapp.presets import fields_in
 from webapp.sends import Send, Turn
-from webapp.settings import Typed
+from webapp.settings import OPTIONS, Typed
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
@@ -126,14 +127,14 @@ def edit_message(message_id: str) -> ResponseReturnValue:
     return sent(parts().turns.edit(current_user().id, message_id, form()))
 
 
-def page(shown: Shown | None, draft: str = "") -> ResponseReturnValue:
+def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply."""
     user_id, models = current_user().id, parts().models.names()
     conversations = parts().conversations.of(user_id)
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
-    start: Conversation | Preset | None = conversation
     if not conversation and (preset_id := request.args.get("preset")):
-        start = parts().presets.get(user_id, preset_id)
+        preset = parts().presets.get(user_id, preset_id)
+    start = conversation or preset
     context: dict[str, object] = {
         "conversation": conversation,
         "conversations": conversations,
@@ -142,10 +143,13 @@ def page(shown: Shown | None, draft: str = "") -> ResponseReturnValue:
         "deleted": request.args.get("deleted", ""),
         "models": models,
         "presets": parts().presets.of(user_id),
+        "preset": preset,
+        "fields": fields_in(preset) if preset else [],
         "model": _first_offered([start] if start else _last_used(conversations), models),
         "trouble": parts().models.trouble() if not conversation or not models else "",
         "temperature": start.temperature if start else None,
         "system": start.system if start else "",
+        "options": start.options if start else {},
         "editing": next((one.id for one in messages if one.role == "user" and one.id == request.args.get("edit")), ""),
         "retrying": request.args.get("again", ""),
         "draft": draft,
@@ -198,6 +202,11 @@ def _in_parts(chunks: Iterator[str]) -> Iterator[str]:
     yield "".join(part)
 
 
+def typed_options() -> dict[str, str] | None:
+    """The options of the form; None where it has none of their fields."""
+    return {name: request.form[name] for name in OPTIONS if name in request.form} or None
+
+
 def form() -> Send:
     """What the form sends."""
     return Send(
@@ -209,6 +218,7 @@ def form() -> Send:
             model=request.form.get("with") or request.form.get("model"),  # of the list beside Retry, or of the composer
             temperature=request.form.get("temperature"),
             system=request.form.get("system"),
+            options=typed_options(),
         ),
     )
 

@@ -25,6 +25,7 @@ from webapp.errors import (
 )
 from webapp.language import gettext as _
 from webapp.loop import give_way
+from webapp.settings import OPTIONS
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.visitor import known_user, wants_fragment
@@ -114,6 +115,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         draft=_typed("text"),
         temperature=_typed("temperature"),
         system=_typed("system"),
+        options={name: value for name in OPTIONS if (value := _typed(name))},
         parent=_typed("parent"),
         back=came_from() if request.method not in SAFE_METHODS and request.referrer else "",
         action=_action(status),

@@ -9,8 +9,9 @@ from webapp import language
 from webapp.chat import Preset
 from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
-from webapp.presets import NAME_CHARS
-from webapp.settings import Typed
+from webapp.presets import NAME_CHARS, fields_in, filled
+from webapp.settings import EFFORTS, Typed
+from webapp.views.chat import page, typed_options
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
@@ -54,8 +55,10 @@ def create_preset() -> ResponseReturnValue:
     try:
         preset = parts().presets.add(current_user().id, *_form())
     except AppError as error:
+        if wants_fragment():
+            raise
         return _page(error)
-    return _saved(preset)
+    return (_("Saved."), 201, {"Content-Type": "text/plain; charset=utf-8"}) if wants_fragment() else _saved(preset)
 
 
 @blueprint.post("/presets/<id:preset_id>")
@@ -74,6 +77,19 @@ def update_preset(preset_id: str) -> ResponseReturnValue:
 def show_presets(preset_id: str = "") -> ResponseReturnValue:
     # A refused form leaves the browser at this address; a reload or a change of language asks for it.
     return redirect(url_for("settings.show_settings", _anchor=f"preset-{preset_id}" if preset_id else "presets"))
+
+
+@blueprint.post("/presets/<id:preset_id>/use")
+def use_preset(preset_id: str) -> ResponseReturnValue:
+    """A new chat with the preset's {{fields}} filled in. A form, so that no log has what was typed."""
+    preset = parts().presets.get(current_user().id, preset_id)
+    values = {name: request.form.get(f"field-{number}", "") for number, name in enumerate(fields_in(preset))}
+    return page(None, preset=filled(preset, values))
+
+
+@blueprint.get("/presets/<id:preset_id>/use")
+def begin_with_preset(preset_id: str) -> ResponseReturnValue:
+    return redirect(url_for("chat.index", preset=preset_id))
 
 
 @blueprint.post("/presets/<id:preset_id>/delete")
@@ -96,7 +112,8 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         is_mac=_is_mac(),
         import_megabytes=parts().config.max_import_bytes // 2**20,
         problem=error.sentence if error else "",
-        typed={field: request.form.get(field, "") for field in FIELDS},
+        typed={field: request.form.get(field, "") for field in FIELDS} | {"options": typed_options() or {}},
+        efforts=EFFORTS,
         typed_id=preset_id if error else None,
     )
     return page, status_of(error) if error else 200
@@ -110,7 +127,7 @@ def _is_mac() -> bool:
 def _form() -> tuple[str, Typed]:
     """The name and the settings; a preset has all of them."""
     model, temperature, system = (request.form.get(field, "") for field in FIELDS[1:])
-    return request.form.get("name", ""), Typed(model, temperature, system)
+    return request.form.get("name", ""), Typed(model, temperature, system, typed_options() or {})
 
 
 def _saved(preset: Preset) -> ResponseReturnValue:

@@ -98,7 +98,12 @@ def said(message: Message) -> str:
 def dropped(message: Message) -> str:
     """What to say about the user's settings that the model refused; nothing where it took them all."""
     names = message.outcome.dropped if message.outcome else ()
-    words = {"temperature": _("the temperature")}
+    words = {
+        "temperature": _("the temperature"),
+        "max_tokens": _("the longest answer"),
+        "seed": _("the seed"),
+        "reasoning_effort": _("the reasoning effort"),
+    }
     said = ", ".join(words.get(name, name) for name in names)
     return (
         _("The model does not accept %(settings)s that you set, so it answered without.") % {"settings": said}
