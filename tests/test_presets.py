@@ -65,7 +65,7 @@ def test_presets_stand_by_name(alice):
 def test_a_new_chat_offers_the_presets(alice):
     preset = add(alice)
 
-    assert f'href="/?preset={preset}">Brief</a>' in alice.get("/").text
+    assert f'href="/?preset={preset}" dir="auto">Brief</a>' in alice.get("/").text
 
 
 def test_a_preset_is_changed_in_its_place(alice):

@@ -45,6 +45,14 @@ class Rest:
     def on_activity(self, tell: Callable[[Activity], None]) -> None:
         self._source.on_activity = tell
 
+    @property
+    def on_wait(self) -> Callable[[], None]:
+        return self._source.on_wait
+
+    @on_wait.setter
+    def on_wait(self, tell: Callable[[], None]) -> None:
+        self._source.on_wait = tell
+
     def __iter__(self) -> Iterator[Delta]:
         joint = Joint(self._begun)
         for delta in self._source:

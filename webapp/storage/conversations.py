@@ -181,8 +181,8 @@ def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> No
 
 
 def _conversation(row: Row[Any]) -> Conversation:
-    *values, options = row
-    return Conversation(*values, options=options or {})
+    values: list[Any] = list(row[:-1])
+    return Conversation(*values, options=row.options or {})
 
 
 def _is(user_id: str, conversation_id: str) -> ColumnElement[bool]:
