@@ -106,6 +106,7 @@ LAYERS = [
         "webapp.upstream.chunked",
         "webapp.upstream.harmony",
         "webapp.upstream.payloads",
+        "webapp.upstream.pictures",
         "webapp.upstream.refusals",
     ],
 ]

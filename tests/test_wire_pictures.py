@@ -60,10 +60,30 @@ class TestPictures:
 
         assert (outcome.failure, len(outcome.all_of("images")), outcome.text) == (None, 1, "")
 
-    def test_a_remote_picture_stays_a_link(self, upstream: Upstream) -> None:
-        outcome = answer(upstream, whole([{"type": "image_url", "image_url": {"url": REMOTE}}]))
+    @pytest.mark.parametrize(
+        "script",
+        [
+            stream(chunk({"content": "", "images": [{"type": "image_url", "image_url": {"url": REMOTE}}]})),
+            stream(chunk({"content": [{"type": "output_image", "image_url": REMOTE}]})),
+            whole([{"type": "image_url", "image_url": {"url": REMOTE}}]),
+        ],
+        ids=["delta.images", "output_image", "a whole answer"],
+    )
+    def test_a_remote_picture_stays_a_link(self, upstream: Upstream, script: list[Step]) -> None:
+        outcome = answer(upstream, script)
 
-        assert REMOTE in outcome.text
+        assert outcome.failure is None
+        assert f"![](<{REMOTE}>)" in outcome.text
+
+    @pytest.mark.parametrize(
+        "url", ["javascript:alert(1)", "https://a.example/x>)\n# y", "https://a.example/" + "x" * 3000]
+    )
+    def test_what_is_no_address_of_a_picture_is_no_link(self, upstream: Upstream, url: str) -> None:
+        images = [{"type": "image_url", "image_url": {"url": url}}]
+
+        outcome = answer(upstream, stream(chunk({"content": "Here.", "images": images})))
+
+        assert outcome.text == "Here."
 
 
 def sentence_of(outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from webapp import references
 from webapp.chat import Delta, Reference, Usage
+from webapp.upstream import pictures
 from webapp.upstream.failures import failure_of
 from webapp.upstream.payloads import load
 
@@ -50,7 +51,7 @@ def delta_of(said: Any) -> Delta:
         part = choice
     text, reasoning = _content(part)
     return Delta(
-        text=text,
+        text=text + pictures.links_in(part),
         reasoning=reasoning,
         finish_reason=_finish_reason(choice),
         usage=_usage_in(payload, choice),
