@@ -17,6 +17,7 @@ LAYERS = [
     [
         "webapp.views.stream",
         "webapp.views.queue",
+        "webapp.views.pictures",
         "webapp.views.settings",
         "webapp.views.search",
         "webapp.views.transfer",
@@ -65,7 +66,7 @@ LAYERS = [
     ["webapp.upstream.exchange", "webapp.upstream.answers", "webapp.upstream.listing"],
     ["webapp.upstream.failures"],
     ["webapp.storage.messages"],
-    ["webapp.storage.message_words", "webapp.storage.forgetting"],
+    ["webapp.storage.message_words", "webapp.storage.pictures", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
     ["webapp.upstream.lifeline"],
     ["webapp.storage.files"],
@@ -83,7 +84,7 @@ LAYERS = [
         "webapp.rendering.emphasis",
         "webapp.rendering.tags",
     ],
-    ["webapp.secret_key", "webapp.rendering.tex", "webapp.rendering.notes"],
+    ["webapp.secret_key", "webapp.upstream.pictures", "webapp.rendering.tex", "webapp.rendering.notes"],
     [
         "webapp.errors",
         "webapp.outcomes",
@@ -95,7 +96,7 @@ LAYERS = [
         "webapp.addresses",
         "webapp.upstream.address",
     ],
-    ["webapp.references", "webapp.upstream.thinking"],
+    ["webapp.pictures", "webapp.references", "webapp.upstream.thinking"],
     [
         "webapp.chat",
         "webapp.language",
@@ -106,7 +107,6 @@ LAYERS = [
         "webapp.upstream.chunked",
         "webapp.upstream.harmony",
         "webapp.upstream.payloads",
-        "webapp.upstream.pictures",
         "webapp.upstream.refusals",
     ],
 ]

@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from webapp.chat import Conversation, Failure, Message, Outcome, Reference, Usage
-from webapp.storage import conversations, messages
+from tests.pictures import jpeg, png
+from webapp.chat import Conversation, Failure, Message, Outcome, Picture, Reference, Usage
+from webapp.pictures import picture_of
+from webapp.storage import conversations, messages, pictures
 from webapp.text import new_id
 
 MADE_ANEW = {
     Conversation: {"id", "user_id", "leaf_id"},
     Message: {"id", "conversation_id", "parent_id", "html", "renderer", "siblings"},
+    Picture: {"id", "data"},  # the data are compared as the page gets them
     Outcome: {"saved"},  # True for whatever was loaded
 }
 
@@ -23,6 +26,8 @@ OPTIONS = {"max_tokens": 500, "top_p": 0.9, "seed": -7, "reasoning_effort": "low
 
 def values_of(value):
     """Every field that has to survive, in this value and the values inside of it."""
+    if isinstance(value, tuple):
+        return tuple(map(values_of, value))
     if not is_dataclass(value):
         return value
     kept = [one.name for one in fields(value) if one.name not in MADE_ANEW.get(type(value), ())]
@@ -54,8 +59,14 @@ def sent():
     )
     question = Message(new_id(), conversation.id, None, "user", "Hi", "done", moment(2), outcome=Outcome("done"))
     reply = Message(new_id(), conversation.id, question.id, "assistant", "Ho", "error", moment(3), "Hm", model="m")
-    reply = replace(reply, window=4096, least_tokens=7)
+    shown = tuple(map(picture_of, (png(40, 30, 500_000), jpeg(7, 5))))
+    reply = replace(reply, window=4096, least_tokens=7, pictures=shown)
     return replace(conversation, leaf_id=reply.id), [question, replace(reply, outcome=outcome)]
+
+
+def keep(site, message):
+    for picture in message.pictures:
+        pictures.keep(site.extensions["lockchat"].storage, message.id, picture)
 
 
 def load(site, user_id, conversation_id):
@@ -80,6 +91,7 @@ def test_every_field_survives_storage_export_and_import(alice, site, sent):
         user_id = tx.exec_driver_sql("SELECT id FROM users").scalar_one()
         conversations.add(tx, replace(sent[0], user_id=user_id))
         messages.add(tx, *sent[1])
+    keep(site, sent[1][1])
     file = alice.get(f"/c/{sent[0].id}/export?format=json").content
 
     place = alice.post("/import", files={"file": ("x.json", file)}, allow_redirects=False).headers["Location"]
@@ -89,6 +101,8 @@ def test_every_field_survives_storage_export_and_import(alice, site, sent):
     assert [values_of(one) for one in loaded] == [values_of(one) for one in sent[1]]
     assert [one.parent_id for one in loaded] == [None, loaded[0].id]
     assert conversation.leaf_id == loaded[1].id
+    shown = [alice.get(f"/p/{one.id}").content for one in loaded[1].pictures]
+    assert shown == [one.data for one in sent[1][1].pictures]
 
 
 def test_a_finished_reply_keeps_every_field_of_its_outcome(alice, site, sent):
@@ -98,7 +112,8 @@ def test_a_finished_reply_keeps_every_field_of_its_outcome(alice, site, sent):
         user_id = tx.exec_driver_sql("SELECT id FROM users").scalar_one()
         conversations.add(tx, replace(conversation, user_id=user_id))
         messages.add(tx, question, replace(reply, status="streaming", text="", reasoning="", outcome=None))
-
+    keep(site, reply)
+    with site.extensions["lockchat"].storage.begin() as tx:
         messages.finish(tx, [messages.Final(reply.id, "Ho", "Hm", None, None, reply.outcome)])
 
     assert [values_of(one) for one in load(site, user_id, conversation.id)[1]] == [values_of(one) for one in sent[1]]

@@ -31,13 +31,14 @@ from webapp.rendering import process
 from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
+from webapp.storage.pictures import keep as keep_picture
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
-from webapp.views import chat, forms, health, http, pages, parts, search, settings, stream, transfer
+from webapp.views import chat, forms, health, http, pages, parts, pictures, search, settings, stream, transfer
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +72,8 @@ def build(config: Config) -> Flask:
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
     storage = _database(config)
-    hub = Hub((rendering := _renderer()).render)
+    rendering = _renderer()
+    hub = Hub(rendering.render, partial(keep_picture, storage))
     upstream = Lockchat.of(config, config.url or demo.start())
     models = _models(config, upstream)
     worker_id = str(uuid.uuid4())
@@ -200,5 +202,5 @@ def _dress(app: Flask) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    for module in (chat, queue_views, settings, stream, health, search, transfer):
+    for module in (chat, queue_views, pictures, settings, stream, health, search, transfer):
         app.register_blueprint(module.blueprint)

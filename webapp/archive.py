@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import IO
 
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ from webapp.files.record import Record
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
-from webapp.storage import Storage, conversations, message_words, messages
+from webapp.storage import Storage, conversations, message_words, messages, pictures
 from webapp.storage.message_words import Hit
 from webapp.text import clean
 from webapp.tree import branch, in_order
@@ -77,7 +78,8 @@ class Archive:
         give_way()
         ids = [node.id for node in in_order(nodes)]
         shown_ids = branch(nodes, conversation.leaf_id)
-        return Record(conversation, self._load(conversation, ids), self._load(conversation, shown_ids))
+        loaded = self._load(conversation, ids), self._load(conversation, shown_ids)
+        return Record(conversation, *loaded, parts=partial(pictures.parts, self._storage))
 
     def all(self, user_id: str) -> Iterator[Record]:
         """Yield the user's conversations, the most recently used first."""
@@ -131,7 +133,10 @@ class Archive:
             with self._storage.begin(durable=False) as tx:
                 for conversation in new:
                     arrivals.take(tx, conversation)
-                arrivals.store(tx, batch.messages)
+                lacking = arrivals.store(tx, batch.messages)
+            for message in lacking:
+                for picture in message.pictures:
+                    pictures.keep(self._storage, message.id, picture)
             time.sleep(time.monotonic() - started)  # leaves half of the time to other writers
         with self._storage.begin() as tx:  # a durable commit, which covers the batches too
             arrivals.finish(tx)

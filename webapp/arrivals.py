@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Message
-from webapp.storage import conversations, messages
+from webapp.storage import conversations, messages, pictures
 
 
 class Arrivals:
@@ -37,13 +37,15 @@ class Arrivals:
                 conversations.add(tx, conversation, deleted_at=self._hidden_at)
             self.new.append(conversation)
 
-    def store(self, tx: Connection, batch: Sequence[Message]) -> None:
-        """Store those messages that are not here; parents come before their children."""
+    def store(self, tx: Connection, batch: Sequence[Message]) -> list[Message]:
+        """Store those messages that are not here, parents before their children; return those that lack pictures."""
         here = messages.present(tx, self._user_id, [message.id for message in batch])
         missing = [message for message in batch if message.id not in here]
         messages.add(tx, *missing)
         self._passed |= {one.conversation_id for one in batch if one.id == self._leaves.get(one.conversation_id)}
         self.grown |= {one.conversation_id for one in missing} & self.there.keys()
+        lacking = pictures.lacking(tx, [message.id for message in batch if message.pictures])
+        return [message for message in batch if message.id in lacking]
 
     def finish(self, tx: Connection) -> None:
         """Show the new conversations, and the new end of those that the user did not go on with."""

@@ -34,6 +34,21 @@ class Reference:
     title: str = ""
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Picture:
+    """A picture that a model sent. `kind` is its media type, by its bytes, and `size` its number of bytes.
+
+    `width` and `height` are in pixels, 0 where unknown. A stored picture has an id, one that arrives has its data.
+    """
+
+    kind: str
+    size: int
+    width: int = 0
+    height: int = 0
+    id: str = ""
+    data: bytes = field(default=b"", repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
     """A model that the upstream offers; `window` is in tokens. None where the upstream does not say."""
@@ -48,7 +63,8 @@ class Delta:
     """What one step of a stream adds to a reply; any part may be empty.
 
     `finish_reason` is the upstream's own word (stop, length, content_filter ...), on the last delta only, as `usage`,
-    `sources`, the `tool` that the model asked for and the user's settings that the model refused (`dropped`).
+    `sources`, the `tool` that the model asked for and the user's settings that the model refused (`dropped`), with
+    "picture" where a picture was left out.
     `was_reasoning`: all text before this delta was reasoning. `activity`, for followers: what the upstream does
     meanwhile.
     """
@@ -60,6 +76,7 @@ class Delta:
     sources: tuple[Reference, ...] = ()
     tool: str = ""
     dropped: tuple[str, ...] = ()
+    images: tuple[Picture, ...] = ()
     was_reasoning: bool = False
     activity: Activity | None = None
 
@@ -154,6 +171,7 @@ class Message:
 
     `html` is the rendered text of a finished reply, made by renderer version `renderer`. `siblings` are the ids
     of all messages with the same parent, this one included, in the order of insertion, where the caller asked for them.
+    `pictures` are those of a reply, in order.
     `window` is the context window of a reply's model in tokens, `least_tokens` a lower bound of those in its request.
     """
 
@@ -172,6 +190,7 @@ class Message:
     window: int | None = None
     least_tokens: int | None = None
     siblings: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class UpstreamConfig:
     total_seconds: float = 900
     retries: int = 2
     max_answer_bytes: int = 4 * 2**20
-    max_line_bytes: int = 2**20
+    max_line_bytes: int = 12 * 2**20  # a picture of 8 MiB in base64
     ca_bundle: str | None = None
     proxy: str | None = field(default=None, repr=False)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Message
+from webapp.chat import Conversation, Message, Picture
 from webapp.errors import Gone, Invalid, NotFound, TooLarge
 from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, branches, conversations, messages
+from webapp.storage import Storage, branches, conversations, messages, pictures
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LAST_MESSAGES = 60  # on a page, unless it asks for more
@@ -91,6 +91,14 @@ class Conversations:
             message = with_text(tx, known_message(messages.get(tx, user_id, message_id)), running)
             siblings = branches.siblings(tx, message.conversation_id, [message.parent_id])
             return replace(message, siblings=siblings[message.parent_id])
+
+    def picture(self, user_id: str, picture_id: str) -> tuple[Picture, Iterator[bytes]]:
+        """One picture of a reply, and its bytes in parts. Raises NotFound."""
+        with self._storage.read() as tx:
+            picture = pictures.get(tx, user_id, picture_id)
+        if picture is None:
+            raise NotFound(_("This picture does not exist."))
+        return picture, pictures.parts(self._storage, picture)
 
     def select(self, user_id: str, message_id: str) -> Message:
         """Show the branch that holds this message, from now on. Raises NotFound."""

@@ -112,6 +112,10 @@ REASONS = MappingProxyType(
         "too_large": ("too_large", mark("The message is too large for the upstream. Shorten it and retry.")),
         "answer_too_large": ("too_large", mark("The answer is longer than this server allows, so it was cut here.")),
         "line_too_large": ("too_large", mark("The upstream sent a line longer than this server allows.")),
+        "no_room": (
+            "unavailable",
+            mark("This server has no room for more pictures at the moment, so the answer was cut here. Retry later."),
+        ),
         "model_not_found": ("model_not_found", mark("The upstream does not have this model. Choose another one.")),
         "other_api": (
             "bad_request",

@@ -49,6 +49,7 @@ class Following:
         for step in generation.follow():
             if isinstance(step, Outcome):
                 whole, html = generation.since()[0], generation.html
+                message = replace(message, pictures=generation.pictures())
                 yield replace(
                     message, text=whole.text, reasoning=whole.reasoning, html=html, status=step.status, outcome=step
                 )

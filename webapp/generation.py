@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event
 from typing import NamedTuple, Protocol
 
-from webapp.chat import Activity, Delta, Failure, Outcome, Status, merge
+from webapp.chat import Activity, Delta, Failure, Outcome, Picture, Status, merge
 from webapp.errors import UpstreamError
 from webapp.growing import GrowingText
 
@@ -34,6 +34,7 @@ START = Position()
 NOTHING = Delta()
 
 Render = Callable[[str], str | None]
+Keep = Callable[[str, Picture], Picture]
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,23 @@ class Generation:
     """One reply: its text and reasoning so far, and its outcome once it has ended."""
 
     def __init__(
-        self, reply_id: str, source: Source, on_end: Callable[[], None], render: Render, changed: Event, begun: Delta
+        self,
+        reply_id: str,
+        source: Source,
+        on_end: Callable[[], None],
+        render: Render,
+        keep: Keep,
+        changed: Event,
+        begun: Delta,
     ) -> None:
         self.reply_id = reply_id
         self.html: str | None = None  # of the whole reply; None until it is rendered
         self.is_rendered = False  # `html` no longer changes; None if the text could not be rendered
         self._render = render
+        self._keep = keep
+        self._keeping: threading.Thread | None = None
+        self._pictures: list[Picture] = []
+        self._has_lost_picture = False
         self._hub_changed = changed
         self._source = source
         self._on_end = on_end
@@ -112,6 +124,10 @@ class Generation:
         with self._changed:
             return self._since(START), self._outcome if self._settled else None
 
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures that are stored so far."""
+        return tuple(self._pictures)
+
     def stop(self, status: Status = "stopped") -> None:
         """End the reply and close the upstream's connection at once; keep the text so far."""
         self._end(Outcome(status))
@@ -147,7 +163,10 @@ class Generation:
 
     def _run(self) -> None:
         try:
-            self._end(self._take_all())
+            outcome = self._take_all()
+            if self._keeping:
+                self._keeping.join()
+            self._end(outcome)
             self.html = self._render(self.since()[0].text)
         finally:
             self.is_rendered = True
@@ -159,6 +178,8 @@ class Generation:
                 if delta.finish_reason or delta.usage or delta.sources or delta.tool or delta.dropped:
                     finish, usage = delta.finish_reason or self._last.finish_reason, delta.usage or self._last.usage
                     self._last = replace(delta, finish_reason=finish, usage=usage)
+                if delta.images:
+                    self._take_pictures(delta.images)
                 if self._outcome:
                     break
                 if delta.text or delta.reasoning or delta.was_reasoning:
@@ -195,6 +216,28 @@ class Generation:
             self._reasoning.add(delta.reasoning.replace("\0", "\ufffd"))
             self._changed.notify_all()
 
+    def _take_pictures(self, new: Sequence[Picture]) -> None:
+        """Store pictures in a thread of their own, after those before: the text does not wait for them."""
+        with self._changed:
+            if self._outcome:
+                return
+            if self._first_token_seconds is None:
+                self._first_token_seconds = time.monotonic() - self._started
+            self._activity = None
+            self._changed.notify_all()
+        self._keeping = threading.Thread(target=self._keep_all, args=(new, self._keeping), daemon=True)
+        self._keeping.start()
+
+    def _keep_all(self, new: Sequence[Picture], before: threading.Thread | None) -> None:
+        if before:
+            before.join()
+        for picture in new:
+            try:
+                self._pictures.append(self._keep(self.reply_id, picture))
+            except Exception:
+                log.exception("a picture of reply %s could not be stored", self.reply_id)
+                self._has_lost_picture = True
+
     def _note_activity(self, activity: Activity) -> None:
         self._add_new()
         with self._changed:
@@ -205,14 +248,14 @@ class Generation:
         with self._changed:
             if self._outcome:
                 return
-            told = self._last
+            told, lost = self._last, ("picture",) if self._has_lost_picture else ()
             self._outcome = replace(
                 outcome,
                 finish_reason=told.finish_reason,
                 usage=told.usage,
                 sources=told.sources,
                 tool=told.tool,
-                dropped=told.dropped,
+                dropped=tuple(dict.fromkeys((*told.dropped, *lost))),
                 first_token_seconds=self._first_token_seconds,
                 seconds=time.monotonic() - self._started,
             )
@@ -224,17 +267,19 @@ class Hub:
     """The running replies of this worker, from their start until they are saved.
 
     `render` turns a finished text into HTML, in the reply's thread; it returns None if it cannot do so now.
+    `keep` stores a picture of a reply and returns it as it is shown; it may wait and raise.
     """
 
-    def __init__(self, render: Render) -> None:
+    def __init__(self, render: Render, keep: Keep = lambda reply_id, picture: picture) -> None:
         self.changed = threading.Event()  # set when a reply starts, ends or is rendered; the pulse waits for it
         self._render = render
+        self._keep = keep
         self.is_stopping: Callable[[], bool] = lambda: False  # whether the worker is shutting down
         self._generations: dict[str, Generation] = {}
 
     def start(self, reply_id: str, source: Source, on_end: Callable[[], None], begun: Delta = NOTHING) -> None:
         """Run a reply that begins with `begun`; call `on_end` once when it has ended."""
-        generation = Generation(reply_id, source, on_end, self._render, self.changed, begun)
+        generation = Generation(reply_id, source, on_end, self._render, self._keep, self.changed, begun)
         self._generations[reply_id] = generation
         generation.start()
         self.changed.set()

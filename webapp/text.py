@@ -29,3 +29,8 @@ def title_of(text: str) -> str:
         return line
     cut = line[:TITLE_CHARS]
     return (cut.rpartition(" ")[0] or cut) + "…"
+
+
+def first_bytes(text: str, size: int) -> str:
+    """As many whole characters as fit in `size` bytes."""
+    return text if len(text) * 4 <= size else text.encode()[: max(size, 0)].decode("utf-8", "ignore")

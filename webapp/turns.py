@@ -283,7 +283,8 @@ class Turns:
         held.close()
         if generation := self._hub.get(reply_id):
             whole = generation.since()[0]
-            self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning))
+            pictures = sum(picture.size for picture in generation.pictures())
+            self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning) + pictures)
 
     def _sent_before(self, ask: _Ask) -> Turn:
         """The turn that the same key made before. Raises Conflict if its text differs."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from webapp.chat import Message
-from webapp.files.record import Record
+from webapp.files.record import Record, data_url
 from webapp.language import gettext as _
 
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
@@ -23,6 +23,10 @@ def write(record: Record, note: Callable[[Message], str]) -> Iterator[str]:
         yield f"\n## {by} ({message.model})\n" if message.model else f"\n## {by}\n"
         if message.text:
             yield f"\n{_closed(message.text)}\n"
+        for number, picture in enumerate(message.pictures, 1):
+            yield f"\n![{_('Picture %(num)s from the model') % {'num': number}}]("
+            yield from data_url(record, picture)
+            yield ")\n"
         if sentence := note(message):
             yield f"\n*{sentence}*\n"
 

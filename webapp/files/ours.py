@@ -2,23 +2,25 @@
 
 It has `format` ("lockchat"), `version` (1), the conversation's `id` (files of older versions have none), settings and
 times, `leaf` (the id of the last message of the shown branch) and `messages`, parents before their children. Times are
-in ISO 8601.
+in ISO 8601. The `pictures` of a reply are `data:` URLs.
 """
 
 from __future__ import annotations
 
+import binascii
 import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, get_args
 
-from webapp.chat import Conversation, Message, Option, Outcome, Status
+from webapp.chat import Conversation, Message, Option, Outcome, Picture, Status
 from webapp.errors import Invalid
-from webapp.files.record import Record
-from webapp.files.values import an_object, broken, label, moment, ordered, text, title
+from webapp.files.record import Record, data_url
+from webapp.files.values import an_object, broken, items, label, moment, ordered, text, title
 from webapp.language import gettext as _
 from webapp.outcomes import FIELDS, flat, from_flat
+from webapp.pictures import MAX_PICTURES, picture_of
 from webapp.settings import OPTIONS, options_of, temperature_of
 
 FORMAT = "lockchat"
@@ -46,9 +48,22 @@ def write(record: Record) -> Iterator[str]:
     yield json.dumps(value, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "messages": ['
     comma = ""
     for message in record.messages:
-        yield f"{comma}\n  {json.dumps(_value_of(message), ensure_ascii=False)}"
+        yield f"{comma}\n  {json.dumps(_value_of(message), ensure_ascii=False).removesuffix('}')}"
+        yield from _pictures_of(record, message)
+        yield "}"
         comma = ","
     yield "\n ]\n}\n"
+
+
+def _pictures_of(record: Record, message: Message) -> Iterator[str]:
+    """Yield the field with the pictures of a message, as `data:` URLs; nothing for a message without any."""
+    start = ', "pictures": ["'
+    for picture in message.pictures:
+        yield start
+        yield from data_url(record, picture)
+        start = '", "'
+    if message.pictures:
+        yield '"]'
 
 
 def _value_of(message: Message) -> dict[str, object]:
@@ -129,7 +144,17 @@ def _message_of(value: Any, created_at: datetime, now: datetime) -> Message:
         outcome=from_flat(outcome | {"status": status}),
         window=_field(int, value.get("window")),
         least_tokens=_field(int, value.get("least_tokens")),
+        pictures=tuple(filter(None, map(_picture, items(value.get("pictures"))[:MAX_PICTURES]))),
     )
+
+
+def _picture(value: object) -> Picture | None:
+    """The picture in a `data:` URL; None for any other value."""
+    start, _comma, data = value.partition(";base64,") if isinstance(value, str) else ("", "", "")
+    try:
+        return picture_of(binascii.a2b_base64(data)) if start.startswith("data:") else None
+    except ValueError:
+        return None
 
 
 def _field(kind: type, value: Any) -> Any:

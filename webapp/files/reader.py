@@ -270,4 +270,5 @@ def _too_many() -> TooLarge:
 
 
 def _chars(message: Message) -> int:
-    return len(message.text) + len(message.reasoning)
+    """The size of a message; that of pictures is in bytes."""
+    return len(message.text) + len(message.reasoning) + sum(picture.size for picture in message.pictures)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
-from webapp.chat import Conversation, Message
+from webapp.chat import Conversation, Message, Picture
 from webapp.loop import give_way
 
 NAME_BYTES = 150  # file systems allow 255; the date, a number and the ending are added
@@ -22,14 +23,16 @@ class Record:
     """A conversation with all its messages, every branch, parents first.
 
     `shown` are the messages of the shown branch; a record that was read has none. An export loads messages while a
-    writer iterates, a few at a time, so each can be iterated once. `source` names the product and the conversation of a
-    record that was read.
+    writer iterates, a few at a time, so each can be iterated once. `parts` yields the bytes of a picture, a multiple of
+    three but for the last; the pictures of a record that was read have their data. `source` names the product and the
+    conversation of a record that was read.
     """
 
     conversation: Conversation
     messages: Iterable[Message]
     shown: Iterable[Message] = ()
     source: str = ""
+    parts: Callable[[Picture], Iterable[bytes]] = lambda picture: [picture.data]
 
 
 def placed(record: Record, user_id: str) -> Record:
@@ -58,6 +61,13 @@ def file_name(conversation: Conversation) -> str:
     title = "".join(letter for letter in title if not unicodedata.category(letter).startswith("C"))
     title = title.encode()[:NAME_BYTES].decode(errors="ignore")
     return f"{conversation.created_at.date().isoformat()} {title}".strip(" .")
+
+
+def data_url(record: Record, picture: Picture) -> Iterator[str]:
+    """Yield the `data:` URL of a picture in parts: https://www.rfc-editor.org/rfc/rfc2397"""
+    yield f"data:{picture.kind};base64,"
+    for part in record.parts(picture):
+        yield base64.b64encode(part).decode()
 
 
 def save(parts: Iterable[str], file: IO[bytes]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from webapp.chat import Conversation
-from webapp.storage import insert_missing
+from webapp.storage import insert_missing, pictures
 from webapp.storage.schema import conversations, messages, users
 
 # In the order of its arguments; `options` is named.
@@ -138,13 +138,15 @@ def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:
 
 
 def purge_some(tx: Connection, before: datetime) -> bool:
-    """Delete some messages of one conversation that was deleted before that time; return False if there is none."""
+    """Delete some messages or pictures of one conversation deleted before that time; return False if there is none."""
     query = select(conversations.c.id).where(conversations.c.deleted_at < before).limit(1)
     conversation_id = tx.execute(query).scalar()
     if conversation_id is None:
         return False
     some = select(messages.c.id).where(messages.c.conversation_id == conversation_id).limit(MESSAGES_AT_ONCE)
     ids = tx.execute(some).scalars().all()
+    if pictures.purge_some(tx, ids):
+        return True
     # SQLite limits the depth of cascades, and a chain of parents can be longer.
     tx.execute(update(messages).where(messages.c.parent_id.in_(ids)).values(parent_id=None))
     tx.execute(delete(messages).where(messages.c.id.in_(ids)))

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from webapp.chat import Delta, Message, Node, Outcome, merge
 from webapp.outcomes import FIELDS, flat, from_flat
-from webapp.storage import insert_missing, insert_or_keep, message_words
+from webapp.storage import insert_missing, insert_or_keep, message_words, pictures
 from webapp.storage.schema import conversations, messages, pieces, sends
 
 IDS_PER_QUERY = 500  # below every database's limit of variables
@@ -46,6 +46,7 @@ FIELDS_OF_MESSAGE = (
     "model",
     "window",
     "least_tokens",
+    "pictures",
 )
 
 
@@ -304,5 +305,6 @@ def _message(row: Row[Any], siblings: tuple[str, ...] = ()) -> Message:
     """The message of a row of `_columns_of_message`. Reads it by position: by name takes four times as long."""
     plain = dict(zip(FIELDS_OF_MESSAGE, row, strict=False))
     ending = dict(zip(FIELDS, row[len(FIELDS_OF_MESSAGE) :], strict=True))
+    plain["pictures"] = pictures.from_flat(plain["pictures"])
     outcome = None if plain["status"] == "streaming" else from_flat(ending)
     return Message(**plain, outcome=outcome, siblings=siblings)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -103,6 +104,7 @@ messages = Table(
     Column("sources", JSON(none_as_null=True)),  # the web pages that the reply relies on: [[url, title], ...]
     Column("tool", Text),  # that the model asked for
     Column("dropped", Text),  # the user's settings that the model refused
+    Column("pictures", JSON(none_as_null=True)),  # stored ones: [[id, kind, size, width, height], ...]
     Column("worker_id", String(36)),
     Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
@@ -169,6 +171,25 @@ queued = Table(
     Column("settings", JSON, nullable=False),  # as the form brought them
     Column("address", Text, nullable=False),  # the browser's, for the limits
     Column("is_held", Boolean, nullable=False, server_default=false()),  # it cannot be sent: its user has to look
+)
+
+# The pictures of replies. A message names those that are whole.
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("size", Integer, nullable=False),
+)
+
+# Their bytes, in parts: a whole picture in one statement would hold up the other streams.
+picture_parts = Table(
+    "picture_parts",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 # The keys of sends, so that a repeated send makes no second message.

@@ -57,6 +57,7 @@ def delta_of(said: Any) -> Delta:
         usage=_usage_in(payload, choice),
         sources=_sources(payload, choice, part),
         tool=_tool(part),
+        images=pictures.pictures_in(part),
     )
 
 

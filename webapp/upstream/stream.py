@@ -14,7 +14,8 @@ from webapp import references, sse
 from webapp.chat import Activity, Delta, Reference, Usage
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
-from webapp.upstream import answers, framing, refusals, transport
+from webapp.text import first_bytes
+from webapp.upstream import answers, framing, pictures, refusals, transport
 from webapp.upstream.exchange import ERROR_BYTES, Exchange, bounded, check, start_of
 from webapp.upstream.failures import MISSING_MODEL, Refused, failure_of
 from webapp.upstream.payloads import dump, load
@@ -33,7 +34,6 @@ BREAK_SECONDS = 2.0  # for the end of an answer that names no finish reason: it 
 
 _FIELD = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.M)
 _FAILED = {"error": "upstream", "insufficient_system_resource": "unavailable", "abort": "cut_off"}
-_PICTURE = re.compile(rb'"(?:images|image_url|output_image)"')
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class _Progress:
     usage: Usage | None = None
     sources: tuple[Reference, ...] = ()
     tool: str = ""
+    pictures: pictures.Gathered = field(default_factory=pictures.Gathered)
     activity: Activity | None = None
     answer_bytes: int = 0
     repeats: answers.Repeats = field(default_factory=answers.Repeats)
@@ -163,7 +164,7 @@ class Stream(Iterator[Delta]):
 
     def _blocks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield the bytes of the answer. Keep the first ones in case it is no event stream."""
-        for block in transport.read(response, lambda: self._progress.began):
+        for block in pictures.held(transport.read(response, lambda: self._progress.began)):
             if not self._progress.began and len(self._head) < ERROR_BYTES:
                 self._head += block
                 if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
@@ -220,6 +221,7 @@ class Stream(Iterator[Delta]):
     def _delta_of(self, data: str) -> Delta:
         """The delta of one event; a message that repeats what came before it adds nothing."""
         progress = self._progress
+        pictures.pause_for(data)
         payload = load(data)
         delta = answers.delta_of(data if payload is None else payload)
         if progress.began and '"message"' in data and answers.is_whole(payload):
@@ -246,6 +248,9 @@ class Stream(Iterator[Delta]):
             progress.repeats.note(delta.text)
             text, reasoning, was_reasoning = progress.thinking.feed(delta.text)
             yield from self._give_text(text, delta.reasoning + reasoning, was_reasoning)
+        if delta.images and (new := progress.pictures.take(delta.images)):
+            self._begin()
+            yield from self._passed(Delta(images=new))
         if delta.tool:
             progress.tool = progress.tool.strip("?") or delta.tool
             self._tell("calling")
@@ -270,30 +275,36 @@ class Stream(Iterator[Delta]):
         progress = self._progress
         if not all_text and not all_reasoning and not was_reasoning:
             return
-        if not progress.began:
-            progress.began = True
-            self._body = {}  # there is no next try
-            self._known.remember(self._model, self._refused)
-            self._line.watch("idle_timeout", self._limits.idle_seconds)
+        self._begin()
         room = self._limits.max_answer_bytes - progress.answer_bytes
-        reasoning = _first_bytes(all_reasoning, room)
-        text = _first_bytes(all_text, room - len(reasoning.encode()))
+        reasoning = first_bytes(all_reasoning, room)
+        text = first_bytes(all_text, room - len(reasoning.encode()))
         progress.answer_bytes += len(text.encode()) + len(reasoning.encode())
         progress.has_text = (progress.has_text and not was_reasoning) or (bool(text) and not text.isspace())
         progress.has_reasoning |= bool(reasoning) or was_reasoning
         progress.activity = None
         if text or reasoning or was_reasoning:
-            self._line.pause()
-            yield Delta(text, reasoning, was_reasoning=was_reasoning)
-            self._line.resume()
+            yield from self._passed(Delta(text, reasoning, was_reasoning=was_reasoning))
         if text != all_text or reasoning != all_reasoning:
             raise UpstreamError("answer_too_large")
+
+    def _begin(self) -> None:
+        if not self._progress.began:
+            self._progress.began = True
+            self._body = {}  # there is no next try
+            self._known.remember(self._model, self._refused)
+            self._line.watch("idle_timeout", self._limits.idle_seconds)
+
+    def _passed(self, delta: Delta) -> Iterator[Delta]:
+        self._line.pause()
+        yield delta
+        self._line.resume()
 
     def _conclude(self) -> Iterator[Delta]:
         """Yield the last delta. Raises UpstreamError for an answer that is incomplete or empty."""
         yield from self._give_rest()
         progress = self._progress
-        if not progress.has_text:
+        if not progress.has_text and not progress.pictures:
             self._raise_for_no_text()
         if not (progress.done or progress.finish_reason):
             raise UpstreamError("cut_off")
@@ -302,11 +313,10 @@ class Stream(Iterator[Delta]):
             usage=progress.usage,
             sources=progress.sources,
             tool=progress.tool.strip("?"),
-            dropped=self._dropped,
+            dropped=(*self._dropped, *(["picture"] if progress.pictures.is_short else [])),
         )
         if last != Delta():
-            self._line.pause()
-            yield last
+            yield from self._passed(last)
 
     def _raise_for_no_text(self) -> None:
         """Say what came instead of an answer. Returns for a model that used up its length while it thought."""
@@ -325,7 +335,7 @@ class Stream(Iterator[Delta]):
             raise UpstreamError("cut_off")
         if progress.tool:
             raise UpstreamError("tool", progress.tool.strip("?"))
-        if _PICTURE.search(self._head):
+        if pictures.NAMED.search(self._head):
             raise UpstreamError("picture")
         if progress.finish_reason != "length":
             raise UpstreamError("no_answer" if progress.has_reasoning else "empty")
@@ -341,8 +351,3 @@ class Stream(Iterator[Delta]):
         except UpstreamError:
             return not self._line.expired
         return False
-
-
-def _first_bytes(text: str, size: int) -> str:
-    """Return as many whole characters as fit in `size` bytes."""
-    return text if len(text) * 4 <= size else text.encode()[: max(size, 0)].decode("utf-8", "ignore")

@@ -97,7 +97,7 @@ def said(message: Message) -> str:
 
 def dropped(message: Message) -> str:
     """What to say about the user's settings that the model refused; nothing where it took them all."""
-    names = message.outcome.dropped if message.outcome else ()
+    names = [name for name in message.outcome.dropped if name != "picture"] if message.outcome else []
     words = {
         "temperature": _("the temperature"),
         "max_tokens": _("the longest answer"),

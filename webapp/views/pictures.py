@@ -1,0 +1,25 @@
+"""The pictures of replies, from our own origin."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+
+from webapp.views.parts import parts
+from webapp.views.visitor import current_user
+
+blueprint = Blueprint("pictures", __name__)
+
+
+@blueprint.get("/p/<id:picture_id>")
+def show_picture(picture_id: str) -> ResponseReturnValue:
+    picture, data = parts().conversations.picture(current_user().id, picture_id)
+    answer = Response(data, content_type=picture.kind)
+    answer.content_length = picture.size
+    ending = picture.kind.partition("/")[2]
+    answer.headers["Content-Disposition"] = f'inline; filename="picture.{ending}"'
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    # A browser that has the picture asks each time whether this user may still see it.
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.set_etag(picture.id)
+    return answer.make_conditional(request)
