@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
 from tests.dialects import DONE, chunk
 from tests.dialects.openai import OPENAI
+from tests.pictures import pictures_chunk, png
 from tests.test_dialects import Outcome, ask
-from tests.upstream import Step, Upstream, body, error
+from tests.upstream import Close, Step, Upstream, body, error
 from webapp.errors import UpstreamError
+from webapp.pictures import MAX_BYTES
+from webapp.upstream import pictures
 
 PICTURE = "data:image/png;base64," + "A" * 3000  # no picture, by its bytes
 REMOTE = "https://img.example/x.png"
@@ -84,6 +88,69 @@ class TestPictures:
         outcome = answer(upstream, stream(chunk({"content": "Here.", "images": images})))
 
         assert outcome.text == "Here."
+
+    @pytest.mark.parametrize("size", [MAX_BYTES + 1, 20 * 2**20], ids=["a byte", "more than a line may have"])
+    def test_a_picture_that_is_too_large_is_left_out(self, upstream: Upstream, size: int) -> None:
+        picture = png(1, 1) + b"\0" * (size - len(png(1, 1)))
+        after = chunk({"content": "Here."})
+
+        outcome = answer(upstream, stream(pictures_chunk(picture), after))
+
+        assert (outcome.failure, outcome.text, outcome.all_of("images")) == (None, "Here.", [])
+        assert outcome.all_of("dropped") == ["picture"]
+
+    def test_a_broken_answer_gives_the_picture_that_came_before(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(pictures_chunk(png(1, 1)), chunk({"content": "He"}), Close()))
+
+        assert isinstance(outcome.failure, UpstreamError)
+        assert outcome.failure.reason == "cut_off"
+        assert len(outcome.all_of("images")) == 1
+
+    def test_a_picture_that_a_last_message_repeats_comes_once(self, upstream: Upstream) -> None:
+        again = pictures_chunk(png(1, 1)).replace(b'"delta"', b'"message"')
+
+        outcome = answer(upstream, stream(pictures_chunk(png(1, 1)), again))
+
+        assert len(outcome.all_of("images")) == 1
+
+
+class TestRoom:
+    @pytest.mark.parametrize(
+        ("free", "size"), [(100_000, 1_200_000), (700_000, 500_000)], ids=["for the line", "for the second picture"]
+    )
+    def test_without_room_the_answer_keeps_its_text_and_says_so(self, upstream: Upstream, free: int, size: int) -> None:
+        taken = pictures.ROOM.free - free
+        pictures.ROOM.take(taken)
+        try:
+            sent = [png(1, 1, size), png(1, 2, size)]
+            outcome = answer(upstream, stream(chunk({"content": "Here."}), *map(pictures_chunk, sent)))
+        finally:
+            pictures.ROOM.take(-taken)
+
+        assert outcome.text == "Here."
+        assert isinstance(outcome.failure, UpstreamError)
+        assert (outcome.failure.reason, outcome.failure.code) == ("no_room", "unavailable")
+
+    def test_all_room_is_given_back(self, upstream: Upstream) -> None:
+        gc.collect()
+        before = pictures.ROOM.free
+
+        outcome = answer(upstream, stream(pictures_chunk(png(1, 1, 2_000_000)), pictures_chunk(png(1, 2, 100))))
+
+        assert before - pictures.ROOM.free == sum(picture.size for picture in outcome.all_of("images")) > 2_000_000
+        del outcome
+        gc.collect()
+        assert pictures.ROOM.free == before
+
+    @pytest.mark.parametrize("last", [b"\n", b""], ids=["a line", "a broken line"])
+    def test_a_line_takes_room_while_it_grows(self, last: bytes) -> None:
+        room = pictures.Room(5 * 2**20)
+        blocks = [b"short\n", *[b"x" * 2**20] * 3, last]
+
+        free = [room.free // 2**20 for _block in pictures.held(iter(blocks), room)]
+
+        assert free[:4] == [5, 5, 3, 2]
+        assert room.free == 5 * 2**20
 
 
 def sentence_of(outcome: Outcome) -> str:

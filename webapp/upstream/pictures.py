@@ -28,6 +28,7 @@ NAMED = re.compile(rb'"(?:images|image_url|output_image)"')  # in the start of a
 
 _KINDS = ("image_url", "output_image")
 _URL = re.compile(r"https?://[^\s<>\\]++", re.I)
+_STRING_END = re.compile(rb'["\r\n]')
 _DATA = re.compile(r"data:[^,]{0,200};base64,", re.I)
 
 
@@ -80,12 +81,20 @@ class Gathered:
 
 
 def held(blocks: Iterator[bytes], room: Room = ROOM) -> Iterator[bytes]:
-    """Yield the blocks of an answer. Take room for a line over LINE_BYTES while it grows. Raises UpstreamError."""
-    length = taken = 0
+    """Yield the blocks of an answer. Take room for a line over LINE_BYTES while it grows. Raises UpstreamError.
+
+    Leaves out the end of a string that is longer than any picture may be.
+    """
+    length = string = taken = 0  # bytes since the last line end, and since the last quotation mark too
     try:
         for block in blocks:
-            end = max(block.rfind(b"\n"), block.rfind(b"\r"))
-            length = length + len(block) if end < 0 else len(block) - end - 1
+            if string > MAX_BASE64_CHARS:
+                end = _STRING_END.search(block)
+                block = block[end.start() :] if end else b""
+            line_end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            string_end = max(block.rfind(b'"'), line_end)
+            length = len(block) - line_end - 1 + (length if line_end < 0 else 0)
+            string = len(block) - string_end - 1 + (string if string_end < 0 else 0)
             needed = length if length > LINE_BYTES else 0
             if needed != taken:
                 room.take(needed - taken)
