@@ -8,7 +8,7 @@ import pytest
 
 from tests.replies import Script
 from tests.wait import wait_until
-from webapp.chat import Delta, Failure, Outcome, Reference, Usage, merge
+from webapp.chat import Delta, Failure, Outcome, Picture, Reference, Usage, merge
 from webapp.errors import UpstreamError
 from webapp.generation import Hub
 
@@ -179,3 +179,83 @@ def test_a_reply_that_fails_keeps_its_text_and_is_logged(caplog, error, status, 
 
     assert (delta.text, outcome.status, outcome.failure) == ("Half", status, failure)
     assert "reply 01234567" in caplog.text
+
+
+PICTURES = tuple(Picture("image/png", number, data=b"x" * number) for number in (1, 2, 3))
+
+
+@pytest.fixture
+def run(script):
+    """Start a reply whose pictures are stored by this function; ends with the test."""
+    hubs = []
+
+    def run(keep):
+        hubs.append(Hub(lambda text: None, keep))
+        hubs[-1].start("reply", script, lambda: None)
+        return hubs[-1].get("reply")
+
+    yield run
+    for hub in hubs:
+        hub.stop("reply")
+
+
+def test_text_does_not_wait_for_a_picture_to_be_stored(script, run):
+    go_on = threading.Event()
+    generation = run(lambda reply_id, picture: go_on.wait(15) and picture)
+    script.take(Delta(images=PICTURES[:1]))
+
+    script.say("Here.")
+
+    wait_until(lambda: generation.since()[0].text == "Here.", 15)
+    assert generation.pictures() == ()
+    go_on.set()
+    wait_until(generation.pictures, 15)
+
+
+def test_pictures_stay_in_order_however_long_each_takes(script, run):
+    first = threading.Event()
+
+    def keep(reply_id, picture):
+        assert picture.size > 1 or first.wait(15)
+        return picture
+
+    generation = run(keep)
+    for picture in PICTURES:
+        script.take(Delta(images=(picture,)))
+    first.set()
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    assert generation.pictures() == PICTURES
+
+
+def test_a_stopped_reply_waits_for_its_pictures_before_it_is_saved(script, run):
+    go_on = threading.Event()
+    generation = run(lambda reply_id, picture: go_on.wait(15) and picture)
+    script.take(Delta(images=PICTURES[:1]))
+    script.say("Here.")
+    wait_until(lambda: generation.since()[0].text, 15)
+
+    generation.stop()
+
+    assert not generation.is_rendered
+    go_on.set()
+    wait_until(lambda: generation.is_rendered, 15)
+    assert generation.pictures() == PICTURES[:1]
+
+
+def test_a_picture_that_cannot_be_stored_is_named_and_the_others_stay(script, run):
+    def keep(reply_id, picture):
+        if picture.size == 2:
+            raise OSError
+        return picture
+
+    generation = run(keep)
+    script.take(Delta(images=PICTURES))
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    assert [picture.size for picture in generation.pictures()] == [1, 3]
+    assert generation.since()[2].dropped == ("picture",)

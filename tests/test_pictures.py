@@ -16,9 +16,13 @@ from tests.dialects import DONE, chunk
 from tests.pictures import jpeg, pictures_chunk, png, url_of
 from tests.upstream import Reset, Wait, body
 from tests.wait import wait_until
+from webapp.chat import Conversation, Message
 from webapp.pictures import MAX_BYTES, picture_of
+from webapp.storage.conversations import add as add_conversation
+from webapp.storage.conversations import purge_some
+from webapp.storage.messages import add as add_messages
 from webapp.storage.messages import interrupt
-from webapp.storage.pictures import PART_BYTES
+from webapp.storage.pictures import PART_BYTES, PARTS_AT_ONCE, keep
 from webapp.storage.schema import conversations, messages, picture_parts, pictures
 
 SECONDS = 20.0
@@ -242,3 +246,27 @@ def test_the_address_of_a_picture_cannot_be_guessed(upstream, alice):
     [shown] = images(alice.end(alice.new_chat("Draw"))["html"])
 
     assert re.fullmatch(r"/p/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", shown["src"])
+
+
+def test_one_step_of_the_purge_deletes_a_few_parts(storage):
+    now = datetime.now(UTC)
+    chat = Conversation("m", None, "", "c" * 36, "alice", "Title", None, now, now)
+    reply = Message("r" * 36, chat.id, None, "assistant", "", "done", now)
+    with storage.begin() as tx:
+        add_conversation(tx, chat, deleted_at=now)
+        add_messages(tx, reply)
+    keep(storage, reply.id, picture_of(png(1, 1, 20 * PART_BYTES)))
+
+    steps = 0
+    while purge(storage, now + timedelta(days=1)):
+        steps += 1
+        with storage.read() as tx:
+            left = tx.execute(select(func.count()).select_from(picture_parts)).scalar_one()
+        assert left == max(21 - steps * PARTS_AT_ONCE, 0)
+
+    assert steps == 3  # of 16 parts, of 5, and of the conversation
+
+
+def purge(storage, before):
+    with storage.begin() as tx:
+        return purge_some(tx, before)

@@ -56,8 +56,10 @@ class TestPictures:
             stream(chunk({"content": [{"type": "image_url", "image_url": {"url": PIXEL}}]})),
             stream(chunk({"content": [{"type": "output_image", "image_url": PIXEL}]})),
             whole([{"type": "image_url", "image_url": {"url": PIXEL}}]),
+            stream(chunk({"images": [{"image_url": {"url": PIXEL}, "index": 0}]})),
+            stream(chunk({"images": [PIXEL]})),
         ],
-        ids=["delta.images", "a part", "output_image", "a whole answer"],
+        ids=["delta.images", "a part", "output_image", "a whole answer", "no type", "a bare address"],
     )
     def test_an_answer_of_one_picture_is_an_answer(self, upstream: Upstream, script: list[Step]) -> None:
         outcome = answer(upstream, script)

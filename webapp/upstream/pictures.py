@@ -141,11 +141,12 @@ def _urls(part: dict[str, Any]) -> list[str]:
     content, images = part.get("content"), part.get("images")
     if not images and not isinstance(content, list):
         return []
-    parts = [*(images if isinstance(images, list) else []), *(content if isinstance(content, list) else [])]
-    named = [one.get("image_url") or one.get("url") for one in parts if _is_picture(one)]
+    found = list(images) if isinstance(images, list) else []
+    found += [one for one in content if _is_picture(one)] if isinstance(content, list) else []
+    named = [one.get("image_url") or one.get("url") if isinstance(one, dict) else one for one in found]
     urls = [one.get("url") if isinstance(one, dict) else one for one in named]
     return [url for url in urls if isinstance(url, str)]
 
 
-def _is_picture(one: Any) -> bool:
-    return isinstance(one, dict) and one.get("type") in _KINDS
+def _is_picture(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in _KINDS
