@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+
+from webapp.loop import apart
 
 # A hundred greenlets that work 2 ms each, and one that wants to wake up every millisecond.
 CROWD = """
@@ -42,3 +45,47 @@ def test_a_crowd_that_begins_at_once_leaves_the_loop_its_turns():
     # Without turns all of it is one stretch of 200 ms; counted is the processor time of this process alone.
     assert max(gaps) < 0.05
     assert len(gaps) > 10
+
+
+APART = """
+from gevent import monkey; monkey.patch_all()
+import json, time, gevent
+from gevent.monkey import get_original
+from webapp.loop import apart
+
+beats = []
+
+def beat():
+    while True:
+        beats.append(1)
+        gevent.sleep(0.001)
+
+def wait():
+    before = len(beats)
+    while len(beats) < before + 5:  # for ever, if the loop waited too
+        get_original("time", "sleep")(0.001)
+    return "done"
+
+def fail():
+    raise ValueError("no disk")
+
+gevent.spawn(beat)
+threads = {apart(get_original("_thread", "get_ident")) for _ in range(5)}
+said = [len(threads), apart(wait)]
+try:
+    apart(fail)
+except ValueError as error:
+    said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_the_loop_goes_on_while_work_apart_waits():
+    done = subprocess.run([sys.executable, "-c", APART], capture_output=True, check=True, timeout=60, text=True)
+
+    assert json.loads(done.stdout) == [1, "done", "no disk"]
+    assert done.stderr == ""
+
+
+def test_without_a_loop_work_apart_runs_here():
+    assert apart(threading.current_thread) is threading.current_thread()

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from gevent.monkey import is_module_patched  # type: ignore[import-untyped]
+from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
+
+Result = TypeVar("Result")
 
 STRETCH_SECONDS = 0.02
 PAUSE_SECONDS = 0.0005  # not 0: gevent looks at its timers and sockets only after 50 pauses of no time
 
 _round_at = 0.0  # when the loop last looked at its timers and sockets
 _turns = threading.Lock()  # first come, first served
+_pool: ThreadPool | None = None
 
 
 def note_round() -> None:
@@ -33,3 +41,29 @@ def give_way() -> None:
         if time.monotonic() - _round_at >= STRETCH_SECONDS:
             time.sleep(PAUSE_SECONDS)
             note_round()
+
+
+def apart(work: Callable[[], Result]) -> Result:
+    """Call `work`, which waits for a disk, in a thread of the system; the loop goes on. Raises what `work` raises.
+
+    One such call runs at a time.
+    """
+    global _pool
+    if not is_module_patched("threading"):  # no loop, so nobody else waits
+        return work()
+    if _pool is None:  # an idle pool is false
+        _pool = ThreadPool(1)
+    results: list[Result] = []
+    errors: list[Exception] = []
+    _pool.apply(_call, (work, results, errors))
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _call(work: Callable[[], Result], results: list[Result], errors: list[Exception]) -> None:
+    # gevent would print the traceback of an error that leaves its thread.
+    try:
+        results.append(work())
+    except Exception as error:
+        errors.append(error)

@@ -7,6 +7,8 @@ with sleeps in Python: a wait inside SQLite would stop every stream of a gevent 
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from webapp.errors import StorageConflict, StorageFull, StorageUnavailable
 from webapp.language import gettext as _
+from webapp.loop import apart
 from webapp.storage import files
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
@@ -47,6 +50,7 @@ class Storage:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             files.make_private(self.url.database)
+        self._writers = threading.Lock()  # first come, first served
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
 
@@ -57,7 +61,8 @@ class Storage:
         Raises StorageUnavailable when no transaction begins within `wait_seconds`, StorageFull when the disk is
         full. With `durable=False` a power cut (not a crash) may lose the transaction.
         """
-        with _translated(), self._begin(self._durable if durable else self._cheap, wait_seconds) as connection:
+        engine, deadline = self._durable if durable else self._cheap, time.monotonic() + wait_seconds
+        with _translated(), self._turn(wait_seconds), self._begin(engine, deadline - time.monotonic()) as connection:
             try:
                 yield connection
             except BaseException:
@@ -88,6 +93,19 @@ class Storage:
         """Close every idle connection."""
         self._durable.dispose()
         self._cheap.dispose()
+
+    @contextmanager
+    def _turn(self, wait_seconds: float) -> Iterator[None]:
+        """Wait until no other thread of this process writes to the SQLite file. Raises StorageUnavailable."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writers.acquire(timeout=wait_seconds):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     def _begin(self, engine: Engine, wait_seconds: float, *, read: bool = False) -> Connection:
         deadline = time.monotonic() + wait_seconds
@@ -124,9 +142,17 @@ def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
     return tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
+class _PatientConnection(sqlite3.Connection):
+    """Commits apart from the loop: a commit may wait for the disk, and a checkpoint in it does."""
+
+    def commit(self) -> None:
+        if self.in_transaction:
+            apart(super().commit)
+
+
 def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
     # timeout=0: Storage._begin does the waiting. The pool never waits either: no greenlet switch happens in a query.
-    engine = create_engine(url, connect_args={"timeout": 0}, max_overflow=-1)
+    engine = create_engine(url, connect_args={"timeout": 0, "factory": _PatientConnection}, max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -196,13 +222,18 @@ def _translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except PoolTimeoutError:
-        raise StorageUnavailable(_("The database is busy. Try again in a moment.")) from None
+        raise _busy() from None
     except DBAPIError as error:
         log.warning("database: %s", error.orig)
         if _is_full(error):
             raise StorageFull(_("The server's disk is full. An administrator has to make room.")) from None
-        kind = StorageConflict if getattr(error.orig, "sqlstate", None) in CONFLICTS else StorageUnavailable
-        raise kind(_("The database is busy. Try again in a moment.")) from None
+        raise _busy(
+            StorageConflict if getattr(error.orig, "sqlstate", None) in CONFLICTS else StorageUnavailable
+        ) from None
+
+
+def _busy(kind: type[StorageUnavailable] = StorageUnavailable) -> StorageUnavailable:
+    return kind(_("The database is busy. Try again in a moment."))
 
 
 def _is_locked(error: DBAPIError) -> bool:

@@ -11,10 +11,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
+from webapp.loop import apart
 from webapp.storage import Storage
 
 PAGES = 64  # a step, about 5 ms
@@ -32,8 +34,8 @@ def forget(storage: Storage, is_closed: Callable[[], bool] = lambda: False) -> N
         return
     with storage.begin(wait_seconds=WAIT_SECONDS, durable=False) as tx:
         tx.exec_driver_sql("UPDATE search_deleted SET times = times - ?", (deleted,))
-    with closing(sqlite3.connect(storage.url.database or "", timeout=0)) as connection, suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # fails while others read; the next tick tries again
+    with suppress(sqlite3.Error):
+        apart(partial(_empty_wal, storage.url.database or ""))  # fails while others read; the next tick tries again
 
 
 def _merge(storage: Storage, is_closed: Callable[[], bool]) -> bool:
@@ -48,6 +50,11 @@ def _merge(storage: Storage, is_closed: Callable[[], bool]) -> bool:
         pages = PAGES
         time.sleep(PAUSE_SECONDS)
     return False
+
+
+def _empty_wal(path: str) -> None:
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _changes(tx: Connection) -> int:

@@ -1,12 +1,26 @@
-/* A disk that takes SLOW_DISK_MS milliseconds to confirm that a file is written. For LD_PRELOAD. */
+/* A disk that takes its time to confirm that a file is written. For LD_PRELOAD.
+
+   SLOW_DISK_MS milliseconds; and as long as the file STUCK_DISK exists, beside which a file STUCK_DISK.waiting is made. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+static void note_waiting(const char *stuck) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.waiting", stuck);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+}
+
 static void wait_for_disk(void) {
-    const char *milliseconds = getenv("SLOW_DISK_MS");
+    const char *milliseconds = getenv("SLOW_DISK_MS"), *stuck = getenv("STUCK_DISK");
     if (milliseconds) usleep(atoi(milliseconds) * 1000);
+    while (stuck && !access(stuck, F_OK)) {
+        note_waiting(stuck);
+        usleep(5000);
+    }
 }
 
 int fsync(int file) {
