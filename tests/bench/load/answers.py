@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 from tests.test_patches import tokens
@@ -17,6 +18,7 @@ FENCE = re.compile(r"^```", re.M)
 NOT_PROSE = re.compile(r"\s*([|>#]|\$\$)")
 
 
+@cache
 def pieces() -> list[str]:
     """The tokens of the answer, those with a time among them."""
     found: list[str] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import gzip
 import http.client
 import importlib.metadata
 import os
@@ -43,6 +45,15 @@ class Browser:
         self.headers = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
         self.conversation_id = ""
 
+    def again(self) -> Browser:
+        """One more connection of this browser."""
+        other = copy.copy(self)
+        other._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=90)
+        return other
+
+    def close(self) -> None:
+        self._connection.close()
+
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._port}{path}"
 
@@ -54,7 +65,8 @@ class Browser:
         headers = self.headers | ({"Content-Type": FORM} if form else {})
         self._connection.request(method, path, body, headers | {"Accept-Encoding": "gzip"})
         answer = self._connection.getresponse()
-        return answer, answer.read()
+        words = answer.read()
+        return answer, gzip.decompress(words) if answer.headers["Content-Encoding"] == "gzip" else words
 
     def get(self, path: str) -> None:
         answer, words = self.ask("GET", path)
