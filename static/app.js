@@ -53,7 +53,7 @@ function say(sentence) {
   setTimeout(() => { status.textContent = sentence; }, 60);
 }
 
-/** @param {string} sentence shown above the box; "" hides it */
+/** @param {string} sentence "" hides it */
 function complain(sentence) {
   problem.textContent = sentence;
   problem.hidden = !sentence;
@@ -206,7 +206,9 @@ function addConversation(url, title) {
   const link = find("a", item);
   link.href = url;
   link.textContent = find(".header__title").textContent = title;
-  find(".conversations").insertBefore(item, find(".conversations > :not(:has(svg))")); // below the pinned ones
+  const today = find("[data-group=today]");
+  today.hidden = false;
+  find("ul", today).prepend(item);
   document.title = `${title} · Lockchat`;
 }
 
@@ -470,6 +472,10 @@ const tools = { load, find, parse, say, complain, post, focusBox, accept, stream
 document.documentElement.classList.add("js");
 
 document.addEventListener("keydown", onShortcut);
+for (const part of document.querySelectorAll("[data-starts]")) {
+  const start = async () => (await import(part.dataset.starts)).start(part, parse, say);
+  for (const type of ["pointerover", "focusin", "toggle", "input"]) part.addEventListener(type, start, { once: true });
+}
 
 if (find(".log")) {
   composer.addEventListener("submit", onSubmit);

@@ -151,7 +151,7 @@ def test_a_stream_is_never_compressed(alice, upstream):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/conversations"), ("DELETE", "/"), ("PUT", f"/c/{UNKNOWN}/messages")]
+    ("method", "path"), [("GET", f"/c/{UNKNOWN}/messages"), ("DELETE", "/"), ("PUT", f"/c/{UNKNOWN}/messages")]
 )
 def test_a_wrong_method_is_a_405_page(alice, method, path):
     answer = alice.request(method, path)

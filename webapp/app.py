@@ -38,7 +38,7 @@ from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
-from webapp.views import chat, forms, health, http, pages, parts, pictures, search, settings, stream, transfer
+from webapp.views import chat, forms, health, http, listing, pages, parts, pictures, search, settings, stream, transfer
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
@@ -202,5 +202,5 @@ def _dress(app: Flask) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    for module in (chat, queue_views, pictures, settings, stream, health, search, transfer):
+    for module in (chat, queue_views, pictures, settings, stream, health, search, transfer, listing):
         app.register_blueprint(module.blueprint)

@@ -150,6 +150,16 @@ class Conversation(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A conversation in the list of a user's conversations. `updated_at` is the time of its last use."""
+
+    id: str
+    title: str
+    pinned: bool
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A message's place in the tree of its conversation."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Message, Picture
+from webapp.chat import Conversation, Listed, Message, Picture
 from webapp.errors import Gone, Invalid, NotFound, TooLarge
 from webapp.following import known_message, with_text
 from webapp.generation import Hub
@@ -17,6 +18,9 @@ from webapp.language import gettext as _
 from webapp.language import number
 from webapp.storage import Storage, branches, conversations, messages, pictures
 from webapp.text import LONGEST_TITLE_CHARS, clean
+
+LISTED = 60  # conversations on a page of the list
+MODELS_OF = 20  # conversations, among which a new chat looks for a model that is offered
 
 LAST_MESSAGES = 60  # on a page, unless it asks for more
 PAGE_MESSAGES = 200  # at most
@@ -48,10 +52,19 @@ class Conversations:
         self._storage = storage
         self._hub = hub
 
-    def of(self, user_id: str) -> list[Conversation]:
-        """The user's conversations, the last used first."""
+    def listed(self, user_id: str, after: str = "") -> tuple[list[Listed], str]:
+        """A page of the user's conversations: pinned ones first, then the last used first.
+
+        Also returns the `after` of the next page, "" if there is none. Ignores an `after` that no page returned.
+        """
         with self._storage.read() as tx:
-            return conversations.of(tx, user_id)
+            found = conversations.listed(tx, user_id, _place(after), LISTED + 1)
+        return found[:LISTED], _mark(found[LISTED - 1]) if len(found) > LISTED else ""
+
+    def models(self, user_id: str, *, of_last: int = MODELS_OF) -> list[str]:
+        """The different models of the user's last conversations, the last used first."""
+        with self._storage.read() as tx:
+            return conversations.models(tx, user_id, of_last)
 
     def show(
         self,
@@ -160,6 +173,19 @@ def known(conversation: Conversation | None) -> Conversation:
 
 def _unknown() -> NotFound:
     return NotFound(_("This conversation does not exist."))
+
+
+def _mark(last: Listed) -> str:
+    """The place of the last conversation on a page, for the address of the next page."""
+    return f"{last.pinned:d} {last.updated_at.isoformat()} {last.id}"
+
+
+def _place(mark: str) -> conversations.Place | None:
+    """The place that `_mark` wrote; None for any other text."""
+    with suppress(ValueError, OverflowError):
+        pinned, updated_at, last_id = clean(mark).split(" ")
+        return pinned == "1", datetime.fromisoformat(updated_at).astimezone(UTC), last_id
+    return None
 
 
 def too_many_conversations(limit: int) -> TooLarge:

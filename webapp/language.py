@@ -9,6 +9,7 @@ import gettext as _gettext
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
+from datetime import date as date_type
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -108,6 +109,26 @@ def date(moment: datetime) -> str:
         "month": gettext(months[moment.month - 1]),
         "year": moment.year,
     }
+
+
+def month(day: date_type) -> str:
+    """The month of a day with its year, such as March 2026, as a heading."""
+    months = [
+        # Translators: a month as a heading over the conversations of that month.
+        mark("January %(year)d"),
+        mark("February %(year)d"),
+        mark("March %(year)d"),
+        mark("April %(year)d"),
+        mark("May %(year)d"),
+        mark("June %(year)d"),
+        mark("July %(year)d"),
+        mark("August %(year)d"),
+        mark("September %(year)d"),
+        mark("October %(year)d"),
+        mark("November %(year)d"),
+        mark("December %(year)d"),
+    ]
+    return gettext(months[day.month - 1]) % {"year": day.year}
 
 
 def foreign(text: str) -> str:

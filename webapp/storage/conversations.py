@@ -7,11 +7,26 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
-from webapp.chat import Conversation
+from webapp.chat import Conversation, Listed
 from webapp.storage import insert_missing, pictures
 from webapp.storage.schema import conversations, messages, users
+
+Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
 
 # In the order of its arguments; `options` is named.
 COLUMNS = [
@@ -32,20 +47,31 @@ class Opening:
     answer: str
 
 
-def of(tx: Connection, user_id: str, *, limit: int = 200) -> list[Conversation]:
-    """The user's conversations: pinned ones first, then the last used first. Skips deleted ones."""
-    return [_conversation(row) for row in tx.execute(_list(), {"user_id": user_id, "limit": limit})]
+def listed(tx: Connection, user_id: str, after: Place | None, limit: int) -> list[Listed]:
+    """The user's conversations after this place in the list: pinned ones first, then the last used first.
+
+    Skips deleted ones.
+    """
+    table = conversations.c
+    query = select(table.id, table.title, table.pinned, table.updated_at)
+    query = query.where(table.user_id == user_id, table.deleted_at.is_(None))
+    order = (table.pinned, table.updated_at, table.id)
+    if after:
+        pairs = zip(after, order, strict=True)
+        query = query.where(tuple_(*order) < tuple_(*(literal(value, column.type) for value, column in pairs)))
+    query = query.order_by(*(column.desc() for column in order)).limit(limit)
+    return [Listed(row.id, row.title, row.pinned, row.updated_at) for row in tx.execute(query)]
 
 
-@cache
-def _list() -> Select[Any]:
-    """The query of `of`. Building it takes longer than running it; so it is with those below."""
-    return (
-        select(*COLUMNS)
-        .where(conversations.c.user_id == bindparam("user_id"), conversations.c.deleted_at.is_(None))
-        .order_by(conversations.c.pinned.desc(), conversations.c.updated_at.desc(), conversations.c.id)
-        .limit(bindparam("limit"))
+def models(tx: Connection, user_id: str, limit: int) -> list[str]:
+    """The different models of the user's last `limit` conversations, the last used first. Skips deleted ones."""
+    query = (
+        select(conversations.c.model)
+        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
+        .limit(limit)
     )
+    return list(dict.fromkeys(tx.execute(query).scalars()))
 
 
 def ids(tx: Connection, user_id: str) -> list[str]:

@@ -72,6 +72,7 @@ conversations = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Index(None, "user_id", "updated_at"),
+    Index("ix_conversations_listed", "user_id", "pinned", "updated_at", "id"),
 )
 
 NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from operator import attrgetter
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from flask import (
@@ -17,7 +16,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp.chat import Conversation, Delta, Message, Preset, Settings
+from webapp.chat import Delta, Message, Preset
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy
 from webapp.presets import fields_in
@@ -26,6 +25,7 @@ from webapp.settings import OPTIONS, Typed
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
+from webapp.views.sidebar import sidebar
 from webapp.views.visitor import current_user, wants_fragment
 from webapp.views.words import said
 
@@ -130,14 +130,12 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply."""
     user_id, models = current_user().id, parts().models.names()
-    conversations = parts().conversations.of(user_id)
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     if not conversation and (preset_id := request.args.get("preset")):
         preset = parts().presets.get(user_id, preset_id)
     start = conversation or preset
     context: dict[str, object] = {
         "conversation": conversation,
-        "conversations": conversations,
         "messages": messages,
         "shown": shown,
         "deleted": request.args.get("deleted", ""),
@@ -145,7 +143,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "presets": parts().presets.of(user_id),
         "preset": preset,
         "fields": fields_in(preset) if preset else [],
-        "model": _first_offered([start] if start else _last_used(conversations), models),
+        "model": _first_offered([start.model] if start else parts().conversations.models(user_id), models),
         "trouble": parts().models.trouble() if not conversation or not models else "",
         "temperature": start.temperature if start else None,
         "system": start.system if start else "",
@@ -156,6 +154,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "queued": parts().queue.get(user_id, conversation.id) if conversation else None,
         "parent": shown.leaf_id if shown else "",
         "live": None,
+        **sidebar(user_id),
     }
     running = next((message for message in messages if message.status == "streaming"), None)
     if running is None or "live" not in request.args:
@@ -172,14 +171,9 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         return render_template("chat.html", **context), {"Refresh": str(error.retry_after)}
 
 
-def _last_used(conversations: list[Conversation]) -> list[Conversation]:
-    """The conversations, the last used first; the list beside the page begins with the pinned ones."""
-    return sorted(conversations, key=attrgetter("updated_at"), reverse=True)
-
-
-def _first_offered(choices: Iterable[Settings], models: list[str]) -> str:
-    """The first model of these choices that is offered, else the default; empty where none is offered."""
-    return next((choice.model for choice in choices if choice.model in models), (models or [""])[0])
+def _first_offered(choices: list[str], models: list[str]) -> str:
+    """The first of these models that is offered, else the default; empty where none is offered."""
+    return next((model for model in choices if model in models), (models or [""])[0])
 
 
 def _live_text(steps: Iterator[Delta | Message], ended: list[Message]) -> Iterator[Markup]:

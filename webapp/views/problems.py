@@ -8,7 +8,6 @@ from flask import Flask, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from webapp.chat import Conversation
 from webapp.errors import (
     AppError,
     Busy,
@@ -28,6 +27,7 @@ from webapp.loop import give_way
 from webapp.settings import OPTIONS
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
+from webapp.views.sidebar import sidebar
 from webapp.views.visitor import known_user, wants_fragment
 
 STATUSES: dict[type[AppError], int] = {
@@ -109,7 +109,6 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         "error.html",
         status=status,
         sentence=sentence,
-        conversations=_conversations() if with_list else None,
         models=models,
         model=model if model in models else (models or [""])[0],
         draft=_typed("text"),
@@ -119,6 +118,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         parent=_typed("parent"),
         back=came_from() if request.method not in SAFE_METHODS and request.referrer else "",
         action=_action(status),
+        **(_sidebar() if with_list else {}),
     )
     return page, status, headers
 
@@ -130,12 +130,12 @@ def _action(status: int) -> str:
     return url_for(request.endpoint, **(request.view_args or {}))
 
 
-def _conversations() -> list[Conversation] | None:
-    """The list beside an error page; None if the database fails, so that the page does not show an empty list."""
+def _sidebar() -> dict[str, object]:
+    """The list beside an error page; nothing if the database fails, so that the page does not show an empty list."""
     try:
-        return parts().conversations.of(user.id) if (user := known_user()) else []
+        return sidebar(user.id) if (user := known_user()) else {"groups": []}
     except AppError:
-        return None
+        return {}
 
 
 def _typed(field: str) -> str:

@@ -15,6 +15,7 @@ from webapp.views.chat import page, typed_options
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
+from webapp.views.sidebar import sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
@@ -105,7 +106,7 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
     user_id = current_user().id
     page = render_template(
         "settings.html",
-        conversations=parts().conversations.of(user_id),
+        **sidebar(user_id),
         presets=parts().presets.of(user_id),
         models=parts().models.names(),
         name_chars=NAME_CHARS,

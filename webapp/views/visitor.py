@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import uuid
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
@@ -15,6 +15,9 @@ from webapp import addresses
 from webapp.limits import Holder
 from webapp.views import marks
 from webapp.views.parts import parts
+
+OFFSET_COOKIE = "offset"  # static/list.js sets it
+MOST_OFFSET_MINUTES = 14 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,12 @@ def user_tag() -> str:
 def wants_fragment() -> bool:
     """Whether the page's script asks for a part of the page."""
     return request.headers.get("X-Fragment") == "1"
+
+
+def local_now() -> datetime:
+    """Now, by the clock of the reader's time zone if the page's script has told it, else in UTC."""
+    minutes = request.cookies.get(OFFSET_COOKIE, 0, type=int)  # as JavaScript counts: from local time to UTC
+    return datetime.now(timezone(timedelta(minutes=-minutes if abs(minutes) <= MOST_OFFSET_MINUTES else 0)))
 
 
 def _address() -> str:

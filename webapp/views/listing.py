@@ -1,0 +1,20 @@
+"""The page of all conversations, a part of them at a time; its fragments go on with the list beside every page."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from webapp.views.sidebar import sidebar
+from webapp.views.visitor import current_user, wants_fragment
+
+blueprint = Blueprint("listing", __name__)
+
+
+@blueprint.get("/conversations")
+def show_conversations() -> ResponseReturnValue:
+    user_id, after = current_user().id, request.args.get("after", "")
+    listed = sidebar(user_id, after)
+    if wants_fragment():
+        return render_template("_list.html", **listed)
+    return render_template("conversations.html", listed=listed, after=after, **sidebar(user_id))
