@@ -17,6 +17,7 @@ from webapp import create_app
 from webapp.chat import Conversation, Message
 from webapp.config import Config
 from webapp.storage import Storage, conversations, files, message_words, messages
+from webapp.storage.message_words import Wanted
 from webapp.storage.migrate import _alembic, _connection, migrate
 from webapp.storage.schema import conversations as table
 from webapp.upkeep import Upkeep
@@ -120,7 +121,7 @@ def test_an_upgrade_finds_what_was_there_and_forgets_what_was_deleted(old):
     migrate(storage)
 
     with storage.read() as tx:
-        assert [hit.message_id for hit in message_words.find(tx, "alice", ["platyp"])] == ["kept"]
+        assert [hit.message_id for hit in message_words.find(tx, "alice", Wanted(["platyp"])).hits] == ["kept"]
     storage.close()
     assert b"xolotl" not in old.read_bytes()
 

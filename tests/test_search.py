@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import html5lib
 import pytest
+from sqlalchemy import select
 
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp import snippets
+from webapp.chat import Conversation, Message
+from webapp.storage import conversations, messages
 from webapp.storage.message_words import YIELD_CHARS
+from webapp.storage.schema import users
+from webapp.text import new_id
 
 
 def links(page: str) -> list[str]:
@@ -233,13 +241,14 @@ def test_a_reply_is_found_once_it_is_finished(alice, upstream, search, saved):
     assert len(links(search("unfinished"))) == 1
 
 
-def test_the_newest_come_first_and_fifty_are_enough(alice, site, search):
+def test_the_newest_come_first_and_fifty_are_on_a_page(alice, site, search):
     answer = alice.post("/import", files={"file": ("x.json", big_conversation())}, allow_redirects=False)
     assert answer.status_code == 303
 
     page = search("needle")
 
-    assert len(links(page)) == 50
+    assert len(links(page)) == 51  # with the one to the next page
+    assert "60 found" in page
     assert page.index("<mark>needle</mark> 59") < page.index("<mark>needle</mark> 58")
     assert "<mark>needle</mark> 9<" not in page
 
@@ -251,6 +260,174 @@ def big_conversation() -> str:
         for n in range(60)
     ]
     return f'{{"format": "lockchat", "version": 1, "title": "Big", "messages": [{",".join(messages)}]}}'
+
+
+def pages_of(alice, **fields: str) -> list[str]:
+    """The pages of a search, one after the other."""
+    pages = [alice.get("/search", params=fields).text]
+    while next_page := re.search(r'<a class="button" href="(/search[^"]*)">More results', pages[-1]):
+        pages.append(alice.get(unescape(next_page[1])).text)
+    return pages
+
+
+@pytest.fixture
+def store(site, alice):
+    """Store conversations of Alice's with these titles; each has one message with the text."""
+
+    def store(titles: list[str], text: str = "", *, model: str = "gpt-4", days_ago: int = 0) -> None:
+        alice.get("/")
+        alice.end(alice.new_chat("First"))
+        now = datetime.now(UTC) - timedelta(days=days_ago)
+        with site.extensions["lockchat"].storage.begin() as tx:
+            user_id = tx.execute(select(users.c.id)).scalar_one()
+            for title in titles:
+                one = Conversation(model, None, "", new_id(), user_id, title, None, now, now)
+                conversations.add(tx, one)
+                if text:
+                    messages.add(tx, Message(new_id(), one.id, None, "user", text, "done", now))
+
+    return store
+
+
+def test_all_titles_and_then_all_messages_are_found_page_by_page(alice, store):
+    store([f"Whale {number}" for number in range(70)], "A whale of a time")
+
+    pages = pages_of(alice, q="whale")
+
+    assert "140 found" in pages[0]
+    assert "found" not in "".join(map(text_of, pages[1:])).casefold()
+    hits = [re.findall('<li class="hit">', page) for page in pages]
+    assert [len(page) for page in hits] == [50, 50, 40]
+    titles = re.findall(r"<mark>Whale</mark> (\d+)</a>", "".join(pages))
+    assert sorted(map(int, titles)) == list(range(70))
+    assert len(set(re.findall(r"#m-([0-9a-f-]{36})", "".join(pages)))) == 70
+
+
+@pytest.mark.parametrize("number", [49, 50, 51])
+def test_no_hit_is_lost_where_the_titles_end_at_a_page(alice, store, number):
+    store([f"Whale {place}" for place in range(number)])
+    store(["Other"], "A whale")
+
+    pages = pages_of(alice, q="whale")
+
+    assert len(re.findall('<li class="hit">', "".join(pages))) == number + 1
+    assert f"{number + 1} found" in pages[0]
+
+
+def test_a_thousand_are_counted_and_more_are_called_more(alice, store):
+    store(["Many"] * 1600, "needle")
+
+    assert "More than 1,500 found" in alice.get("/search?q=needle").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, 4),
+        ({"in": "titles"}, 2),
+        ({"in": "texts"}, 2),
+        ({"model": "old"}, 2),
+        ({"model": "none"}, 0),
+        ({"since": "2 days ago"}, 2),
+        ({"until": "2 days ago"}, 2),
+        ({"since": "10 days ago", "until": "10 days ago"}, 2),
+        ({"since": "9 days ago", "until": "1 days ago"}, 0),
+        ({"since": "10 days ago", "in": "titles", "model": "gpt-4"}, 1),
+    ],
+)
+def test_a_search_can_be_limited_to_titles_or_texts_models_and_days(alice, store, fields, found):
+    store(["Whale"], "A whale")
+    store(["Whale, old"], "An old whale", model="old", days_ago=10)
+
+    page = alice.get("/search", params={"q": "whale", **{name: _day(value) for name, value in fields.items()}}).text
+
+    assert len(re.findall('<li class="hit">', page)) == found
+
+
+def _day(value: str) -> str:
+    if not value.endswith(" days ago"):
+        return value
+    return (datetime.now(UTC) - timedelta(days=int(value.split()[0]))).date().isoformat()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"since": "9999-12-31", "until": "9999-12-31"},
+        {"since": "0001-01-01", "until": "x"},
+        {"skip": "-1"},
+        {"skip": "9" * 30},
+        {"before": "9" * 30},
+        {"before": "-9"},
+        {"in": "x", "model": "\0"},
+    ],
+)
+def test_no_filter_is_an_error(alice, store, fields):
+    store(["Whale"])
+
+    assert alice.get("/search", params={"q": "whale", **fields}).status_code == 200
+
+
+def test_the_script_gets_the_hits_alone(alice, store):
+    store(["Whale"])
+
+    part = alice.get("/search?q=whale", headers={"X-Fragment": "1"}).text
+
+    assert "<mark>Whale</mark>" in part
+    assert "<form" not in part
+
+
+TEXTS = {
+    "chinese": "我爱北京天安门，天安门上太阳升。GPT模型",
+    "japanese": "東京タワーへ行きました。カタカナとがぎぐ",
+    "korean": "고양이는 부엌에서 잔다",
+    "thai": "สวัสดีครับผมอยู่ที่กรุงเทพฯ",
+    "burmese": "မြန်မာစာ",
+    "khmer": "ភាសាខ្មែរ",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "marked"),
+    [
+        ("chinese", "天安门", ["天安门", "天安门"]),
+        ("chinese", "爱北京", ["爱北京"]),
+        ("chinese", "门", ["门", "门"]),
+        ("chinese", "太阳 北京", ["北京", "太阳"]),
+        ("chinese", "gpt模型", ["GPT", "模型"]),
+        ("chinese", "模型", ["模型"]),
+        ("japanese", "タワー", ["タワー"]),
+        ("japanese", "行きま", ["行きま"]),
+        ("japanese", "か\u3099き\u3099", ["がぎ"]),
+        ("korean", "고양이", ["고양이"]),
+        ("korean", "양이", ["양이"]),
+        ("korean", unicodedata.normalize("NFD", "부엌"), ["부엌"]),
+        ("thai", "กรุงเทพ", ["กรุงเทพ"]),
+        ("thai", "อยู่ที่", ["อยู่ที่"]),
+        ("burmese", "မာစာ", ["မာစာ"]),
+        ("khmer", "ខ្មែរ", ["ខ្មែរ"]),
+    ],
+)
+def test_what_has_no_spaces_is_found_anywhere_and_marked(alice, store, language, query, marked):
+    store([TEXTS[language]], TEXTS[language])
+
+    page = alice.get("/search", params={"q": query}).text
+
+    assert "2 found" in page
+    assert marks(page) == marked * 2
+
+
+@pytest.mark.parametrize("query", ["天门", "安天", "北京天安门上", "爱 海", "猫"])
+def test_letters_that_do_not_follow_each_other_are_not_found(alice, store, query):
+    store([TEXTS["chinese"]], TEXTS["chinese"])
+
+    assert "Nothing found." in alice.get("/search", params={"q": query}).text
+
+
+def test_the_end_of_a_long_chinese_text_is_found(alice, store):
+    store(["Long"], "的" * 400 + "".join(chr(0x4E00 + place % 5000) for place in range(18_000)) + "龍鳳呈祥")
+
+    assert "1 found" in alice.get("/search", params={"q": "龍鳳呈祥"}).text
 
 
 def test_the_query_stands_in_the_form_again(search):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
+from sqlalchemy import event, update
 
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
 from webapp.chat import Conversation, Message
-from webapp.storage import conversations, message_words, messages
+from webapp.storage import Storage, conversations, message_words, messages
+from webapp.storage.message_words import Wanted
+from webapp.storage.migrate import _alembic, _connection, migrate
+from webapp.storage.schema import message_words as message_words_table
 from webapp.text import new_id
 
 QUERIES = [
@@ -23,8 +29,30 @@ QUERIES = [
     " ".join("abcdefghijklmnopqrstuvwxyz"),
     "xx x.x.y x_y",
     "x." * 40 + "y",
+    "我" * 200,
+    "我x" * 100,
+    "か\u3099." * 60,
 ]
-PIECES = ["x\u0301", "x.", "x\u0301.", "._", "\u0301", "x\u0301\u0301.", "é ", "e\u0301", "ё", "*", "`", "#", "# ", " "]
+PIECES = [
+    "x\u0301",
+    "x.",
+    "x\u0301.",
+    "._",
+    "\u0301",
+    "x\u0301\u0301.",
+    "é ",
+    "e\u0301",
+    "ё",
+    "*",
+    "`",
+    "#",
+    "# ",
+    " ",
+    "我",
+    "我x",
+    "ที่.",
+    "か\u3099",
+]
 
 
 @pytest.mark.parametrize("query", QUERIES[::4])
@@ -81,22 +109,22 @@ def steps(storage, user_id, query):
     with storage.read() as tx:
         if storage.is_sqlite:
             tx.connection.dbapi_connection.set_progress_handler(lambda: counted.append(1), 1)
-        hits = message_words.find(tx, user_id, terms)
+        hits = message_words.find(tx, user_id, Wanted(terms)).hits
         if storage.is_sqlite:
             tx.connection.dbapi_connection.set_progress_handler(None, 1)
             return len(counted), hits
         return int(tx.exec_driver_sql(fetched).scalar()), hits
 
 
-@pytest.mark.parametrize("query", ["common", "commo", "co", "common words", "com.mon"])
+@pytest.mark.parametrize("query", ["common", "commo", "co", "common words", "com.mon", "共", "共通", "共通語"])
 def test_a_search_costs_the_same_whatever_others_wrote(storage, query):
     alice = new_id()
     write(storage, alice, [f"mine {number}" for number in range(50)])
     for _ in range(20):
-        write(storage, new_id(), [f"common com.mon words commonly {number}" for number in range(100)])
+        write(storage, new_id(), [f"common com.mon words commonly 共通語 {number}" for number in range(100)])
 
     theirs, hits = steps(storage, alice, query)
-    nobodys, _hits = steps(storage, alice, query.replace("o", "q"))
+    nobodys, _hits = steps(storage, alice, query.translate({ord("o"): "q", ord("共"): "狼", ord("通"): "虎"}))
 
     assert hits == []
     assert theirs < 1.5 * nobodys
@@ -109,7 +137,7 @@ def test_a_search_in_titles_is_linear_in_their_number(storage):
 
     def find(user_id):
         with storage.read() as tx:
-            message_words.find(tx, user_id, snippets.terms_of("x." * 40 + "y"))
+            message_words.find(tx, user_id, Wanted(snippets.terms_of("x." * 40 + "y")))
 
     with bounded():
         assert any(seconds(find, bob) < MOST * seconds(find, alice) for _ in range(3))
@@ -136,3 +164,58 @@ def test_texts_of_many_different_words_are_stored_and_found(storage, word_chars)
     write(storage, alice, [" ".join(words)])
 
     assert len(steps(storage, alice, words[0][:50])[1]) == 1
+
+
+@pytest.mark.parametrize(("matches", "queries"), [(100, 1), (1100, 3), (2600, 3)])
+def test_no_query_looks_at_more_than_a_few_hundred_messages(storage, matches, queries):
+    alice, seen = new_id(), []
+    write(storage, alice, ["needle"] * matches)
+
+    with storage.read() as tx:
+        event.listen(tx, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        found = message_words.find(tx, alice, Wanted(["needle"], "texts"))
+
+    assert sum("LIMIT" in statement for statement in seen) == queries
+    assert found.is_counted == (matches < 1500)
+    assert found.count == min(matches, 1500)
+
+
+def test_a_search_whose_filter_lets_nothing_pass_ends_and_can_go_on(storage):
+    alice, number = new_id(), message_words.LOOKED_AT + 700
+    write(storage, alice, ["needle"] * number, title="Other")
+    wanted = Wanted(["needle"], "texts", model="another")
+
+    with storage.read() as tx:
+        first = message_words.find(tx, alice, wanted)
+        second = message_words.find(tx, alice, wanted, before=first.before)
+
+    assert (first.hits, first.is_counted, second.hits, second.before) == ([], False, [], None)
+    assert first.before
+
+
+def test_an_upgrade_finds_older_texts_without_spaces(database_url):
+    storage = Storage(database_url)
+    with _connection(storage) as connection:
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        connection.commit()
+    alice = new_id()
+    write(storage, alice, ["我爱北京天安门", "Plain words", "고양이는 잔다"])
+    with storage.begin() as tx:  # as it was stored before
+        for number, words in enumerate(["我爱北京天安门", "plain words", "고양이는 잔다"], start=1):
+            split = " ".join(words.split())
+            if not storage.is_sqlite:
+                owner = hashlib.blake2s(alice.encode(), digest_size=4).hexdigest()
+                split = " ".join(f"'{owner}{word}':{place}" for place, word in enumerate(words.split(), start=1))
+            these = message_words_table.c.number == number
+            tx.execute(update(message_words_table).where(these).values(words=split))
+        if storage.is_sqlite:
+            tx.exec_driver_sql("INSERT INTO search (search) VALUES ('rebuild')")
+    assert steps(storage, alice, "天安门")[1] == []
+
+    migrate(storage)
+
+    found = [len(steps(storage, alice, query)[1]) for query in ("天安门", "plain", "양이", "门", "爱北京")]
+    storage.close()
+    assert found == [1] * 5

@@ -12,7 +12,6 @@ from typing import IO
 
 from sqlalchemy import Connection
 
-from webapp import snippets
 from webapp.arrivals import Arrivals
 from webapp.chat import Conversation, Message, merge
 from webapp.config import Config
@@ -24,8 +23,7 @@ from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
 from webapp.storage import Storage, conversations, message_words, messages, pictures
-from webapp.storage.message_words import Hit
-from webapp.text import clean
+from webapp.storage.message_words import Found, Wanted
 from webapp.tree import branch, in_order
 from webapp.typesetter import Typesetter
 from webapp.upstream.models import Models
@@ -63,10 +61,10 @@ class Archive:
         self._imports = Allowance(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
         self.gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
 
-    def find(self, user_id: str, query: str) -> list[Hit]:
-        """The titles and messages with all words of the query; none for an empty query."""
+    def find(self, user_id: str, wanted: Wanted, *, skip: int = 0, before: int | None = None) -> Found:
+        """A page of the titles and messages with all terms; nothing without terms. See `message_words.find`."""
         with self._storage.read() as tx:
-            return message_words.find(tx, user_id, snippets.terms_of(clean(query)))
+            return message_words.find(tx, user_id, wanted, skip=skip, before=before)
 
     def get(self, user_id: str, conversation_id: str) -> Record:
         """A whole conversation; running replies have their saved text. Raises NotFound."""

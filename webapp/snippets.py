@@ -1,5 +1,9 @@
 """Splits queries into terms, finds them in texts, and marks them in snippets.
 
+Chinese, Japanese, Thai and some others put no spaces between words, and Korean words have endings and compounds. So a
+run of their letters is no word: it is stored as the pairs of its letters and each of these letters, and found wherever
+it is, as in https://lucene.apache.org/core/9_0_0/analysis/common/org/apache/lucene/analysis/cjk/CJKBigramFilter.html
+
 Texts and queries are foreign, so every regular expression is linear: no repeated class shares a character with what
 follows it, and repetitions are possessive.
 """
@@ -10,11 +14,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from itertools import islice
+from itertools import groupby, islice
 
 QUERY_CHARS = 200
 QUERY_WORDS = 10  # each costs a look at every text that is shown
 WORD_CHARS = 64  # that are compared
+RUN_CHARS = 40  # of a term without spaces, that are compared
+INDEX_WORDS = 40_000  # of a text: a tsvector of PostgreSQL holds at most 1 MB
 SNIPPET_CHARS = 160
 LEAD_CHARS = 40  # of a snippet, before the first match
 WINDOW_CHARS = 2000  # around the first match, from which a snippet is cut
@@ -24,46 +30,82 @@ TRIES = 5  # plain spellings that are checked
 Part = tuple[str, bool]  # a piece of a text, and whether it matches
 
 MARK = "\u0300-\u036f"  # combining accents
-LETTER = r"[^\W_]"  # letters and digits
-WORD = re.compile(f"{LETTER}(?:{LETTER}|[{MARK}])*+")
-BETWEEN = rf"(?:[^\w{MARK}]|_)[\W_]*+"  # between the words of a term
+# Letters and their marks in scripts without spaces between words, and in Korean.
+RUN = (
+    "\u3005-\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana
+    "\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"  # Chinese
+    "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7fb"  # Korean
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf\u1000-\u103f\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
+)
+LETTER = rf"[^\W_{RUN}]"  # other letters, and digits
+WORD = re.compile(f"{LETTER}(?:{LETTER}|[{MARK}])*+|[{RUN}]++")
+BETWEEN = rf"(?:[^\w{MARK}{RUN}]|_)(?:[^\w{RUN}]|_)*+"  # between the words of a term
+IS_RUN = re.compile(f"[{RUN}]")
 MARKUP = re.compile(r"\*\*|~~|`++|^#{1,6} ", re.MULTILINE)
 
 
 def terms_of(query: str) -> list[str]:
-    """The terms of a query, which spaces separate. Skips terms without a letter or digit.
+    """The terms of a query: separated by spaces, and by changes between words and runs.
 
-    Stops after QUERY_WORDS words in all terms together.
+    Skips terms without a letter or digit. Stops after QUERY_WORDS words and runs in all terms together.
     """
     terms: dict[str, None] = {}
     left = QUERY_WORDS
-    for term in query[:QUERY_CHARS].split():
-        words = words_of(term, left)
+    for part in query[:QUERY_CHARS].split():
+        words = _words(part, left)
         left -= len(words)
-        if words:
-            terms[" ".join(words)] = None
+        for is_a_run, group in groupby(words, is_run):
+            found = list(group)
+            terms |= dict.fromkeys([run[:RUN_CHARS] for run in found] if is_a_run else [" ".join(found)])
     return list(terms)
 
 
-def words_of(text: str, limit: int | None = None) -> list[str]:
-    """The words of a text, folded for comparison: lower case, Latin letters without accents, ё as е."""
-    return [_folded(match[0][:WORD_CHARS]) for match in islice(WORD.finditer(text), limit)]
+def is_run(term: str) -> bool:
+    """Whether a term is of a script without spaces."""
+    return IS_RUN.match(term) is not None
+
+
+def has_runs(text: str) -> bool:
+    """Whether a text has letters of a script without spaces."""
+    return IS_RUN.search(text) is not None
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text for the index, at most INDEX_WORDS; the letters of its runs come last, each once."""
+    words: list[str] = []
+    letters: dict[str, None] = {}
+    for word in _words(text):
+        if is_run(word):
+            room = max(INDEX_WORDS - len(words) - len(letters), 0) // 2
+            letters |= dict.fromkeys(word[:room])
+            words += pairs_of(word[:room])
+        elif len(words) + len(letters) < INDEX_WORDS:
+            words.append(word)
+    return [*words, *letters]
+
+
+def pairs_of(run: str) -> list[str]:
+    """The pairs of letters of a run, in order."""
+    return [run[at : at + 2] for at in range(len(run) - 1)]
 
 
 def goes_on(term: str) -> bool:
     """Whether a term matches all words that begin with it. A single letter would match too many."""
-    return len(term) > 1
+    return len(term) > 1 and not is_run(term)
 
 
 def matches(text: str, terms: Sequence[str]) -> bool:
     """Whether a short text contains all terms."""
-    words = f" {' '.join(words_of(text))} "
-    return all((f" {term}" if goes_on(term) else f" {term} ") in words for term in terms)
+    words = f" {' '.join(_words(text))} "
+    return all((term if is_run(term) else f" {term}" if goes_on(term) else f" {term} ") in words for term in terms)
 
 
 def pattern(terms: Sequence[str]) -> re.Pattern[str]:
-    """A pattern for words that begin with one of the terms; ignores case and accents."""
-    return re.compile(f"(?<!{LETTER})(?<![{MARK}])(?:{'|'.join(map(_way, terms))})", re.IGNORECASE)
+    """A pattern for words that begin with one of the terms, and for runs that contain one; ignores case and accents."""
+    runs = ["".join(map(_any_form, term)) for term in terms if is_run(term)]
+    words = "|".join(_way(term) for term in terms if not is_run(term))
+    ways = [*runs, f"(?<!{LETTER})(?<![{MARK}])(?:{words})"] if words else runs
+    return re.compile("|".join(ways), re.IGNORECASE)
 
 
 def marked(text: str, wanted: re.Pattern[str]) -> tuple[Part, ...]:
@@ -124,6 +166,18 @@ def _way(term: str) -> str:
 
 def _letter(plain: str) -> str:
     return f"[{plain}{_variants().get(plain, '')}][{MARK}]*+"
+
+
+def _any_form(letter: str) -> str:
+    """The expression for a letter of a run: composed, or as its parts."""
+    parts = unicodedata.normalize("NFD", letter)
+    return letter if parts == letter else f"(?:{letter}|{parts})"
+
+
+def _words(text: str, limit: int | None = None) -> list[str]:
+    """The words and runs of a text, folded for comparison: lower case, Latin letters without accents, ё as е."""
+    found = (match[0] for match in islice(WORD.finditer(text), limit))
+    return [_folded(word if is_run(word) else word[:WORD_CHARS]) for word in found]
 
 
 def _folded(word: str) -> str:

@@ -34,7 +34,7 @@ def fill(database_url):
 
 def begun(chat: Chat) -> Chat:
     """The page after one question and its answer."""
-    chat.box.fill("Hello")
+    chat.box.fill("Tell of whales")
     chat.send_button.click()
     expect(chat.answer).to_have_text("Hello world")
     return chat

@@ -13,9 +13,21 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, cast, column, func, literal_column, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from webapp import snippets
@@ -28,11 +40,14 @@ from webapp.storage.schema import conversations, message_words, messages
 SEARCHED_CHARS = 100_000  # of a text; a tsvector holds at most 1 MB
 IDS_PER_QUERY = 500
 OWNER_CHARS = 8  # a collision reveals nothing: every query names the user too
+TSVECTOR_PLACES = 16_383  # https://www.postgresql.org/docs/current/textsearch-limitations.html; then from 1 again
 YIELD_CHARS = 20_000  # about 5 ms
 
-HITS = 50
-TITLE_HITS = 10  # at most, so that messages have room too
-TITLES = 10_000  # searched at most, the last used first
+HITS = 50  # on a page
+COUNTED = 1000  # messages; more are only called more
+CHUNK = 500  # matches of one query, before giving way to other streams
+LOOKED_AT = 20_000  # matches for one page: a filter may let few of them pass
+TITLES = 100_000  # searched at most, the last used first
 TITLES_AT_ONCE = 200  # before giving way to other streams
 
 # Exists in SQLite only, so the schema does not have it.
@@ -53,6 +68,31 @@ class Hit:
     role: Role | None
     created_at: datetime
     parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A search: its terms, from `snippets.terms_of`, and filters. `model`, `since` and `until` are of conversations."""
+
+    terms: Sequence[str]
+    place: Literal["", "titles", "texts"] = ""
+    model: str = ""
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits. `count` is how many there are on the first page and after it, at least if not `is_counted`.
+
+    `skip` or `before` is where the next page begins; both are None on the last one.
+    """
+
+    hits: list[Hit]
+    count: int = 0
+    is_counted: bool = True
+    skip: int | None = None
+    before: int | None = None
 
 
 def add(tx: Connection, message_ids: Sequence[str]) -> None:
@@ -80,46 +120,82 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
             tx.execute(insert_or_keep(tx, message_words), rows)
 
 
-def find(tx: Connection, user_id: str, terms: Sequence[str]) -> list[Hit]:
-    """The titles, then the messages, of this user with words that begin with each term, the newest first.
+def find(tx: Connection, user_id: str, wanted: Wanted, *, skip: int = 0, before: int | None = None) -> Found:
+    """A page of this user's titles, then messages, with words that begin with each term, the newest first.
 
-    `terms` come from `snippets.terms_of`. Skips deleted conversations and running replies.
-    Gives way to other streams between two texts.
+    `skip` titles are on earlier pages; `before` is the number of the last message looked at, and then no title follows.
+    Skips deleted conversations and running replies. Gives way to other streams between short pieces of work.
     """
-    if not terms:
-        return []
-    titles = _in_titles(tx, user_id, terms)
-    return titles + _in_messages(tx, user_id, terms, HITS - len(titles))
+    if not wanted.terms:
+        return Found([])
+    titles = _Titles([]) if before is not None or wanted.place == "texts" else _in_titles(tx, user_id, wanted, skip)
+    texts = _Texts([])
+    if wanted.place != "titles":
+        is_first = not skip and before is None
+        texts = _in_texts(tx, user_id, wanted, before, HITS - len(titles.hits), COUNTED if is_first else 0)
+    hits = titles.hits + _with_snippets(tx, user_id, wanted, texts.message_ids)
+    next_skip = skip + len(titles.hits)
+    if next_skip < titles.count or (len(titles.hits) == HITS and texts.count):
+        return Found(hits, titles.count + texts.count, texts.is_counted, skip=next_skip)
+    return Found(hits, titles.count + texts.count, texts.is_counted, before=texts.before)
 
 
-def _in_titles(tx: Connection, user_id: str, terms: Sequence[str]) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class _Titles:
+    """The titles of a page, and how many match in all."""
+
+    hits: list[Hit]
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The messages of a page, how many match of those looked at, whether these are all, and where to go on."""
+
+    message_ids: list[str]
+    count: int = 0
+    is_counted: bool = True
+    before: int | None = None
+
+
+def _in_titles(tx: Connection, user_id: str, wanted: Wanted, skip: int) -> _Titles:
     query = (
         select(conversations.c.id, conversations.c.title, conversations.c.updated_at)
-        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
+        .where(_passes(user_id, wanted))
         .order_by(conversations.c.updated_at.desc(), conversations.c.id)
         .limit(TITLES)
     )
-    wanted = snippets.pattern(terms)
-    hits: list[Hit] = []
+    found = []
     for rows in tx.execute(query).partitions(TITLES_AT_ONCE):
-        for row in rows:
-            if snippets.matches(row.title, terms):
-                hits.append(Hit(row.id, row.title, None, None, row.updated_at, snippets.marked(row.title, wanted)))
-            if len(hits) == TITLE_HITS:
-                return hits
+        found += [row for row in rows if snippets.matches(row.title, wanted.terms)]
         give_way()
-    return hits
+    mark = snippets.pattern(wanted.terms)
+    shown = found[skip : skip + HITS]
+    hits = [Hit(row.id, row.title, None, None, row.updated_at, snippets.marked(row.title, mark)) for row in shown]
+    return _Titles(hits, len(found))
 
 
-def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int) -> list[Hit]:
-    found = (
-        _matching(tx, select(message_words.c.message_id), user_id, terms)
-        .join(messages, messages.c.id == message_words.c.message_id)
-        .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
-        .limit(limit)
-    )
-    # Reads only the texts that are shown: many messages may have a common word.
+def _in_texts(
+    tx: Connection, user_id: str, wanted: Wanted, before: int | None, room: int, least_counted: int
+) -> _Texts:
+    """The first messages that pass, at most `room`. Looks at LOOKED_AT matches, and counts up to `least_counted`."""
+    passed: list[Row[Any]] = []
+    for looked_at in range(CHUNK, LOOKED_AT + 1, CHUNK):
+        rows = tx.execute(_matching(tx, user_id, wanted, before)).all()
+        passed += [row for row in rows if row.passes]
+        is_all = len(rows) < CHUNK
+        if is_all or len(passed) > max(room, least_counted) or looked_at == LOOKED_AT:
+            break
+        before = rows[-1].number
+        give_way()
+    shown = passed[:room]
+    last = shown[-1:] if len(passed) > room else rows[-1:] if not is_all else []
+    before = last[0].number if last else None
+    return _Texts([row.message_id for row in shown], len(passed), is_all, before)
+
+
+def _with_snippets(tx: Connection, user_id: str, wanted: Wanted, message_ids: list[str]) -> list[Hit]:
+    """The hits of these messages, the newest first. Only here texts are read: many messages may have a common word."""
     query = (
         select(
             messages.c.id,
@@ -130,46 +206,76 @@ def _in_messages(tx: Connection, user_id: str, terms: Sequence[str], limit: int)
             func.substr(messages.c.text, 1, SEARCHED_CHARS).label("searched"),
         )
         .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .where(conversations.c.user_id == user_id, messages.c.id.in_(found))
+        .where(conversations.c.user_id == user_id, messages.c.id.in_(message_ids))
         .order_by(messages.c.created_at.desc(), messages.c.id)
     )
-    wanted = snippets.pattern(terms)
+    mark = snippets.pattern(wanted.terms)
     hits: list[Hit] = []
     for row in tx.execute(query):
-        parts = snippets.snippet(row.searched, terms, wanted)
+        parts = snippets.snippet(row.searched, wanted.terms, mark)
         hits.append(Hit(row.conversation_id, row.title, row.id, row.role, row.created_at, parts))
         give_way()
     return hits
 
 
-def _matching(tx: Connection, query: Select[Any], user_id: str, terms: Sequence[str]) -> Select[Any]:
-    """The query, limited to messages of this user with a word for every term, the last stored first."""
+def _matching(tx: Connection, user_id: str, wanted: Wanted, before: int | None) -> Select[Any]:
+    """The next CHUNK messages of this user with a word for every term, the last stored first, and whether they pass."""
+    number = search.c.rowid if tx.dialect.name == "sqlite" else message_words.c.number
+    # FTS5 reads backwards and stops at the limit, so a common word costs no more than a rare one.
+    found = select(number.label("number")).where(_has_all(tx, user_id, wanted.terms)).order_by(number.desc())
+    if before is not None:
+        found = found.where(number < before)
+    chunk = found.limit(CHUNK).subquery()
+    return (
+        select(chunk.c.number, message_words.c.message_id, _passes(user_id, wanted).label("passes"))
+        .join(message_words, message_words.c.number == chunk.c.number)
+        .join(messages, messages.c.id == message_words.c.message_id)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .order_by(chunk.c.number.desc())
+    )
+
+
+def _passes(user_id: str, wanted: Wanted) -> ColumnElement[bool]:
+    """Whether a conversation is this user's and passes the filters."""
+    conversation = conversations.c
+    conditions = [conversation.user_id == user_id, conversation.deleted_at.is_(None)]
+    if wanted.model:
+        conditions.append(conversation.model == wanted.model)
+    if wanted.since:
+        conditions.append(conversation.updated_at >= wanted.since)
+    if wanted.until:
+        conditions.append(conversation.updated_at < wanted.until)
+    return and_(*conditions)
+
+
+def _has_all(tx: Connection, user_id: str, terms: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the index has a word of this user for every term."""
     owner = _owner(user_id)
     if tx.dialect.name == "sqlite":
         phrases = " AND ".join(_phrase(owner, term, " ", '"', " *") for term in terms)
-        found = literal_column("search").op("MATCH", is_comparison=True)(phrases)
-        query = query.select_from(search).join(message_words, message_words.c.number == search.c.rowid).where(found)
-        # FTS5 reads backwards and stops at the limit, so a common word costs no more than a rare one.
-        return query.order_by(search.c.rowid.desc())
+        return literal_column("search").op("MATCH", is_comparison=True)(phrases)
     phrases = " & ".join("(" + _phrase(owner, term, "' <-> '", "'", ":*") + ")" for term in terms)
-    found = message_words.c.words.op("@@", is_comparison=True)(cast(phrases, TSQUERY))
-    return query.select_from(message_words).where(found).order_by(message_words.c.number.desc())
+    return message_words.c.words.op("@@", is_comparison=True)(cast(phrases, TSQUERY))
 
 
 def _phrase(owner: str, term: str, after: str, quote: str, star: str) -> str:
     """The words of a term as a phrase; the last one may be a prefix. Letters and digits need no escaping."""
-    words = after.join(owner + word for word in term.split())
+    parts = (snippets.pairs_of(term) or [term]) if snippets.is_run(term) else term.split()
+    words = after.join(owner + part for part in parts)
     return f"{quote}{words}{quote}{star if snippets.goes_on(term) else ''}"
 
 
 def _row(tx: Connection, message_id: str, user_id: str, text: str) -> dict[str, str]:
-    """The row of a message. PostgreSQL takes the words as a tsvector, each with its owner before it."""
+    return {"message_id": message_id, "owner": _owner(user_id), "words": joined(tx, user_id, text)}
+
+
+def joined(tx: Connection, user_id: str, text: str) -> str:
+    """The words of a text as stored. PostgreSQL takes them as a tsvector, each with its owner before it."""
     prefix, words = _owner(user_id), snippets.words_of(text)
     if tx.dialect.name == "sqlite":
-        joined = " ".join(words)  # a trigger of migration 0003 puts the owner before each word
-    else:  # words are letters and digits, so nothing needs escaping
-        joined = " ".join(f"'{prefix}{word}':{place}" for place, word in enumerate(words, start=1))
-    return {"message_id": message_id, "owner": prefix, "words": joined}
+        return " ".join(words)  # a trigger of migration 0003 puts the owner before each word
+    # Words are letters and digits, so nothing needs escaping.
+    return " ".join(f"'{prefix}{word}':{place % TSVECTOR_PLACES + 1}" for place, word in enumerate(words))
 
 
 def _owner(user_id: str) -> str:

@@ -9,5 +9,5 @@ from webapp.views.visitor import local_now
 
 def sidebar(user_id: str, after: str = "") -> dict[str, object]:
     """The variables of `_list.html`: a page of this user's conversations in groups, and the place of the next page."""
-    listed, after_this = parts().conversations.listed(user_id, after)
-    return {"groups": groups.grouped(listed, local_now(), is_start=not after), "next": after_this}
+    listed, further = parts().conversations.listed(user_id, after)
+    return {"groups": groups.grouped(listed, local_now(), is_start=not after), "further": further}

@@ -1,0 +1,43 @@
+// @ts-check
+/** The search page: searches while the user types. Without it, the form's button does. */
+
+const PAUSE = 200; // ms without a key
+let started = false;
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {(html: string) => DocumentFragment} parse HTML of our own server
+ * @param {(sentence: string) => void} say to screen readers
+ */
+export function start(form, parse, say) {
+  if (started) return;
+  started = true;
+  const found = /** @type {HTMLElement} */ (document.querySelector("#found"));
+  let timer = 0;
+  let request = new AbortController();
+
+  const search = async () => {
+    request.abort(); // the answer to an older text must not replace a newer one
+    request = new AbortController();
+    const { signal } = request;
+    const url = `${form.action}?${new URLSearchParams(/** @type {any} */ (new FormData(form)))}`;
+    if (url === location.href) return;
+    try {
+      const response = await fetch(url, { headers: { "X-Fragment": "1" }, signal });
+      const html = await response.text();
+      if (response.ok) found.replaceChildren(parse(html));
+      else found.textContent = html;
+      history.replaceState(null, "", url);
+      say(found.querySelector(".search__count, .search__nothing")?.textContent ?? "");
+    } catch { /* a newer text, or no network: the button remains */ }
+  };
+  const later = (/** @type {any} */ event) => {
+    if (event?.isComposing) return; // the input method's letters are not the word yet
+    clearTimeout(timer);
+    timer = window.setTimeout(search, PAUSE);
+  };
+
+  form.addEventListener("input", later);
+  form.addEventListener("compositionend", later);
+  later(null); // of what was typed while this was loading
+}
