@@ -54,9 +54,10 @@ def build(config: Config) -> Flask:
     """The Flask app, with its pulse running. See `webapp.create_app`."""
     files.make_directory(config.data_dir)
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    secret = config.secret_key or secret_key.kept(config.data_dir / "secret_key")
     app.config.update(
-        SECRET_KEY=config.secret_key or secret_key.kept(config.data_dir / "secret_key"),
-        SESSION_COOKIE_NAME="lockchat",
+        SECRET_KEY=secret,
+        SESSION_COOKIE_NAME=visitor.cookie_name(secret),
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=YEAR,
         SESSION_REFRESH_EACH_REQUEST=False,  # a slow answer must not bring an old cookie back

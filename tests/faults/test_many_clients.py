@@ -30,7 +30,7 @@ class Reader(threading.Thread):
         self.reply = reply
         self.received = b""
         self._connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-        request = f"GET /m/{reply}/stream HTTP/1.1\r\nHost: localhost\r\nCookie: lockchat={cookie}\r\n\r\n"
+        request = f"GET /m/{reply}/stream HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n"
         self._connection.sendall(request.encode())
 
     def run(self):
@@ -61,7 +61,7 @@ def test_two_hundred_readers_cut_at_once(start_server, open_browser, upstream, d
     drip = Drip(seconds=0.1)
     upstream.always(lambda request: drip(request))
     replies = [alice.new_chat(f"Question {number}") for number in range(REPLIES)]
-    cookie = alice.cookies["lockchat"]
+    cookie = alice.cookie()
 
     def open_readers():
         readers = [Reader(server, cookie, replies[number % REPLIES]) for number in range(READERS)]

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
-from flask import Flask, Request, current_app, g, request, session
+from flask import Flask, Request, Response, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
@@ -33,9 +33,24 @@ class User:
         return Holder(self.id, self.address)
 
 
+OLD_COOKIE = "lockchat"  # all instances of a host had this name, and took each other's place
+
+
+def cookie_name(secret_key: str) -> str:
+    """The name of the cookie: browsers send cookies to every port of a host, so each instance has its own."""
+    return f"lockchat_{hmac.digest(secret_key.encode(), b'cookie name', 'sha256').hex()[:8]}"
+
+
+class _Session(SecureCookieSession):
+    """A session, and whether it comes from the cookie of an earlier version."""
+
+    is_old = False
+
+
 class Sessions(SecureCookieSessionInterface):
     """Sessions in a signed cookie, marked Secure if the request came over TLS."""
 
+    session_class = _Session
     _serializer: URLSafeTimedSerializer | None = None
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
@@ -54,10 +69,20 @@ class Sessions(SecureCookieSessionInterface):
         serializer = self.get_signing_serializer(app)
         if serializer is None:
             return None
+        name = self.get_cookie_name(app)
+        is_old = name not in request.cookies and OLD_COOKIE in request.cookies
         try:
-            return self.session_class(serializer.loads(request.cookies.get(self.get_cookie_name(app), "")))
+            found = self.session_class(serializer.loads(request.cookies.get(OLD_COOKIE if is_old else name, "")))
         except BadSignature:
             return self.session_class()
+        if is_old:
+            found.is_old = found.modified = True  # so that it is saved under the new name
+        return found
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        super().save_session(app, session, response)
+        if isinstance(session, _Session) and session.is_old and self.should_set_cookie(app, session):
+            response.delete_cookie(OLD_COOKIE, path=self.get_cookie_path(app))
 
 
 def greet() -> None:

@@ -1,0 +1,61 @@
+"""The cookie of a browser: each instance has one of its own name, and reads the old name once."""
+
+from __future__ import annotations
+
+import pytest
+from flask.sessions import SecureCookieSessionInterface
+
+from tests.visitor import Visitor
+
+OLD = "lockchat"
+
+
+@pytest.fixture
+def other(make_site, tmp_path):
+    """The address of another instance on the same host, with data of its own."""
+    url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    return make_site(data_dir=tmp_path / "other", database_url=url).extensions["url"]
+
+
+def signed(site, values) -> str:
+    """A cookie of the version before, which had another name."""
+    return SecureCookieSessionInterface().get_signing_serializer(site).dumps(values)
+
+
+def test_two_instances_on_one_host_keep_their_users_apart(site, alice, other):
+    alice.new_chat("Mine")
+
+    alice.get(f"{other}/")
+
+    assert "Mine" in alice.page()
+    assert len(alice.cookies) == 2
+
+
+def test_the_cookie_of_an_older_version_is_renamed(site, alice, visit):
+    alice.new_chat("Kept")
+    own = next(iter(alice.cookies)).value
+    old = visit()
+    old.cookies.set(OLD, own, domain="127.0.0.1", path="/")
+
+    first, second = old.get("/"), old.get("/")
+
+    assert "Kept" in first.text
+    assert "Kept" in second.text
+    assert [cookie.name for cookie in old.cookies] == [cookie.name for cookie in alice.cookies]
+
+
+def test_the_old_cookie_of_another_instance_stays(site, other):
+    with Visitor(site.extensions["url"]) as bob:
+        bob.cookies.set(OLD, "signed.by.another", domain="127.0.0.1", path="/")
+
+        bob.get("/")
+
+        assert OLD in bob.cookies
+        assert len(bob.cookies) == 2
+
+
+def test_the_new_cookie_counts_more_than_the_old(site, alice):
+    alice.new_chat("Newer")
+    alice.cookies.set(OLD, signed(site, {"user_id": "00000000-0000-4000-8000-000000000000"}))
+
+    assert "Newer" in alice.get("/").text
