@@ -49,6 +49,8 @@ def on_starting(server):
     _check([address[0] if isinstance(address, tuple) else address for address in server.cfg.address])
     if _upgrade(server):
         sys.exit(1)  # the reason is printed
+    if Config.from_env().login != "open":
+        _run(server, "webapp.cli")  # prints a link for the first administrator
 
 
 def on_reload(server):
@@ -61,9 +63,14 @@ def _upgrade(server):
 
     If a worker did it, the others would give up waiting after a minute, and gunicorn would end with them.
     """
+    return _run(server, "webapp.storage.migrate")
+
+
+def _run(server, module):
+    """Run a module in a process of its own, as the user that workers run as; return its exit status."""
     environment = os.environ | server.cfg.env | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-m", "webapp.storage.migrate"],
+        [sys.executable, "-m", module],
         env=environment,
         preexec_fn=lambda: set_owner_process(server.cfg.uid, server.cfg.gid, initgroups=server.cfg.initgroups),
     ).returncode

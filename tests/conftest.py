@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, make_url, text
 from werkzeug.serving import make_server
 
 from tests.server import Server
+from tests.team import Team
 from tests.upstream import Upstream
 from tests.visitor import Visitor
 from webapp import create_app
@@ -160,6 +161,27 @@ def alice(visit: Callable[[], Visitor]) -> Visitor:
 def bob(visit: Callable[[], Visitor]) -> Visitor:
     """A stranger to Alice's conversations."""
     return visit()
+
+
+@pytest.fixture
+def make_team(make_site: Callable[..., Flask]) -> Iterator[Callable[..., Team]]:
+    """Start a site with password login; arguments are settings."""
+    teams: list[Team] = []
+
+    def make(**settings: object) -> Team:
+        teams.append(Team(make_site(**({"login": "password"} | settings))))
+        return teams[-1]
+
+    yield make
+    for team in teams:
+        for visitor in team.visitors:
+            visitor.close()
+
+
+@pytest.fixture
+def team(make_team: Callable[..., Team]) -> Team:
+    """A site with password login, and nobody on it yet."""
+    return make_team()
 
 
 @pytest.fixture

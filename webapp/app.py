@@ -14,7 +14,8 @@ from typing import cast
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import lockchat, secret_key
+from webapp import cli, lockchat, secret_key
+from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
@@ -22,8 +23,11 @@ from webapp.errors import StorageUnavailable
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
+from webapp.invites import Invites
 from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Allowance, Gate, SendLimits
 from webapp.lockchat import Lockchat
+from webapp.openings import Openings
+from webapp.passwords import Passwords
 from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.queue import Queue
@@ -32,20 +36,38 @@ from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
+from webapp.team import PASSWORD
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
-from webapp.views import chat, forms, health, http, listing, pages, parts, pictures, search, settings, stream, transfer
+from webapp.users import Users
+from webapp.views import (
+    chat,
+    door,
+    forms,
+    health,
+    http,
+    joining,
+    listing,
+    pages,
+    parts,
+    pictures,
+    search,
+    settings,
+    stream,
+    transfer,
+    visitor,
+)
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
 
-Part = Queue | Pulse | Typesetter | Upkeep | Titler  # of what runs in the background
+Part = Queue | Pulse | Typesetter | Upkeep | Openings | Titler  # of what runs in the background
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +88,8 @@ def build(config: Config) -> Flask:
     )
     cast(DefaultJSONProvider, app.json).ensure_ascii = False  # every answer is UTF-8
     _join(app, config)
-    _dress(app)
+    _dress(app, config)
+    cli.init_app(app)
     return app
 
 
@@ -84,8 +107,9 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
+    team, upkeep = _team(config, storage, hub), Upkeep(storage)
     # Closed in this order: the end of a reply at the close sends no queued message.
-    background: list[Part] = [queue, pulse, typesetter, upkeep := Upkeep(storage)]
+    background: list[Part] = [queue, pulse, typesetter, upkeep, team.openings]
     pulse.on_saved = queue.note_end
     if titler := _titler(config, storage):
         pulse.on_saved = partial(_tell, queue.note_end, titler.offer)
@@ -106,6 +130,7 @@ def _join(app: Flask, config: Config) -> None:
             presets=Presets(storage, check),
             archive=Archive(config, storage, models, limits.stored, typesetter),
             followers=_followers(config),
+            team=team,
             typesetter=typesetter,
             upkeep=upkeep,
             close=partial(_close, hub, [*background, upstream, storage]),
@@ -130,6 +155,17 @@ def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
 def _tell(first: Callable[[str], None], second: Callable[[str], None], reply_id: str) -> None:
     first(reply_id)
     second(reply_id)
+
+
+def _team(config: Config, storage: Storage, hub: Hub) -> parts.Team:
+    """The parts for users who sign in."""
+    passwords = Passwords()
+    return parts.Team(
+        accounts=Accounts(storage, passwords),
+        invites=Invites(storage, passwords, config.login),
+        users=Users(storage, hub, config.login),
+        openings=Openings(storage),
+    )
 
 
 def _database(config: Config) -> Storage:
@@ -199,9 +235,12 @@ def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
     timer.start()
 
 
-def _dress(app: Flask) -> None:
+def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    for module in (chat, queue_views, pictures, settings, stream, health, search, transfer, listing):
+    modules = [chat, queue_views, pictures, settings, stream, health, search, transfer, listing]
+    if config.login == PASSWORD:
+        modules += [door, joining]
+    for module in modules:
         app.register_blueprint(module.blueprint)

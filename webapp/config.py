@@ -21,7 +21,7 @@ from webapp.upstream.address import may_hold_key
 
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
-LOGINS = ("open",)
+LOGINS = ("open", "password")
 PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 TITLES = ("words", "upstream")

@@ -73,6 +73,18 @@ class Busy(AppError):
     code = "busy"
 
 
+class SignedOut(AppError):
+    """Nobody is signed in here, and the page is for those who are."""
+
+    code = "signed_out"
+
+
+class Throttled(Busy):
+    """Too many attempts. Retry after `retry_after` seconds."""
+
+    code = "throttled"
+
+
 class StorageUnavailable(AppError):
     """The database cannot be read or written right now."""
 

@@ -132,9 +132,7 @@ class Allowance:
         with self._lock:
             for key, sentence in zip(_keys(holder), (self._words.user, self._words.address), strict=True):
                 if (missing := min(amount, self._amount) - self._left(key)) > 0:
-                    raise Busy(
-                        f"{_(sentence)} {_wait(missing / self._rate)}", retry_after=int(missing / self._rate) + 1
-                    )
+                    raise Busy(f"{_(sentence)} {wait(missing / self._rate)}", retry_after=int(missing / self._rate) + 1)
             self._take(holder, amount)
 
     def charge(self, holder: Holder, amount: int) -> None:
@@ -166,7 +164,8 @@ def _keys(holder: Holder) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("user", holder.user_id), ("address", holder.address)
 
 
-def _wait(seconds: float) -> str:
+def wait(seconds: float) -> str:
+    """The sentence that says how long to wait."""
     minutes = int(seconds / 60) + 1
     sentence = ngettext("Try again in %(num)s minute.", "Try again in %(num)s minutes.", minutes)
     return sentence % {"num": number(minutes)}

@@ -1,4 +1,4 @@
-"""Upkeep: purges deleted conversations and old copies of the database once an hour, and returns freed memory."""
+"""Upkeep: purges deleted conversations, ended sign-ins and old copies once an hour, and returns freed memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from webapp.accounts import IDLE, LONGEST
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
-from webapp.storage import Storage, conversations, files, forgetting
+from webapp.storage import Storage, conversations, files, forgetting, invites, sign_ins, throttles
 
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
 WAIT_SECONDS = 1.0
 TRIM_SECONDS = 10.0
+ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,17 @@ class Upkeep:
                     if not conversations.purge_some(tx, before):
                         break
             forgetting.forget(self._storage, self._closed.is_set)
+            self._purge_sign_ins(datetime.now(UTC))
         except StorageUnavailable:
             pass  # the next tick tries again
         except Exception:
             log.exception("the upkeep failed")
+
+    def _purge_sign_ins(self, now: datetime) -> None:
+        with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+            sign_ins.purge(tx, begun_before=now - LONGEST, seen_before=now - IDLE)
+            invites.purge(tx, now)
+            throttles.purge(tx, now - ALL_ATTEMPTS)
 
     def _run(self) -> None:
         tick_at = time.monotonic() + FIRST_SECONDS

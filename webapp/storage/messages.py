@@ -254,6 +254,18 @@ def request_stops(tx: Connection, conversation_id: str) -> list[str]:
     return list(tx.execute(statement).scalars())
 
 
+def request_stops_of(tx: Connection, user_id: str) -> list[str]:
+    """Ask the workers to stop all running replies of a user; return the ids."""
+    theirs = select(conversations.c.id).where(conversations.c.user_id == user_id)
+    statement = (
+        update(messages)
+        .where(messages.c.conversation_id.in_(theirs), messages.c.status == "streaming")
+        .values(stop_requested=True)
+        .returning(messages.c.id)
+    )
+    return list(tx.execute(statement).scalars())
+
+
 def running(tx: Connection, worker_id: str) -> dict[str, bool]:
     """The ids of the running replies of this worker, each with whether a stop is requested."""
     query = select(messages.c.id, messages.c.stop_requested).where(

@@ -209,3 +209,65 @@ workers = Table(
     Column("id", String(36), primary_key=True),
     Column("beats", Integer, nullable=False),
 )
+
+# Users who sign in. With open login a user has no account.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("way", String(16), nullable=False),
+    Column("login", String(200), nullable=False),  # the name in the form that is compared
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password", Text),  # its argon2id hash
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+    Index(None, "way", "login", unique=True),
+)
+
+# The browsers in which users are signed in. The cookie holds the token, the database its SHA-256.
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("browser", String(200), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+
+# Links that make an account, or set the password of one.
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE")),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+)
+
+# How full the allowances of attempts to sign in are. The keys are hashes of names and addresses.
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("level", Float, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# The audit log. It names people and does not refer to their rows: entries outlive accounts.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("actor_id", String(36), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("address", String(64), nullable=False),
+)

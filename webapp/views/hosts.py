@@ -19,6 +19,7 @@ from webapp.views.parts import parts
 
 LABEL = r"[a-z0-9-]{1,63}"
 HOST = re.compile(rf"({LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f]*:[0-9a-f:.]+\])(?::[1-9][0-9]{{0,4}})?", re.ASCII | re.I)
+PATH_CHARS = 2000
 HOST_CHARS = 260  # a name of 253, and a port
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNUSABLE_HOST = "lockchat.unusable_host"
@@ -126,6 +127,15 @@ def came_from() -> str:
     if not address.path.startswith("/") or address.path.startswith("//"):
         return url_for("chat.index")
     return f"{address.path}?{address.query}" if address.query else address.path
+
+
+def local_path(value: str) -> str:
+    """A path and query of this server from a form; empty for anything else.
+
+    Browsers read a backslash as a slash, and leave out control characters: https://url.spec.whatwg.org/#url-parsing
+    """
+    is_local = value.startswith("/") and value[1:2] not in ("/", "\\") and value.isprintable()
+    return value if is_local and len(value) <= PATH_CHARS else ""
 
 
 def split_address(address: str) -> SplitResult:

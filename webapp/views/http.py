@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import socket
 import uuid
 from collections.abc import Iterator
 from functools import cache, lru_cache, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request, session, stream_with_context
+from flask import Flask, Response, current_app, g, redirect, request, session, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
 
 from webapp import language
 from webapp.errors import Forbidden
 from webapp.language import gettext as _
 from webapp.loop import give_way
+from webapp.openings import Opening
+from webapp.team import PASSWORD
 from webapp.views import forms, hosts, marks, problems, visitor
 from webapp.views.parts import parts
 
@@ -82,15 +87,41 @@ def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Res
     gate.enter(holder)
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)
-    response = Response(stream_with_context(pieces), content_type=content_type)
+    opening = _opening()
+    response = Response(stream_with_context(_while_allowed(pieces, opening)), content_type=content_type)
     response.call_on_close(partial(gate.leave, holder))
+    end_with_user(response, opening)
     # For nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
     return response
 
 
-def _open_request() -> None:
+def end_with_user(response: Response, opening: Opening | None = None) -> None:
+    """Cut an answer off when its user is signed out or disabled while it is on its way."""
+    openings = parts().team.openings
+    if opening := opening or _opening():
+        openings.add(opening)
+        response.call_on_close(partial(openings.discard, opening))
+
+
+def _opening() -> Opening | None:
+    """This answer as `Openings` watches it; None with open login, which nobody can be signed out of."""
+    user = visitor.current_user()
+    if user.account is None:
+        return None
+    # Closing the connection wakes a stream that waits for the next token.
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    hang_up = partial(connection.shutdown, socket.SHUT_RDWR) if connection else lambda: None
+    return Opening(user.id, user.sign_in.token_hash if user.sign_in else "", hang_up)
+
+
+def _while_allowed(pieces: Iterator[bytes] | Iterator[str], opening: Opening | None) -> Iterator[Any]:
+    """The pieces, up to the moment when the user may no longer have them."""
+    return takewhile(lambda _piece: not opening.is_over, pieces) if opening else pieces
+
+
+def _open_request() -> ResponseReturnValue | None:
     give_way()
     g.request_id = uuid.uuid4().hex[:12]
     # Files are small, so none is sent in parts: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
@@ -103,12 +134,34 @@ def _open_request() -> None:
     language.use(language.choose([chosen, *accepted]))
     _check_address()
     if marks.is_without_user():
-        return
+        return None
     if request.method not in hosts.SAFE_METHODS and not hosts.is_same_origin():
         raise Forbidden(_("This request comes from another site, so it was refused."))
-    if request.method == "POST" and request.routing_exception is None:
+    is_known = request.routing_exception is None
+    if not visitor.is_open():
+        visitor.identify()
+        if is_known and (place := _sign_in_place()):
+            return redirect(place, 303)
+        if is_known and (request.method != "POST" or marks.is_taking_file()):
+            visitor.check_right()
+    if request.method == "POST" and is_known:
         forms.receive()
-    visitor.greet()
+    if visitor.is_open():
+        visitor.greet()
+    elif is_known:
+        visitor.check_right()  # only now: an error page shows the typed text
+    return None
+
+
+def _sign_in_place() -> str:
+    """Where to send a stranger who opens a page; empty for everyone else."""
+    accepted = request.accept_mimetypes
+    is_html = not accepted.provided or accepted["text/html"] > 0
+    is_page = request.method in ("GET", "HEAD") and not visitor.wants_fragment() and is_html
+    is_known = visitor.known_user() is not None or marks.is_for_strangers()
+    if is_known or not is_page or parts().config.login != PASSWORD:
+        return ""
+    return url_for("door.show_sign_in", next=request.full_path.rstrip("?") if request.path != "/" else None)
 
 
 def _check_address() -> None:

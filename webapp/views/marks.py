@@ -20,6 +20,16 @@ def without_user(view: View) -> View:
     return _mark(view, "is_without_user")
 
 
+def for_strangers(view: View) -> View:
+    """Mark a view for visitors who have not signed in."""
+    return _mark(view, "is_for_strangers")
+
+
+def for_admins(view: View) -> View:
+    """Mark a view for administrators only."""
+    return _mark(view, "is_for_admins")
+
+
 def renews_cookie(view: View) -> View:
     """Mark a page that renews the cookie once a day, so that it does not expire while in use."""
     return _mark(view, "is_renewing")
@@ -36,6 +46,14 @@ def is_public() -> bool:
 
 def is_without_user() -> bool:
     return _has("is_without_user")
+
+
+def is_for_strangers() -> bool:
+    return _has("is_for_strangers")
+
+
+def is_for_admins() -> bool:
+    return _has("is_for_admins")
 
 
 def is_renewing() -> bool:

@@ -81,4 +81,6 @@ def _shared() -> dict[str, Any]:
         "new_key": new_id,
         "offered": parts().models.names,
         "user_tag": visitor.user_tag(),
+        "login": parts().config.login,
+        "user": visitor.known_user(),
     }

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 from prometheus_client import Counter
 
+from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.following import Following
 from webapp.generation import Hub
+from webapp.invites import Invites
 from webapp.limits import Gate
+from webapp.openings import Openings
 from webapp.presets import Presets
 from webapp.queue import Queue
 from webapp.storage import Storage
@@ -21,6 +24,7 @@ from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream.models import Models
+from webapp.users import Users
 from webapp.views.places import Places
 
 NAME = "lockchat"
@@ -28,6 +32,16 @@ NAME = "lockchat"
 
 def _errors() -> Counter:
     return Counter("lockchat_errors", "Requests that this worker answered with an error.", ["code"], registry=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """The parts that open login does not use."""
+
+    accounts: Accounts
+    invites: Invites
+    users: Users
+    openings: Openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,7 @@ class Parts:
     presets: Presets
     archive: Archive
     followers: Gate
+    team: Team
     typesetter: Typesetter
     upkeep: Upkeep
     close: Callable[[], None]

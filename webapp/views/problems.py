@@ -17,8 +17,10 @@ from webapp.errors import (
     Invalid,
     Misdirected,
     NotFound,
+    SignedOut,
     StorageFull,
     StorageUnavailable,
+    Throttled,
     TooLarge,
     UpstreamError,
 )
@@ -32,12 +34,14 @@ from webapp.views.visitor import known_user, wants_fragment
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
+    SignedOut: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     Gone: 410,
     TooLarge: 413,
     Misdirected: 421,
+    Throttled: 429,
     UpstreamError: 502,
     Busy: 503,
     StorageUnavailable: 503,
@@ -59,6 +63,14 @@ def status_of(error: AppError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
+def headers_of(error: AppError) -> dict[str, str]:
+    """The headers that belong to the status of an error."""
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if status_of(error) == 401:  # https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2
+        headers["WWW-Authenticate"] = 'Cookie realm="Lockchat"'
+    return headers
+
+
 def count(code: str) -> None:
     """Count an answer with this error code for `/metrics`."""
     parts().errors.labels(code).inc()
@@ -66,9 +78,8 @@ def count(code: str) -> None:
 
 def _show_error(error: AppError) -> ResponseReturnValue:
     count(error.code)
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     # After a time-out, the list would ask the same database again.
-    return _answer(status_of(error), error.sentence, headers, with_list=type(error) is not StorageUnavailable)
+    return _answer(status_of(error), error.sentence, headers_of(error), with_list=type(error) is not StorageUnavailable)
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:

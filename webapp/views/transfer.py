@@ -18,6 +18,7 @@ from webapp.files import markdown, ours, zips
 from webapp.files.record import file_name, save
 from webapp.language import gettext as _
 from webapp.language import ngettext
+from webapp.views.http import end_with_user
 from webapp.views.marks import takes_file
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
@@ -115,6 +116,7 @@ def _download(file: IO[bytes], name: str, mimetype: str) -> Response:
     answer = send_file(file, mimetype, as_attachment=True, download_name=name)
     answer.content_length = size
     answer.headers["Cache-Control"] = "private, no-store"
+    end_with_user(answer)
     return answer
 
 

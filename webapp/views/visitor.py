@@ -1,18 +1,25 @@
-"""Who asks: every view calls `current_user`. Sign-in and API keys belong here too."""
+"""Who asks: every view calls `current_user`.
+
+With open login a user is a cookie. Else a user has an account, and is known by a sign-in or by a proxy's header.
+"""
 
 from __future__ import annotations
 
 import hmac
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from flask import Flask, Request, Response, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from webapp import addresses
+from webapp.accounts import actor_of
+from webapp.errors import Forbidden, SignedOut
+from webapp.language import gettext as _
 from webapp.limits import Holder
+from webapp.team import PASSWORD, Account, Actor, Client, SignIn
 from webapp.views import marks
 from webapp.views.parts import parts
 
@@ -22,10 +29,12 @@ MOST_OFFSET_MINUTES = 14 * 60
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The user who asks, and the browser's address."""
+    """The user who asks, and the browser's address. With open login there is no account."""
 
     id: str
     address: str
+    account: Account | None = None
+    sign_in: SignIn | None = None
 
     @property
     def holder(self) -> Holder:
@@ -58,6 +67,9 @@ class Sessions(SecureCookieSessionInterface):
         self._serializer = self._serializer or super().get_signing_serializer(app)
         return self._serializer
 
+    def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime:
+        return datetime.now(UTC) + app.permanent_session_lifetime
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
@@ -85,6 +97,24 @@ class Sessions(SecureCookieSessionInterface):
             response.delete_cookie(OLD_COOKIE, path=self.get_cookie_path(app))
 
 
+def identify() -> None:
+    """Find out who has signed in, if it is not open login."""
+    g.user = None
+    login = parts().config.login
+    if login == PASSWORD and (signed := parts().team.accounts.recognise(request.cookies.get(token_cookie(), ""))):
+        g.user = User(signed.account.user_id, _address(), signed.account, signed.sign_in)
+
+
+def check_right() -> None:
+    """Raise SignedOut or Forbidden if the view is not for this visitor."""
+    if marks.is_for_strangers():
+        return
+    if g.user is None:
+        raise SignedOut(_("You are signed out. Sign in, then go back and send it again."))
+    if marks.is_for_admins() and not g.user.account.is_admin:
+        raise Forbidden(_("This page is for administrators."))
+
+
 def greet() -> None:
     """Make a browser without a session a new user: with open login each browser is one."""
     if "user_id" not in session:
@@ -99,21 +129,58 @@ def admit() -> None:
     g.is_admitted = True
 
 
+def is_open() -> bool:
+    """Whether everyone is let in."""
+    return parts().config.login == "open"
+
+
 def current_user() -> User:
-    """The user of this request. Raises KeyError in views marked `without_user`."""
-    return User(str(session["user_id"]), _address())
+    """The user of this request. Raises KeyError or SignedOut in views that need no user."""
+    if is_open():
+        return User(str(session["user_id"]), _address())
+    if (user := g.get("user")) is None:
+        raise SignedOut(_("You are signed out. Sign in, then go back and send it again."))
+    found: User = user
+    return found
 
 
 def known_user() -> User | None:
     """The user, for an error page; None if the request was not admitted or has no session."""
-    return current_user() if "is_admitted" in g and "user_id" in session else None
+    if "is_admitted" not in g:
+        return None
+    if is_open():
+        return current_user() if "user_id" in session else None
+    found: User | None = g.get("user")
+    return found
+
+
+def client() -> Client:
+    """The browser that asks, as sign-ins remember it."""
+    return Client(_address(), request.headers.get("User-Agent", ""))
+
+
+def actor() -> Actor:
+    """The user of this request, as the audit log names them. Only where users have accounts."""
+    account = current_user().account
+    assert account is not None
+    return actor_of(account, client())
+
+
+def token_cookie() -> str:
+    """The name of the cookie with the token of a sign-in."""
+    return f"{current_app.config['SESSION_COOKIE_NAME']}_in"
 
 
 def user_tag() -> str:
     """A short hash of the user's id, which does not reveal it; "" without a user."""
-    if "user_id" not in session:
-        return ""
-    return hmac.digest(str(current_app.secret_key).encode(), str(session["user_id"]).encode(), "sha256").hex()[:16]
+    signed_in = g.get("user")
+    user_id = str(session.get("user_id", "")) if is_open() else signed_in and signed_in.id
+    return tag_of(user_id) if user_id else ""
+
+
+def tag_of(value: str) -> str:
+    """A short hash that only this instance can make."""
+    return hmac.digest(str(current_app.secret_key).encode(), value.encode(), "sha256").hex()[:16]
 
 
 def wants_fragment() -> bool:

@@ -1,0 +1,157 @@
+"""Who may use which route: every route of the app with password login, by each kind of visitor.
+
+A route that is missing here fails the test. `{c}`, `{m}` and so on are Alice's; everybody tries hers.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.team import PASSWORD
+from webapp.invites import SERVER
+
+SIGN_IN = "303 /sign-in"  # the answer to a stranger who opens a page
+EVERYONE = dict.fromkeys(("owner", "member", "admin", "stranger", "disabled"), 200)
+
+
+def pages(status: int = 200) -> dict[str, object]:
+    """A page that each user has for themselves."""
+    return {"owner": status, "member": status, "admin": status, "stranger": SIGN_IN, "disabled": SIGN_IN}
+
+
+def forms(status: int = 303) -> dict[str, object]:
+    """A form that each user has for themselves."""
+    return {"owner": status, "member": status, "admin": status, "stranger": 401, "disabled": 401}
+
+
+def own_page(status: int = 200) -> dict[str, object]:
+    """A page of one thing of Alice's."""
+    return {"owner": status, "member": 404, "admin": 404, "stranger": SIGN_IN, "disabled": SIGN_IN}
+
+
+def own_form(status: int = 303) -> dict[str, object]:
+    """A form that changes one thing of Alice's."""
+    return {"owner": status, "member": 404, "admin": 404, "stranger": 401, "disabled": 401}
+
+
+# method and rule -> what each visitor gets. The owner comes last: their forms change things.
+MATRIX: dict[tuple[str, str], dict[str, object]] = {
+    ("GET", "/static/<path:filename>"): EVERYONE,
+    ("GET", "/healthz"): EVERYONE,
+    ("GET", "/readyz"): EVERYONE,
+    ("GET", "/metrics"): EVERYONE,  # for this machine, whoever asks
+    ("GET", "/"): pages(),
+    ("GET", "/settings"): pages(),
+    ("GET", "/search"): pages(),
+    ("GET", "/export"): pages(),
+    ("GET", "/import"): pages(302),
+    ("GET", "/presets"): pages(302),
+    ("GET", "/account"): pages(),
+    ("GET", "/c/<id:conversation_id>"): own_page(),
+    ("GET", "/c/<id:conversation_id>/export"): own_page(),
+    ("GET", "/m/<id:message_id>"): own_page(302),
+    ("GET", "/m/<id:message_id>/raw"): own_page(),
+    ("GET", "/m/<id:message_id>/status"): own_page(),
+    ("GET", "/m/<id:message_id>/stream"): own_page(204),
+    ("GET", "/presets/<id:preset_id>"): pages(302),  # leads to the settings, whatever the id
+    ("POST", "/preferences"): forms(),
+    ("POST", "/conversations"): forms(),
+    ("POST", "/presets"): forms(),
+    ("POST", "/import"): forms(400),  # no file
+    ("POST", "/presets/<id:preset_id>"): own_form(),
+    ("POST", "/presets/<id:preset_id>/delete"): forms(),  # ignores an unknown id; see the test below
+    ("POST", "/c/<id:conversation_id>/rename"): own_form(),
+    ("POST", "/c/<id:conversation_id>/pin"): own_form(),
+    ("POST", "/c/<id:conversation_id>/messages"): own_form(),
+    ("POST", "/m/<id:message_id>/stop"): own_form(),
+    ("POST", "/m/<id:message_id>/select"): own_form(),
+    ("POST", "/m/<id:message_id>/retry"): own_form(),
+    ("POST", "/m/<id:message_id>/edit"): own_form(404),  # {m} is a reply, which cannot be edited
+    ("POST", "/c/<id:conversation_id>/delete"): own_form(),
+    ("POST", "/c/<id:conversation_id>/restore"): own_form(),
+    ("GET", "/sign-in"): {**pages(302), "stranger": 200, "disabled": 200},
+    ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
+    ("GET", "/invite/<token>"): EVERYONE,
+    ("POST", "/invite/<token>"): dict.fromkeys(EVERYONE, 400),  # without a password
+    ("POST", "/account/sign-ins/<id:sign_in_id>/end"): own_form(),
+    ("POST", "/account/password"): forms(403),  # without the current one
+    ("POST", "/account/sign-ins/end"): forms(),
+    ("POST", "/sign-out"): dict.fromkeys(EVERYONE, 303),
+}
+
+
+@pytest.fixture
+def stage(make_team, upstream):
+    """The team, each kind of visitor, and the values of the addresses: all of Alice's."""
+    team = make_team()
+    visitors = {
+        "owner": team.join("Alice"),
+        "member": team.join("Bob"),
+        "admin": team.join("Carol", "admin"),
+        "stranger": team.stranger(),
+        "disabled": team.join("Dan"),
+    }
+    team.parts.team.users.disable(SERVER, team.user_id("Dan"))
+    alice = visitors["owner"]
+    reply = alice.new_chat("My secret")
+    alice.end(reply)
+    alice.post_form("/presets", name="Mine", model="gpt-4", temperature="", system="")
+    [preset] = team.parts.presets.of(team.user_id("Alice"))
+    other = team.stranger()
+    other.post_form("/sign-in", name="alice", password=PASSWORD)
+    sign_ins = team.parts.team.accounts.sign_ins(team.user_id("Alice"))
+    values = {
+        "filename": "app.css",
+        "conversation_id": alice.conversation_id,
+        "message_id": reply,
+        "preset_id": preset.id,
+        "token": team.invite(),
+        "sign_in_id": sign_ins[0].id,
+        "user_id": team.user_id("Bob"),
+    }
+    return team, visitors, values
+
+
+def routes(site) -> set[tuple[str, str]]:
+    return {
+        (method, rule.rule)
+        for rule in site.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def ask(visitor, method: str, path: str) -> object:
+    fields = {"text": "Hi", "title": "Title", "name": "Name", "model": "gpt-4", "temperature": "", "system": ""}
+    data = fields if method == "POST" else None
+    answer = visitor.request(method, path, data=data, allow_redirects=False)
+    place = answer.headers.get("Location", "")
+    return (
+        SIGN_IN
+        if answer.status_code == 303 and method == "GET" and place.startswith("/sign-in")
+        else answer.status_code
+    )
+
+
+def filled(rule: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        for kind in ("", "id:", "path:"):
+            rule = rule.replace(f"<{kind}{name}>", value)
+    assert "<" not in rule
+    return rule
+
+
+def test_every_route_is_in_the_matrix(team):
+    assert routes(team.site) == set(MATRIX)
+
+
+def test_every_route_lets_in_those_of_the_matrix_only(stage):
+    _team, visitors, values = stage
+    found = {}
+    for method, rule in MATRIX:
+        path = filled(rule, values)
+        found[method, rule] = {
+            who: ask(visitors[who], method, path) for who in ("disabled", "stranger", "admin", "member", "owner")
+        }
+
+    wrong = {route: (answers, MATRIX[route]) for route, answers in found.items() if answers != MATRIX[route]}
+    assert wrong == {}

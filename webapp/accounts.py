@@ -1,0 +1,208 @@
+"""The use cases of one's own account: sign in and out, see one's sign-ins, change the password."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from webapp import throttle
+from webapp.errors import Forbidden, Invalid, NotFound, StorageUnavailable
+from webapp.language import gettext as _
+from webapp.passwords import Passwords
+from webapp.storage import Storage, accounts, audit, sign_ins
+from webapp.team import MEMBER, PASSWORD, PROXY, Account, Actor, Client, SignIn
+from webapp.text import clean, new_id
+from webapp.throttle import Attempt
+from webapp.tokens import hash_of, new_token
+
+NAME_CHARS = 60
+LOGIN_CHARS = 200  # of a case-folded name: a letter may become three
+BROWSER_CHARS = 200
+LONGEST = timedelta(days=30)  # from the sign-in on
+IDLE = timedelta(days=7)
+SEEN_EVERY = timedelta(minutes=5)  # a note for each request would be a write for each request
+SEEN_WAIT_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who is signed in, and where."""
+
+    account: Account
+    sign_in: SignIn
+
+
+class Accounts:
+    """The accounts of those who sign in with a password here, or at a proxy."""
+
+    def __init__(self, storage: Storage, passwords: Passwords) -> None:
+        self._storage = storage
+        self._passwords = passwords
+
+    def sign_in(self, name: str, password: str, client: Client, *, old_token: str = "") -> tuple[str, Account]:
+        """Sign in, and return the new token and the account. Ends the sign-in that the browser had before.
+
+        Raises Throttled, Busy, and Forbidden: with the same sentence and after the same work for a wrong password, an
+        unknown name and a disabled account.
+        """
+        login = login_of(name)
+        attempt = Attempt.of(login, client)
+        now = datetime.now(UTC)
+        self._storage.run(lambda tx: throttle.begin(tx, attempt, now))
+        with self._storage.read() as tx:
+            account = accounts.by_login(tx, PASSWORD, login)
+        is_right = self._passwords.matches(account.password if account else None, password)
+        if not is_right or not account or account.disabled_at or not account.password:
+            self._note_failure(account, client)
+            raise Forbidden(_("The name or the password is wrong."))
+        changes: dict[str, object] = {}
+        if self._passwords.is_outdated(account.password):
+            changes["password"] = self._passwords.hash_again(password)
+
+        def begin(tx: Connection) -> str:
+            if accounts.get(tx, account.user_id) != account:  # disabled or changed meanwhile
+                raise Forbidden(_("The name or the password is wrong."))
+            throttle.forgive(tx, attempt, now)
+            if changes:
+                accounts.change(tx, account.user_id, **changes)
+            sign_ins.remove_token(tx, hash_of(old_token))
+            audit.note(tx, actor_of(account, client), "sign_in")
+            return begin_sign_in(tx, account.user_id, client)
+
+        return self._storage.run(begin), account
+
+    def recognise(self, token: str) -> Signed | None:
+        """Who is signed in with this token; None if nobody is, or is any more. Notes that the sign-in is in use."""
+        if not token:
+            return None
+        now = datetime.now(UTC)
+        with self._storage.read() as tx:
+            found = sign_ins.find(tx, hash_of(token))
+        if found is None:
+            return None
+        sign_in, account = found
+        if account.disabled_at or account.way != PASSWORD or is_over(sign_in, now):
+            return None
+        if now - sign_in.seen_at > SEEN_EVERY:
+            self._note_seen(sign_in, now)
+        return Signed(account, sign_in)
+
+    def of_proxy(self, identity: str, client: Client) -> Account:
+        """The account of somebody who signed in at the proxy, made at the first visit. Raises Forbidden."""
+        with self._storage.read() as tx:
+            account = accounts.by_login(tx, PROXY, identity)
+        if account is None:
+            account = self._storage.run(lambda tx: _made_for(tx, identity, client))
+        if account.disabled_at:
+            raise Forbidden(_("Your account is disabled. An administrator can enable it."))
+        return account
+
+    def sign_out(self, actor: Actor, token_hash: str) -> None:
+        """End this sign-in."""
+        with self._storage.begin() as tx:
+            sign_ins.remove_token(tx, token_hash)
+            audit.note(tx, actor, "sign_out")
+
+    def sign_ins(self, user_id: str) -> list[SignIn]:
+        """The user's sign-ins, the last used first."""
+        now = datetime.now(UTC)
+        with self._storage.read() as tx:
+            return [sign_in for sign_in in sign_ins.of(tx, user_id) if not is_over(sign_in, now)]
+
+    def end_sign_in(self, actor: Actor, sign_in_id: str) -> None:
+        """Sign the user out in one browser. Raises NotFound."""
+        with self._storage.begin() as tx:
+            if not sign_ins.remove(tx, actor.user_id, sign_in_id):
+                raise NotFound(_("This sign-in does not exist, or has ended already."))
+            audit.note(tx, actor, "sign_in_ended")
+
+    def end_others(self, actor: Actor, token_hash: str) -> None:
+        """Sign the user out in all browsers but this one."""
+        with self._storage.begin() as tx:
+            sign_ins.remove_all(tx, actor.user_id, but=token_hash)
+            audit.note(tx, actor, "sign_ins_ended")
+
+    def change_password(self, account: Account, client: Client, current: str, new: str) -> str:
+        """Change the password, sign out everywhere, and return the token of a new sign-in here.
+
+        Raises Invalid, Throttled, Busy, and Forbidden if the current password is wrong.
+        """
+        attempt, now = Attempt.of(account.login, client), datetime.now(UTC)
+        self._storage.run(lambda tx: throttle.begin(tx, attempt, now))
+        if not self._passwords.matches(account.password, current):
+            self._note_failure(account, client)
+            raise Forbidden(_("The current password is wrong."))
+        stored = self._passwords.hash(new)
+
+        def change(tx: Connection) -> str:
+            throttle.forgive(tx, attempt, now)
+            accounts.change(tx, account.user_id, password=stored)
+            sign_ins.remove_all(tx, account.user_id)
+            audit.note(tx, actor_of(account, client), "password_changed")
+            return begin_sign_in(tx, account.user_id, client)
+
+        return self._storage.run(change)
+
+    def _note_failure(self, account: Account | None, client: Client) -> None:
+        # An unknown name is left out: it may be a password in the wrong field.
+        target = account.name if account else ""
+        with self._storage.begin() as tx:
+            audit.note(tx, Actor("", "", client.address), "sign_in_failed", target)
+
+    def _note_seen(self, sign_in: SignIn, now: datetime) -> None:
+        try:
+            with self._storage.begin(wait_seconds=SEEN_WAIT_SECONDS, durable=False) as tx:
+                sign_ins.note_seen(tx, sign_in.token_hash, now)
+        except StorageUnavailable:
+            pass  # the next request tries again
+
+
+def begin_sign_in(tx: Connection, user_id: str, client: Client) -> str:
+    """Store a new sign-in, and return its token."""
+    token, now = new_token(), datetime.now(UTC)
+    browser = clean(client.browser)[:BROWSER_CHARS]
+    sign_ins.add(tx, SignIn(new_id(), hash_of(token), user_id, client.address, browser, now, now))
+    return token
+
+
+def is_over(sign_in: SignIn, now: datetime) -> bool:
+    """Whether a sign-in is too old, or was not used for too long."""
+    return now - sign_in.created_at > LONGEST or now - sign_in.seen_at > IDLE
+
+
+def actor_of(account: Account, client: Client) -> Actor:
+    """The account as the audit log names it."""
+    return Actor(account.user_id, account.name, client.address)
+
+
+def login_of(name: str) -> str:
+    """A name in the form that is compared: one for all spellings of it."""
+    return unicodedata.normalize("NFKC", shown_name(name)[: NAME_CHARS + 1]).casefold()[:LOGIN_CHARS]
+
+
+def shown_name(name: str) -> str:
+    """A typed name without superfluous spaces."""
+    return " ".join(clean(name[: 10 * NAME_CHARS]).split())
+
+
+def checked_name(name: str) -> str:
+    """A new name as it is shown. Raises Invalid."""
+    name = unicodedata.normalize("NFKC", shown_name(name))
+    if not name or not name.isprintable():
+        raise Invalid(_("Choose a name of letters and digits."))
+    if len(name) > NAME_CHARS:
+        raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": NAME_CHARS})
+    return name
+
+
+def _made_for(tx: Connection, identity: str, client: Client) -> Account:
+    account = Account(new_id(), PROXY, identity, identity, MEMBER, datetime.now(UTC))
+    if accounts.add(tx, account):
+        audit.note(tx, actor_of(account, client), "account_made")
+        return account
+    found = accounts.by_login(tx, PROXY, identity)  # another request was first
+    assert found is not None
+    return found

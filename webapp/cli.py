@@ -1,0 +1,61 @@
+"""Commands for who has a shell on the server: `flask create-admin`. gunicorn's start runs `main`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+from flask import Flask
+
+from webapp.config import Config
+from webapp.errors import AppError
+from webapp.invites import FIRST_TIME, Invites
+from webapp.passwords import Passwords
+from webapp.storage import Storage
+from webapp.views import parts
+
+ELSEWHERE = ("unix:", "fd:", "0.0.0.0", "[::]", ":")  # these do not say an address that a browser could open
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    app.cli.command("create-admin", help="Print a link that makes one account, for an administrator.")(create_admin)
+
+
+def create_admin() -> None:
+    """Print a link that makes one more administrator."""
+    here = parts.parts()
+    if here.config.login == "open":
+        raise click.ClickException("with LOCKCHAT_LOGIN=open nobody has an account.")
+    click.echo(_said(here.team.invites.make_for_admin()))
+
+
+def main() -> None:
+    """Print a link for the first administrator, if users sign in and there is no administrator yet."""
+    try:
+        config = Config.from_env()
+        if config.login == "open":
+            return
+        storage = Storage(config.storage_url)
+        token = Invites(storage, Passwords(), config.login).first()
+        storage.close()
+    except AppError as error:
+        print(f"The link for the first administrator could not be made: {error.sentence}", file=sys.stderr)
+        return
+    if token:
+        print(f"There is no administrator yet. {_said(token)}", file=sys.stderr, flush=True)
+
+
+def _said(token: str) -> str:
+    bind = os.environ.get("LOCKCHAT_BIND", "").split(",")[0].strip() or "127.0.0.1:8000"
+    address = "" if bind.startswith(ELSEWHERE) else f", here http://{bind}/invite/{token}"
+    minutes = int(FIRST_TIME.total_seconds() / 60)
+    return (
+        f"Within {minutes} minutes, open /invite/{token} at the page's address{address}"
+        " to become an administrator. The link works once."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Answers that stay open: ends them when their user is signed out or disabled, in any worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from webapp.errors import StorageUnavailable
+from webapp.storage import Storage, sign_ins
+
+LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Opening:
+    """One open answer. `token_hash` names the sign-in; it is empty where a proxy signs users in."""
+
+    user_id: str
+    token_hash: str
+    hang_up: Callable[[], None]
+    is_over: bool = field(default=False, init=False)
+
+
+class Openings:
+    """The open answers of this worker. Reads the database once a second while there are some."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._open: set[Opening] = set()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="openings", daemon=True)
+
+    def start(self) -> None:
+        """Look in a new thread until `close`."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def add(self, opening: Opening) -> None:
+        self._open.add(opening)
+
+    def discard(self, opening: Opening) -> None:
+        self._open.discard(opening)
+
+    def look(self) -> None:
+        """End the answers of those who may no longer have them. While the database is away, all go on."""
+        if not (current := list(self._open)):
+            return
+        with self._storage.read() as tx:
+            users = sign_ins.enabled_users(tx, {opening.user_id for opening in current})
+            tokens = sign_ins.known_tokens(tx, {opening.token_hash for opening in current})
+        for opening in current:
+            if opening.user_id not in users or (opening.token_hash and opening.token_hash not in tokens):
+                opening.is_over = True
+                self.discard(opening)
+                with suppress(OSError):  # the browser has left
+                    opening.hang_up()
+
+    def _run(self) -> None:
+        while not self._closed.wait(LOOK_SECONDS):
+            try:
+                self.look()
+            except StorageUnavailable:
+                pass  # the next look tries again
+            except Exception:
+                log.exception("open answers could not be checked")

@@ -1,0 +1,66 @@
+"""Accounts in the database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from webapp.storage import insert_missing
+from webapp.storage.schema import accounts, users
+from webapp.team import ADMIN, Account
+
+
+def get(tx: Connection, user_id: str) -> Account | None:
+    """One account, or None."""
+    return _one(tx.execute(select(accounts).where(accounts.c.user_id == user_id)).one_or_none())
+
+
+def by_login(tx: Connection, way: str, login: str) -> Account | None:
+    """The account with this name, or None."""
+    query = select(accounts).where(accounts.c.way == way, accounts.c.login == login)
+    return _one(tx.execute(query).one_or_none())
+
+
+def all_of(tx: Connection, way: str) -> list[Account]:
+    """All accounts of one way to sign in, by name."""
+    query = select(accounts).where(accounts.c.way == way).order_by(accounts.c.login)
+    return [account_of(row) for row in tx.execute(query)]
+
+
+def add(tx: Connection, account: Account) -> bool:
+    """Store a new account; return False if its name is taken."""
+    insert_missing(tx, users, id=account.user_id, created_at=account.created_at)
+    return insert_missing(tx, accounts, **asdict(account))
+
+
+def change(tx: Connection, user_id: str, **values: object) -> None:
+    """Change columns of one account."""
+    tx.execute(update(accounts).where(accounts.c.user_id == user_id).values(**values))
+
+
+def admins(tx: Connection, way: str) -> list[str]:
+    """The ids of the administrators who may sign in. Locks their rows: the last one must stay."""
+    query = select(accounts.c.user_id).where(
+        accounts.c.way == way, accounts.c.role == ADMIN, accounts.c.disabled_at.is_(None)
+    )
+    return list(tx.execute(query.order_by(accounts.c.user_id).with_for_update()).scalars())
+
+
+def account_of(row: Row[Any]) -> Account:
+    """The account in a row that has its columns."""
+    return Account(
+        user_id=row.user_id,
+        way=row.way,
+        login=row.login,
+        name=row.name,
+        role=row.role,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        password=row.password,
+    )
+
+
+def _one(row: Row[Any] | None) -> Account | None:
+    return account_of(row) if row else None

@@ -1,0 +1,81 @@
+"""The values of sign-in: accounts, sign-ins, invites, entries of the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+PASSWORD, PROXY = "password", "proxy"  # ways to sign in
+MEMBER, ADMIN = "member", "admin"
+ROLES = (MEMBER, ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may sign in. `login` is the name in the form that is compared; it is unique for each `way`."""
+
+    user_id: str
+    way: str
+    login: str
+    name: str
+    role: str
+    created_at: datetime
+    disabled_at: datetime | None = None
+    password: str | None = field(default=None, repr=False)  # its hash
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One browser in which somebody is signed in. `token_hash` names it in the database and nowhere else."""
+
+    id: str
+    token_hash: str = field(repr=False)
+    user_id: str
+    address: str
+    browser: str
+    created_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """A link that makes one account with this role; with `user_id`, one that sets this account's password."""
+
+    id: str
+    role: str
+    expires_at: datetime
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The browser that asks. `device` is an id in its cookie if somebody has signed in there before, else empty."""
+
+    address: str
+    browser: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, for the audit log. A stranger has no id."""
+
+    user_id: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit log: who did what to whom, when, from which address."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    address: str

@@ -1,0 +1,85 @@
+"""The use cases of administrators on other people's accounts. They do not reach anybody's conversations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from webapp.errors import Conflict, NotFound
+from webapp.generation import Hub
+from webapp.invites import checked_role
+from webapp.language import gettext as _
+from webapp.storage import Storage, accounts, audit, messages, sign_ins
+from webapp.team import ADMIN, Account, Actor
+
+
+class Users:
+    """The accounts of one instance, as administrators see them. `way` is how its users sign in."""
+
+    def __init__(self, storage: Storage, hub: Hub, way: str) -> None:
+        self._storage = storage
+        self._hub = hub
+        self._way = way
+
+    def all(self) -> list[Account]:
+        """All accounts, by name."""
+        with self._storage.read() as tx:
+            return accounts.all_of(tx, self._way)
+
+    def get(self, user_id: str) -> Account | None:
+        """One account, or None."""
+        with self._storage.read() as tx:
+            return accounts.get(tx, user_id)
+
+    def disable(self, actor: Actor, user_id: str) -> None:
+        """Sign somebody out everywhere, stop their replies, and let them in no more. Raises NotFound, Conflict."""
+
+        def disable(tx: Connection) -> list[str]:
+            account = self._known(tx, user_id)
+            self._keep_an_admin(tx, account)
+            accounts.change(tx, user_id, disabled_at=datetime.now(UTC))
+            sign_ins.remove_all(tx, user_id)
+            audit.note(tx, actor, "disabled", account.name)
+            return messages.request_stops_of(tx, user_id)
+
+        for reply_id in self._storage.run(disable):
+            self._hub.stop(reply_id)
+
+    def enable(self, actor: Actor, user_id: str) -> None:
+        """Let somebody in again. Raises NotFound."""
+        with self._storage.begin() as tx:
+            account = self._known(tx, user_id)
+            accounts.change(tx, user_id, disabled_at=None)
+            audit.note(tx, actor, "enabled", account.name)
+
+    def change_role(self, actor: Actor, user_id: str, role: str) -> None:
+        """Give somebody another role, from their next request on. Raises Invalid, NotFound, Conflict."""
+        checked_role(role)
+
+        def change(tx: Connection) -> None:
+            account = self._known(tx, user_id)
+            if role != ADMIN:
+                self._keep_an_admin(tx, account)
+            accounts.change(tx, user_id, role=role)
+            audit.note(tx, actor, "role_changed", f"{account.name}: {role}")
+
+        self._storage.run(change)
+
+    def sign_out(self, actor: Actor, user_id: str) -> None:
+        """Sign somebody out in all browsers. Raises NotFound."""
+        with self._storage.begin() as tx:
+            account = self._known(tx, user_id)
+            sign_ins.remove_all(tx, user_id)
+            audit.note(tx, actor, "signed_out", account.name)
+
+    def _known(self, tx: Connection, user_id: str) -> Account:
+        account = accounts.get(tx, user_id)
+        if account is None or account.way != self._way:
+            raise NotFound(_("This user does not exist."))
+        return account
+
+    def _keep_an_admin(self, tx: Connection, account: Account) -> None:
+        """Raise Conflict if this account is the last administrator."""
+        if accounts.admins(tx, self._way) == [account.user_id]:
+            raise Conflict(_("This is the only administrator. Make somebody else one first."))

@@ -1,0 +1,156 @@
+"""Sign in and out with a password; the account page: the password, and where one is signed in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.accounts import LONGEST, login_of
+from webapp.errors import AppError
+from webapp.language import gettext as _
+from webapp.passwords import MIN_CHARS
+from webapp.team import Client
+from webapp.text import new_id
+from webapp.views import visitor
+from webapp.views.hosts import local_path
+from webapp.views.marks import for_strangers
+from webapp.views.parts import parts
+from webapp.views.problems import count, headers_of, status_of
+from webapp.views.sidebar import sidebar
+
+KNOWN_NAMES = 10  # that a browser remembers of those who signed in there
+# Without "cookies": that would sign the user out of every site of this domain.
+# https://www.w3.org/TR/clear-site-data/
+CLEARED = '"cache", "storage"'
+
+blueprint = Blueprint("door", __name__)
+
+
+@blueprint.get("/sign-in")
+@for_strangers
+def show_sign_in() -> ResponseReturnValue:
+    if visitor.known_user():
+        return redirect(_place())
+    return _sign_in_page()
+
+
+@blueprint.post("/sign-in")
+@for_strangers
+def sign_in() -> ResponseReturnValue:
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    old_token = request.cookies.get(visitor.token_cookie(), "")
+    try:
+        token, account = parts().team.accounts.sign_in(name, password, _client(name), old_token=old_token)
+    except AppError as error:
+        return _sign_in_page(error)
+    return signed_in(redirect(_place(), 303), token, account.login)
+
+
+@blueprint.post("/sign-out")
+@for_strangers
+def sign_out() -> ResponseReturnValue:
+    user = visitor.known_user()
+    if user and user.sign_in:
+        parts().team.accounts.sign_out(visitor.actor(), user.sign_in.token_hash)
+    answer = make_response(redirect(url_for("door.show_sign_in"), 303))
+    answer.delete_cookie(visitor.token_cookie(), path=_cookie_path(), httponly=True, samesite="Lax")
+    answer.headers["Clear-Site-Data"] = CLEARED
+    return answer
+
+
+@blueprint.get("/account")
+def show_account() -> ResponseReturnValue:
+    return _account_page()
+
+
+@blueprint.post("/account/password")
+def change_password() -> ResponseReturnValue:
+    account = visitor.current_user().account
+    assert account is not None
+    current, new = request.form.get("current", ""), request.form.get("password", "")
+    try:
+        token = parts().team.accounts.change_password(account, _client(account.login), current, new)
+    except AppError as error:
+        return _account_page(error)
+    return signed_in(redirect(url_for("door.show_account", saved=1), 303), token, account.login)
+
+
+@blueprint.post("/account/sign-ins/<id:sign_in_id>/end")
+def end_sign_in(sign_in_id: str) -> ResponseReturnValue:
+    parts().team.accounts.end_sign_in(visitor.actor(), sign_in_id)
+    return redirect(url_for("door.show_account"), 303)
+
+
+@blueprint.post("/account/sign-ins/end")
+def end_other_sign_ins() -> ResponseReturnValue:
+    sign_in = visitor.current_user().sign_in
+    assert sign_in is not None
+    parts().team.accounts.end_others(visitor.actor(), sign_in.token_hash)
+    return redirect(url_for("door.show_account"), 303)
+
+
+def signed_in(answer: Response | ResponseReturnValue, token: str, login: str) -> Response:
+    """The answer with the cookie of a new sign-in; the browser remembers that this name has signed in here."""
+    answer = make_response(answer)
+    seconds = int(LONGEST.total_seconds())
+    answer.set_cookie(
+        visitor.token_cookie(),
+        token,
+        max_age=seconds,
+        path=_cookie_path(),
+        secure=request.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    session.setdefault("device", new_id())
+    tag = visitor.tag_of(login)
+    session["known"] = [tag, *(one for one in session.get("known", []) if one != tag)][:KNOWN_NAMES]
+    return answer
+
+
+def _client(name: str) -> Client:
+    """The browser, with its device if this name has signed in there before."""
+    is_known = visitor.tag_of(login_of(name)) in session.get("known", [])
+    return replace(visitor.client(), device=str(session.get("device", "")) if is_known else "")
+
+
+def _place() -> str:
+    """The page that the visitor wanted, on this server."""
+    wanted = local_path(request.values.get("next", ""))
+    return request.script_root + wanted if wanted else url_for("chat.index")
+
+
+def _cookie_path() -> str:
+    return current_app.session_interface.get_cookie_path(current_app)
+
+
+def _sign_in_page(error: AppError | None = None) -> ResponseReturnValue:
+    page = render_template(
+        "sign_in.html",
+        problem=error.sentence if error else "",
+        name=request.form.get("name", "")[:200],
+        next=local_path(request.values.get("next", "")),
+    )
+    return (page, status_of(error), _noted(error)) if error else page
+
+
+def _account_page(error: AppError | None = None) -> ResponseReturnValue:
+    user = visitor.current_user()
+    page = render_template(
+        "account.html",
+        **sidebar(user.id),
+        account=user.account,
+        current=user.sign_in,
+        sign_ins=parts().team.accounts.sign_ins(user.id),
+        min_chars=MIN_CHARS,
+        problem=error.sentence if error else "",
+        saved=_("Your password is changed. All other browsers are signed out.") if "saved" in request.args else "",
+    )
+    return (page, status_of(error), _noted(error)) if error else page
+
+
+def _noted(error: AppError) -> dict[str, str]:
+    count(error.code)
+    return headers_of(error)
