@@ -30,6 +30,7 @@ LAYERS = [
     ["webapp.views.problems"],
     ["webapp.views.sidebar"],
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms"],
+    ["webapp.views.identity"],
     ["webapp.views.parts", "webapp.views.live"],
     ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views"],
     ["webapp.queue"],

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 
 UNIX = "unix"  # the peer of a unix socket has no address
+LOOPBACK = ("127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104")
 IPV6_PREFIX = 64  # a household or a machine owns a whole network of this size
 
 
@@ -30,6 +31,21 @@ def is_proxy(value: str) -> bool:
         return value == UNIX or bool(ipaddress.ip_network(value))
     except ValueError:
         return False
+
+
+def is_among(peer: str, proxies: Sequence[str]) -> bool:
+    """Return whether the other end of a connection is one of `proxies`."""
+    return _is_among(peer or UNIX, proxies)
+
+
+def has_neighbours(proxies: Sequence[str]) -> bool:
+    """Return whether `proxies` contain this machine, where other processes have the same address."""
+    networks = [ipaddress.ip_network(proxy) for proxy in proxies if proxy != UNIX]
+    return UNIX in proxies or any(
+        network.version == own.version and network.overlaps(own)
+        for network in networks
+        for own in map(ipaddress.ip_network, LOOPBACK)
+    )
 
 
 def _is_among(address: str, proxies: Sequence[str]) -> bool:

@@ -74,6 +74,7 @@ log = logging.getLogger(__name__)
 
 def build(config: Config) -> Flask:
     """The Flask app, with its pulse running. See `webapp.create_app`."""
+    config.check_login()
     files.make_directory(config.data_dir)
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
     secret = config.secret_key or secret_key.kept(config.data_dir / "secret_key")
@@ -240,7 +241,9 @@ def _dress(app: Flask, config: Config) -> None:
     http.init_app(app)
     pages.init_app(app)
     modules = [chat, queue_views, pictures, settings, stream, health, search, transfer, listing]
+    if config.login != "open":
+        modules.append(joining)
     if config.login == PASSWORD:
-        modules += [door, joining]
+        modules.append(door)
     for module in modules:
         app.register_blueprint(module.blueprint)

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from webapp.addresses import is_proxy
+from webapp.addresses import has_neighbours, is_proxy
 from webapp.errors import ConfigError
 from webapp.secret_key import MIN_CHARS, is_weak
 from webapp.upstream.address import may_hold_key
 
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
-LOGINS = ("open", "password")
+LOGINS = ("open", "password", "proxy")
 PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
 TITLES = ("words", "upstream")
 
 
@@ -57,6 +58,8 @@ class Config(UpstreamConfig):
     database_url: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     login: str = "open"
+    login_header: str = "Remote-User"
+    login_secret: str | None = field(default=None, repr=False)
     allow_open: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     metrics_token: str | None = field(default=None, repr=False)
@@ -94,6 +97,8 @@ class Config(UpstreamConfig):
             database_url=read.database_url("DATABASE_URL"),
             secret_key=read.secret_key("SECRET_KEY"),
             login=read.choice("LOGIN", LOGINS),
+            login_header=read.header("LOGIN_HEADER", cls.login_header),
+            login_secret=read.secret_key("LOGIN_SECRET"),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
             hosts=read.hosts("HOSTS") | read.bound_hosts("BIND"),
             metrics_token=read.secret("METRICS_TOKEN"),
@@ -117,9 +122,25 @@ class Config(UpstreamConfig):
             ),
             proxies=read.proxies("PROXIES"),
         )
+        config.check_login()
         if config.ca_bundle and config.url and config.url.startswith("http://"):
             raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
         return config
+
+    def check_login(self) -> None:
+        """Raise ConfigError for a login by proxy that others could pass off as theirs."""
+        if self.login != "proxy":
+            return
+        if not self.proxies:
+            raise ConfigError(
+                f"{PREFIX}LOGIN=proxy believes what a proxy says about its users, so it needs the proxy's address:"
+                f" set {PREFIX}PROXIES, such as {PREFIX}PROXIES=10.0.0.5"
+            )
+        if has_neighbours(self.proxies) and not self.login_secret:
+            raise ConfigError(
+                f"{PREFIX}PROXIES names this machine, where every process could say that it is the proxy. Let the proxy"
+                f" send a secret in the header X-Lockchat-Secret, and set {PREFIX}LOGIN_SECRET to the same secret."
+            )
 
 
 class _Reader:
@@ -176,6 +197,12 @@ class _Reader:
 
 class _Settings(_Reader):
     """Reads and checks addresses, hosts, proxies, certificates and the secret key."""
+
+    def header(self, name: str, default: str) -> str:
+        value = self.text(name) or default
+        if not HEADER_NAME.fullmatch(value):
+            raise _refused(name, value, "the name of a header, of letters, digits and hyphens")
+        return value
 
     def hosts(self, name: str) -> frozenset[str]:
         words = [word.lower().strip("[]") for word in self.words(name)]

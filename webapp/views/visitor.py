@@ -19,8 +19,8 @@ from webapp.accounts import actor_of
 from webapp.errors import Forbidden, SignedOut
 from webapp.language import gettext as _
 from webapp.limits import Holder
-from webapp.team import PASSWORD, Account, Actor, Client, SignIn
-from webapp.views import marks
+from webapp.team import PASSWORD, PROXY, Account, Actor, Client, SignIn
+from webapp.views import identity, marks
 from webapp.views.parts import parts
 
 OFFSET_COOKIE = "offset"  # static/list.js sets it
@@ -98,11 +98,14 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def identify() -> None:
-    """Find out who has signed in, if it is not open login."""
+    """Find out who has signed in, if it is not open login. Raises as `identity.of_request`."""
     g.user = None
     login = parts().config.login
     if login == PASSWORD and (signed := parts().team.accounts.recognise(request.cookies.get(token_cookie(), ""))):
         g.user = User(signed.account.user_id, _address(), signed.account, signed.sign_in)
+    if login == PROXY:
+        account = parts().team.accounts.of_proxy(identity.of_request(), client())
+        g.user = User(account.user_id, _address(), account)
 
 
 def check_right() -> None:
