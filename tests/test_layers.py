@@ -19,6 +19,7 @@ LAYERS = [
         "webapp.views.queue",
         "webapp.views.pictures",
         "webapp.views.joining",
+        "webapp.views.admin",
         "webapp.views.settings",
         "webapp.views.search",
         "webapp.views.listing",

@@ -34,6 +34,16 @@ def own_form(status: int = 303) -> dict[str, object]:
     return {"owner": status, "member": 404, "admin": 404, "stranger": 401, "disabled": 401}
 
 
+def admin_page(status: int = 200) -> dict[str, object]:
+    """A page of the administrators."""
+    return {"owner": 403, "member": 403, "admin": status, "stranger": SIGN_IN, "disabled": SIGN_IN}
+
+
+def admin_form(status: int = 303) -> dict[str, object]:
+    """A form of the administrators."""
+    return {"owner": 403, "member": 403, "admin": status, "stranger": 401, "disabled": 401}
+
+
 # method and rule -> what each visitor gets. The owner comes last: their forms change things.
 MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/static/<path:filename>"): EVERYONE,
@@ -69,6 +79,18 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/m/<id:message_id>/edit"): own_form(404),  # {m} is a reply, which cannot be edited
     ("POST", "/c/<id:conversation_id>/delete"): own_form(),
     ("POST", "/c/<id:conversation_id>/restore"): own_form(),
+    ("GET", "/admin/users"): admin_page(),
+    ("GET", "/admin/invites"): admin_page(303),
+    ("GET", "/admin/users/<id:user_id>/reset"): admin_page(303),
+    ("GET", "/admin/users/<id:user_id>/role"): admin_page(303),
+    ("GET", "/admin/users/<id:user_id>/disable"): admin_page(303),
+    ("POST", "/admin/invites"): admin_form(400),  # without a role
+    ("POST", "/admin/invites/<id:invite_id>/withdraw"): admin_form(),
+    ("POST", "/admin/users/<id:user_id>/role"): admin_form(400),  # without a role
+    ("POST", "/admin/users/<id:user_id>/reset"): admin_form(200),
+    ("POST", "/admin/users/<id:user_id>/disable"): admin_form(),  # {user_id} is Erin's, who tries nothing
+    ("POST", "/admin/users/<id:user_id>/enable"): admin_form(),
+    ("POST", "/admin/users/<id:user_id>/sign-out"): admin_form(),
     ("GET", "/sign-in"): {**pages(302), "stranger": 200, "disabled": 200},
     ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
     ("GET", "/invite/<token>"): EVERYONE,
@@ -92,6 +114,8 @@ def stage(make_team, upstream):
         "disabled": team.join("Dan"),
     }
     team.parts.team.users.disable(SERVER, team.user_id("Dan"))
+    team.join("Erin")
+    team.invite()
     alice = visitors["owner"]
     reply = alice.new_chat("My secret")
     alice.end(reply)
@@ -107,7 +131,8 @@ def stage(make_team, upstream):
         "preset_id": preset.id,
         "token": team.invite(),
         "sign_in_id": sign_ins[0].id,
-        "user_id": team.user_id("Bob"),
+        "user_id": team.user_id("Erin"),
+        "invite_id": team.parts.team.invites.pending()[0].id,
     }
     return team, visitors, values
 

@@ -45,6 +45,7 @@ from webapp.upstream import demo
 from webapp.upstream.models import Models
 from webapp.users import Users
 from webapp.views import (
+    admin,
     chat,
     door,
     forms,
@@ -242,7 +243,7 @@ def _dress(app: Flask, config: Config) -> None:
     pages.init_app(app)
     modules = [chat, queue_views, pictures, settings, stream, health, search, transfer, listing]
     if config.login != "open":
-        modules.append(joining)
+        modules += [joining, admin]
     if config.login == PASSWORD:
         modules.append(door)
     for module in modules:

@@ -27,6 +27,11 @@ class Users:
         with self._storage.read() as tx:
             return accounts.all_of(tx, self._way)
 
+    def last_seen(self) -> dict[str, datetime]:
+        """When each user who is signed in was last there, by user id."""
+        with self._storage.read() as tx:
+            return sign_ins.last_seen(tx)
+
     def get(self, user_id: str) -> Account | None:
         """One account, or None."""
         with self._storage.read() as tx:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from webapp.storage.accounts import account_of
 from webapp.storage.schema import accounts, sign_ins
@@ -56,6 +56,12 @@ def remove_all(tx: Connection, user_id: str, *, but: str = "") -> None:
 def purge(tx: Connection, *, begun_before: datetime, seen_before: datetime) -> None:
     """Delete sign-ins that are too old, or were not used for too long."""
     tx.execute(delete(sign_ins).where((sign_ins.c.created_at < begun_before) | (sign_ins.c.seen_at < seen_before)))
+
+
+def last_seen(tx: Connection) -> dict[str, datetime]:
+    """When each user who is signed in was last there."""
+    query = select(sign_ins.c.user_id, func.max(sign_ins.c.seen_at).label("at")).group_by(sign_ins.c.user_id)
+    return {row.user_id: row.at for row in tx.execute(query)}
 
 
 def known_tokens(tx: Connection, token_hashes: Collection[str]) -> set[str]:

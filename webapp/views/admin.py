@@ -1,0 +1,112 @@
+"""The pages of administrators: users and invites, and the audit log."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.errors import AppError
+from webapp.team import PASSWORD, ROLES
+from webapp.views.marks import for_admins
+from webapp.views.parts import parts
+from webapp.views.problems import count, headers_of, status_of
+from webapp.views.visitor import actor, current_user
+
+blueprint = Blueprint("admin", __name__)
+
+
+@blueprint.get("/admin/users")
+@for_admins
+def show_users() -> ResponseReturnValue:
+    return _users_page()
+
+
+@blueprint.post("/admin/invites")
+@for_admins
+def create_invite() -> ResponseReturnValue:
+    try:
+        token = parts().team.invites.make(actor(), request.form.get("role", ""))
+    except AppError as error:
+        return _users_page(error)
+    return _users_page(token=token)  # shown once: neither a cookie nor an address keeps it
+
+
+@blueprint.post("/admin/invites/<id:invite_id>/withdraw")
+@for_admins
+def withdraw_invite(invite_id: str) -> ResponseReturnValue:
+    parts().team.invites.withdraw(actor(), invite_id)
+    return _to_users()
+
+
+@blueprint.post("/admin/users/<id:user_id>/reset")
+@for_admins
+def create_reset(user_id: str) -> ResponseReturnValue:
+    return _users_page(token=parts().team.invites.make_reset(actor(), user_id))
+
+
+@blueprint.post("/admin/users/<id:user_id>/role")
+@for_admins
+def change_role(user_id: str) -> ResponseReturnValue:
+    try:
+        parts().team.users.change_role(actor(), user_id, request.form.get("role", ""))
+    except AppError as error:
+        return _users_page(error)
+    return _to_users()
+
+
+@blueprint.post("/admin/users/<id:user_id>/disable")
+@for_admins
+def disable_user(user_id: str) -> ResponseReturnValue:
+    try:
+        parts().team.users.disable(actor(), user_id)
+    except AppError as error:
+        return _users_page(error)
+    return _to_users()
+
+
+@blueprint.post("/admin/users/<id:user_id>/enable")
+@for_admins
+def enable_user(user_id: str) -> ResponseReturnValue:
+    parts().team.users.enable(actor(), user_id)
+    return _to_users()
+
+
+@blueprint.post("/admin/users/<id:user_id>/sign-out")
+@for_admins
+def sign_out_user(user_id: str) -> ResponseReturnValue:
+    parts().team.users.sign_out(actor(), user_id)
+    return _to_users()
+
+
+@blueprint.get("/admin/invites")
+@blueprint.get("/admin/users/<id:user_id>/reset")
+@blueprint.get("/admin/users/<id:user_id>/role")
+@blueprint.get("/admin/users/<id:user_id>/disable")
+@for_admins
+def show_users_again(user_id: str = "") -> ResponseReturnValue:
+    # A form that was answered with the page leaves the browser at these addresses.
+    return _to_users()
+
+
+def _to_users() -> ResponseReturnValue:
+    return redirect(url_for("admin.show_users"), 303)
+
+
+def _users_page(error: AppError | None = None, token: str = "") -> ResponseReturnValue:
+    """The page; `token` is that of a link to show once."""
+    here = parts()
+    page = render_template(
+        "users.html",
+        conversations=here.conversations.of(current_user().id),
+        users=here.team.users.all(),
+        last_seen=here.team.users.last_seen(),
+        pending=here.team.invites.pending(),
+        roles=ROLES,
+        has_password=here.config.login == PASSWORD,
+        token=token,
+        problem=error.sentence if error else "",
+    )
+    if error is None:
+        return page
+    count(error.code)
+    return page, status_of(error), headers_of(error)
