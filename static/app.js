@@ -15,7 +15,9 @@ const stopButton = find("[data-stop]");
 const jumpButton = find(".jump");
 const problem = find(".problem");
 const coarse = matchMedia("(pointer: coarse)");
-const BEAT_LIMIT = 40_000; // ms; the server beats after 15 s of silence
+const BEAT_LIMIT = 16_500; // ms; the server beats after 15 s of silence
+const LOOK_LIMIT = 3000; // then the page says that the connection is lost: 20 s after the break at the latest
+const ANSWER_LIMIT = 20_000;
 const HIDDEN_LIMIT = 20_000;
 const RETRIES = 12; // about five minutes
 const NEAR = 64; // px from the end that count as "at the end"
@@ -46,11 +48,18 @@ function copyOf(id) {
   return document.importNode(find(id).content.firstElementChild, true);
 }
 
-/** @param {string} sentence for screen readers */
+let sayTimer = 0;
+
+/** @param {string} sentence for screen readers; it goes again, as it is soon out of date */
 function say(sentence) {
   const status = find("#status");
-  status.textContent = "";
-  setTimeout(() => { status.textContent = sentence; }, 60);
+  const write = (text = "") => { status.textContent = text; };
+  write();
+  clearTimeout(sayTimer);
+  sayTimer = window.setTimeout(() => {
+    write(sentence);
+    sayTimer = window.setTimeout(write, 9000);
+  }, 60);
 }
 
 /** @param {string} sentence "" hides it */
@@ -143,6 +152,7 @@ async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
   const draft = draftKey();
+  loadWaiting();
   if (text !== unacknowledged) fill("key", freshKey());
   unacknowledged = sending = text;
   const answer = post(composer, streams.size ? composer.action.replace(/messages$/, "queue") : composer.action);
@@ -152,7 +162,6 @@ async function send() {
   box.value = "";
   grow();
   complain("");
-  say(words.queued);
   toEnd();
   focusBox();
 
@@ -196,6 +205,7 @@ function accept(question, turn, headers) {
   fill("parent", turn.lastElementChild?.id.slice(2));
   find(".undo")?.remove();
   question.replaceWith(turn);
+  say(words.queued);
   followAll();
   stick();
 }
@@ -214,6 +224,13 @@ function addConversation(url, title) {
 
 /* ---- followed: a snapshot, then changes, to exactly one end ---- */
 
+let /** @type {Promise<typeof import("./waiting.js") | undefined> | undefined} */ waiting;
+
+/** Load this module while there is a connection. */
+function loadWaiting() {
+  return waiting ??= import("./waiting.js").catch(() => waiting = undefined);
+}
+
 function followAll() {
   for (const article of document.querySelectorAll("[data-stream]")) follow(article);
 }
@@ -230,8 +247,20 @@ function follow(article) {
   let frame = 0;
   let failures = -1; // the first look is at once: a reply may end before its stream opens
   let timer = 0; // of a silence, a retry or a look: one at a time
+  let alarm = 0; // of a look that gets no answer
+  let toldThinking = false;
 
-  const show = (/** @type {string} */ name) => { state.textContent = words[name] ?? ""; };
+  const show = (/** @type {string} */ name, seconds = 0) => {
+    state.textContent = words[name] ?? "";
+    loadWaiting().then((module) => module?.count(state, seconds));
+    if (name !== "thinking" || toldThinking) return;
+    toldThinking = true;
+    say(words.thinking);
+  };
+  const tell = (/** @type {string} */ sentence) => {
+    state.hidden = !!sentence;
+    loadWaiting().then((module) => module?.tell(article, sentence, words.back));
+  };
   const think = (/** @type {string} */ text) => {
     if (text && reasoning.hidden) reasoning.open = !(reasoning.hidden = false);
     find(".reasoning__text", reasoning).append(text);
@@ -248,6 +277,7 @@ function follow(article) {
   const close = () => {
     source?.close();
     clearTimeout(timer);
+    clearTimeout(alarm);
   };
   const open = () => {
     close();
@@ -257,11 +287,12 @@ function follow(article) {
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, ({ data }) => {
         failures = 0;
-        later(open, BEAT_LIMIT);
+        later(look, BEAT_LIMIT);
+        if (state.hidden) tell("");
         handle(data && JSON.parse(data));
       });
     }
-    later(open, BEAT_LIMIT);
+    later(look, BEAT_LIMIT);
   };
   const flush = () => {
     cancelAnimationFrame(frame);
@@ -275,7 +306,7 @@ function follow(article) {
   };
   const retry = () => {
     close();
-    if (++failures > 1) show(failures > RETRIES ? "gone" : "lost");
+    if (++failures > 1) tell(failures > RETRIES ? words.gone : words.lost);
     if (failures <= RETRIES) later(look, failures && Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2));
   };
   const doze = () => {
@@ -285,11 +316,15 @@ function follow(article) {
   /** Ask for the status; then follow, wait while the tab is hidden, or fetch the finished reply. */
   const look = async () => {
     close();
+    const limit = new AbortController();
+    const { signal } = limit;
+    later(() => limit.abort(), ANSWER_LIMIT);
+    alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
     try {
-      const { status } = await (await fetch(article.dataset.status)).json();
+      const { status } = await (await fetch(article.dataset.status, { signal })).json();
       failures %= RETRIES;
       if (status === "streaming") return document.hidden ? doze() : open();
-      const page = await fetch(article.dataset.url, { headers: { "X-Fragment": "1" } });
+      const page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));
       thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
@@ -302,6 +337,7 @@ function follow(article) {
   const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence, /** @type {string} */ lang) => {
     flush();
     close();
+    if (state.hidden) tell("");
     if (!streams.delete(article)) return;
     if (lang) body.lang = lang;
     find(".message__footer", article).replaceWith(footer);
@@ -320,7 +356,7 @@ function follow(article) {
       patches = [];
       update(body, parse(snapshot.html));
       thinkAnew(snapshot.thought);
-      show(snapshot.activity ?? snapshot.state);
+      show(snapshot.activity ?? snapshot.state, snapshot.seconds);
     },
     patch: (more) => {
       patches.push(...more);
@@ -338,6 +374,7 @@ function follow(article) {
     look();
   };
 
+  loadWaiting();
   streams.set(article, { wake, doze, close });
   showButtons();
   open();

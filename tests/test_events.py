@@ -20,7 +20,7 @@ def test_a_new_reader_gets_the_whole_reply_so_far():
     snapshot = json.loads(event.data)
     assert (event.event, event.retry) == ("reset", RETRY_MILLISECONDS)
     assert "Hello <strong>you</strong>" in snapshot.pop("html")
-    assert snapshot == {"state": "answering", "activity": None, "thought": "Why?"}
+    assert snapshot == {"state": "answering", "activity": None, "thought": "Why?", "seconds": 0}
 
 
 def test_a_reader_is_told_of_each_change_alone():
@@ -29,7 +29,7 @@ def test_a_reader_is_told_of_each_change_alone():
     (_, snapshot), *changes = sent(*steps)
     names = [name for name, _data in changes]
 
-    assert snapshot == {"html": "", "state": "queued", "activity": None, "thought": ""}
+    assert snapshot == {"html": "", "state": "queued", "activity": None, "thought": "", "seconds": 0}
     assert names == ["status", "thought", "thought", "status", "patch", "thought", "patch"]
     assert [data for name, data in changes if name == "thought"] == ["Why?", " So.", " Yes."]
     assert [data["state"] for name, data in changes if name == "status"] == ["thinking", "answering"]

@@ -28,7 +28,8 @@ class Chat:
         self.note = self.footer.locator(".message__note, .message__problem")
         self.retry_button = self.footer.get_by_role("button", name="Retry")
         self.state = page.locator(".message__state")
-        self.problem = page.locator(".problem")
+        self.problem = page.locator(".problem:not(.lost)")
+        self.lost = page.locator(".lost")
 
     def open(self, path: str = "/") -> Chat:
         self.page.goto(self.url + path)

@@ -121,12 +121,23 @@ def said(chat):
 
 
 def test_the_status_line_speaks_at_boundaries_only(chat, upstream, said):
-    upstream.answer(*body(token(reasoning_content="Hm"), *[token(f"word {number} ") for number in range(50)], DONE))
-    upstream.answer(*error(401))
-    upstream.answer(*body(token("Half"), Wait()))
-    expected = []
-    for end in ("The answer is complete.", "The upstream does not accept this server's key.", "Stopped."):
+    think, answer = threading.Event(), threading.Event()
+    thoughts = [token(reasoning_content=f"Hm {number}. ") for number in range(50)]
+    words = [token(f"word {number} ") for number in range(50)]
+    upstream.answer(*body(Wait(think), *thoughts, Wait(answer), *thoughts, *words, DONE))
+    fail, begin = threading.Event(), threading.Event()
+    upstream.answer(Wait(fail), *error(401))
+    upstream.answer(*body(Wait(begin), token("Half"), Wait()))
+    expected = ["Waiting for the answer…", "Thinking…", "The answer is complete."]
+    chat.say("Go")
+    for step, sentence in zip((think, answer), expected, strict=False):
+        expect(chat.page.locator("#status")).to_have_text(sentence)
+        step.set()
+    expect(chat.page.locator("#status")).to_have_text(expected[-1])
+    for step, end in ((fail, "The upstream does not accept this server's key."), (begin, "Stopped.")):
         chat.say("Go")
+        expect(chat.page.locator("#status")).to_have_text("Waiting for the answer…")
+        step.set()
         if end == "Stopped.":
             expect(chat.answer).to_have_text("Half")
             chat.page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 LOST = "The connection is lost. Trying again…"
 GONE = "The connection is lost. Reload the page to go on."
+BACK = "The connection is back."
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ def test_a_broken_connection_mends_itself(relayed, relay, go_on, network_may_fai
 
     expect(relayed.answer).to_have_text("one two")
     expect(relayed.send_button).to_be_visible()
-    expect(relayed.footer).not_to_contain_text("lost")
+    expect(relayed.lost).to_be_hidden()
 
 
 def test_a_connection_that_broke_many_times_still_tells_the_whole(relayed, relay, upstream, network_may_fail):
@@ -178,7 +180,7 @@ def test_each_attempt_waits_longer_than_the_one_before(relayed, relay, go_on, ne
 
     relay.refuse = True
     relay.cut_all()
-    expect(relayed.state).to_have_text(LOST)
+    expect(relayed.lost).to_have_text(LOST)
     looks = relayed.page.wait_for_function("() => looks.length > 2 && looks").json_value()
 
     assert looks[1] - looks[0] > 900
@@ -198,7 +200,7 @@ def test_a_stream_without_room_is_tried_for_as_long_as_the_server_answers(relaye
     while len(refused) < 15:  # more often than a server that does not answer is asked
         relayed.page.clock.fast_forward(30_000)
         relayed.page.wait_for_timeout(20)
-        assert relayed.state.text_content() != GONE
+        assert not relayed.page.get_by_text(GONE).count()
 
     relayed.page.unroute("**/stream")
     relayed.page.clock.fast_forward(30_000)
@@ -214,8 +216,8 @@ def test_a_server_that_stays_away_is_told_and_found_again(relayed, relay, go_on,
 
     relay.refuse = True
     relay.cut_all()
-    expect(relayed.state).to_have_text(LOST)
-    while relayed.state.text_content() != GONE:
+    expect(relayed.lost).to_have_text(LOST)
+    while relayed.lost.text_content() != GONE:
         relayed.page.clock.fast_forward(30_000)
     relay.refuse = False
     go_on.set()
@@ -228,13 +230,78 @@ def test_a_connection_gone_silent_is_opened_anew(relayed, relay, go_on):
     relayed.say("Count")
     expect(relayed.answer).to_have_text("one")
 
-    with relayed.page.expect_request("**/stream"):
-        relay.silence()
-        relayed.page.clock.fast_forward(41_000)  # the server beats after 15 s
-    relay.speak()
-    go_on.set()
+    relay.silence()
+    with relayed.page.expect_request("**/status"):
+        relayed.page.clock.fast_forward(16_600)  # the server beats after 15 s
+    expect(relayed.lost).to_be_hidden()
+    relayed.page.clock.fast_forward(3_100)
+    expect(relayed.lost).to_have_text(LOST)  # less than 20 s after the break
 
+    with relayed.page.expect_request("**/stream"):
+        relay.speak()
+    expect(relayed.lost).to_have_text(BACK)
+    relayed.page.clock.fast_forward(10_000)
+    expect(relayed.lost).to_be_hidden()
+    go_on.set()
     expect(relayed.answer).to_have_text("one two")
+
+
+def test_a_late_beat_alarms_nobody(relayed, go_on):
+    relayed.say("Count")
+    expect(relayed.answer).to_have_text("one")
+
+    with relayed.page.expect_request("**/stream"):
+        relayed.page.clock.fast_forward(16_600)
+
+    expect(relayed.answer).to_have_text("one")
+    assert relayed.lost.text_content() == ""
+
+
+def test_a_lost_connection_is_seen_and_said_wherever_one_reads(relayed, relay, upstream, network_may_fail):
+    end = threading.Event()
+    upstream.answer(*body(token("line\n\n" * 200), Wait(end), token("end"), b"data: [DONE]\n\n"))
+    relayed.say("A long story")
+    expect(relayed.answer).to_contain_text("line")
+    relayed.page.evaluate("scrollTo(0, 0)")
+    tree = "() => ['.lost', '.message__state'].map((name) => document.querySelector(name).checkVisibility())"
+
+    relay.refuse = True
+    relay.cut_all()
+    expect(relayed.page.get_by_role("alert").filter(has_text=LOST)).to_be_in_viewport()
+    assert relayed.page.evaluate(tree) == [True, False]  # nothing looks like progress
+    relay.refuse = False
+    relayed.page.evaluate("dispatchEvent(new Event('online'))")
+
+    expect(relayed.page.get_by_role("alert").filter(has_text=BACK)).to_be_in_viewport()
+    assert relayed.page.evaluate(tree) == [True, True]
+    end.set()
+    expect(relayed.send_button).to_be_visible()
+
+
+def test_a_wait_of_more_than_three_seconds_counts_its_seconds(relayed, upstream):
+    think, answer = threading.Event(), threading.Event()
+    upstream.answer(*body(Wait(think), token(reasoning_content="Hm"), Wait(answer), token("Yes"), Wait()))
+    relayed.say("Is it?")
+    expect(relayed.state).to_have_text("Waiting for the answer…")
+
+    relayed.page.clock.run_for(5_000)
+    expect(relayed.state).to_have_text(re.compile(r"^Waiting for the answer… ([5-9]|1\d)s$"))
+    think.set()
+    expect(relayed.state).to_have_text(re.compile(r"^Thinking… ([5-9]|1\d)s$"))
+    answer.set()
+
+    expect(relayed.answer).to_have_text("Yes")
+    expect(relayed.state).to_have_text("")
+
+
+def test_a_reload_counts_the_seconds_on(chat, upstream):
+    upstream.answer(*body(Wait()))
+    chat.say("Is it?")
+    expect(chat.state).to_have_text("Waiting for the answer… 4s")
+
+    chat.page.reload()
+
+    expect(chat.state).to_have_text(re.compile(r"^Waiting for the answer… ([4-9]|1\d)s$"), timeout=3_000)
 
 
 def test_a_stop_that_did_not_arrive_is_told_and_can_be_repeated(relayed, relay, go_on, network_may_fail):

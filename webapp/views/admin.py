@@ -10,6 +10,7 @@ from webapp.team import PASSWORD, ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
 from webapp.views.problems import count, headers_of, status_of
+from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
 blueprint = Blueprint("admin", __name__)
@@ -97,7 +98,7 @@ def _users_page(error: AppError | None = None, token: str = "") -> ResponseRetur
     here = parts()
     page = render_template(
         "users.html",
-        conversations=here.conversations.of(current_user().id),
+        **sidebar(current_user().id),
         users=here.team.users.all(),
         last_seen=here.team.users.last_seen(),
         pending=here.team.invites.pending(),

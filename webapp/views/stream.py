@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import orjson
 from flask import Blueprint, render_template
@@ -33,11 +34,16 @@ def show_stream(message_id: str) -> ResponseReturnValue:
     message = parts().conversations.message(current_user().id, message_id)
     if message.status != "streaming":
         return "", 204, {"Cache-Control": "no-store"}
-    return hold_open(events(parts().following.follow(message), message_id), "text/event-stream; charset=utf-8")
+    seconds = max((datetime.now(UTC) - message.created_at).total_seconds(), 0.0)
+    steps = parts().following.follow(message)
+    return hold_open(events(steps, message_id, int(seconds)), "text/event-stream; charset=utf-8")
 
 
-def events(steps: Iterator[Delta | Message], message_id: str) -> Iterator[bytes]:
-    """Yield the encoded events of one follower; `steps` as `Following.follow` yields them."""
+def events(steps: Iterator[Delta | Message], message_id: str, seconds: int = 0) -> Iterator[bytes]:
+    """Yield the encoded events of one follower; `steps` as `Following.follow` yields them.
+
+    `seconds` are those since the question.
+    """
     state: dict[str, str | None] = {"state": "queued", "activity": None}
     reader: _Reader | None = None
     for step in steps:
@@ -49,7 +55,7 @@ def events(steps: Iterator[Delta | Message], message_id: str) -> Iterator[bytes]
             return
         before, state = state, _state(state, step)
         if reader is None or step.was_reasoning:
-            reader = _Reader(message_id, step, reader)
+            reader = _Reader(message_id, step, seconds, reader)
             yield reader.snapshot(state)
             continue
         if state != before:
@@ -62,16 +68,19 @@ def events(steps: Iterator[Delta | Message], message_id: str) -> Iterator[bytes]
 class _Reader:
     """How much one follower has of the shared rendering of a reply."""
 
-    def __init__(self, message_id: str, step: Delta, before: _Reader | None = None) -> None:
+    def __init__(self, message_id: str, step: Delta, seconds: int, before: _Reader | None = None) -> None:
         """Begin with the first step, or anew with one after which the text of `before` is reasoning."""
         thought = before._text() if before else ""
+        self._seconds = seconds
         self._live = live.of(message_id, step.was_reasoning)
         self._chars = self._reasoning_chars = self._number = 0
         self._add(replace(step, reasoning=thought + step.reasoning))
 
     def snapshot(self, state: dict[str, str | None]) -> bytes:
         html, thought, self._number = self._live.snapshot()
-        return _event("reset", {"html": html, **state, "thought": thought}, retry=RETRY_MILLISECONDS)
+        return _event(
+            "reset", {"html": html, **state, "thought": thought, "seconds": self._seconds}, retry=RETRY_MILLISECONDS
+        )
 
     def take(self, step: Delta, state: dict[str, str | None]) -> list[bytes]:
         """Return the events for the next step, and for what other followers have brought."""
