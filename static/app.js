@@ -251,6 +251,7 @@ function follow(article) {
   let toldThinking = false;
 
   const show = (/** @type {string} */ name, seconds = 0) => {
+    if (!words[name] && state.textContent) say(""); // nothing waits any more
     state.textContent = words[name] ?? "";
     loadWaiting().then((module) => module?.count(state, seconds));
     if (name !== "thinking" || toldThinking) return;
@@ -526,7 +527,11 @@ if (find(".log")) {
   document.addEventListener("visibilitychange", onVisibility);
   addEventListener("online", wake);
   addEventListener("pagehide", () => { if (draftTimer || sending) keepDraft(); streams.forEach((stream) => stream.close()); });
-  addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    if (find(".undo")) location.reload(); // what it says may no longer be true
+    wake();
+  });
   new ResizeObserver(stick).observe(find(".dock"));
 
   if (find(".message")) load("reading");

@@ -366,12 +366,21 @@ def test_english_on_a_page_would_be_noticed(alice):
     assert {"New", "chat", "Send", "Thinking", "Search"} <= untranslated(alice.get("/").text)
 
 
-@pytest.mark.parametrize("path", ["/", f"/?deleted={UNKNOWN}", "/search", "/search?q=кит", "/settings"])
+@pytest.mark.parametrize("path", ["/", "/search", "/search?q=кит", "/settings"])
 def test_a_page_of_its_own_is_in_russian(russian, path):
     page = russian.get(path)
 
     assert page.status_code == 200
     assert untranslated(page.text) == set()
+
+
+def test_a_deletion_is_told_in_russian(russian):
+    russian.end(russian.new_chat("Удали меня"))
+
+    page = russian.post(f"/c/{russian.conversation_id}/delete").text
+
+    assert "Разговор удалён." in text_of(page)
+    assert untranslated(page) == set()
 
 
 def test_the_welcome_to_the_demo_is_in_russian(make_site, visit):

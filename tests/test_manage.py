@@ -70,6 +70,23 @@ def test_a_deleted_conversation_is_gone_until_it_is_restored(alice):
     assert "Delete me" in alice.page()
 
 
+def test_only_a_deletion_that_can_be_undone_is_told(site, alice, bob):
+    alice.end(alice.new_chat("Delete me"))
+    told = "The conversation was deleted."
+    place = f"/?deleted={alice.conversation_id}"
+
+    before = alice.get(place).text
+    do(alice, "delete")
+    after, bobs = alice.get(place).text, bob.get(place).text
+    do(alice, "restore")
+    restored = alice.get(place).text  # as after Undo and Back
+    deleted_ago(site, alice, timedelta(hours=25))
+    late = alice.get(place).text
+
+    assert told in after
+    assert [told in page for page in (before, bobs, restored, late, alice.get("/?deleted=x").text)] == [False] * 5
+
+
 def test_deleting_stops_what_runs(alice, upstream):
     upstream.answer(*body(token("x"), Wait()))
     reply = alice.new_chat("Delete me")

@@ -147,12 +147,17 @@ class Conversations:
         for reply_id in self._storage.run(delete):
             self._hub.stop(reply_id)
 
+    def is_restorable(self, user_id: str, conversation_id: str) -> bool:
+        """Whether the user has deleted this conversation, and `restore` still undoes it."""
+        with self._storage.read() as tx:
+            return _is_young(conversations.deleted_at(tx, user_id, conversation_id))
+
     def restore(self, user_id: str, conversation_id: str) -> None:
         """Undo a deletion. Raises Gone after UNDO_TIME, NotFound for a purged conversation."""
 
         def restore(tx: Connection) -> None:
-            deleted_at = conversations.deleted_at(tx, user_id, conversation_id)
-            if deleted_at and deleted_at < datetime.now(UTC) - UNDO_TIME:
+            deleted_at = conversations.deleted_at(tx, user_id, conversation_id, lock=True)
+            if deleted_at and not _is_young(deleted_at):
                 raise Gone(_("It is too late: a deleted conversation can be restored for one day."))
             if not conversations.restore(tx, user_id, conversation_id):
                 raise NotFound(_("This conversation does not exist, or it was deleted more than a day ago."))
@@ -169,6 +174,10 @@ def known(conversation: Conversation | None) -> Conversation:
     if conversation is None:
         raise _unknown()
     return conversation
+
+
+def _is_young(deleted_at: datetime | None) -> bool:
+    return deleted_at is not None and deleted_at >= datetime.now(UTC) - UNDO_TIME
 
 
 def _unknown() -> NotFound:

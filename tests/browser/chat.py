@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from playwright.sync_api import Page
 
 # A headless browser hides no tab, so this says it as a browser would.
@@ -9,6 +11,13 @@ TURN = """hidden => {
   const seen = { hidden, visibilityState: hidden ? "hidden" : "visible" };
   for (const name in seen) Object.defineProperty(document, name, { value: seen[name], configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+LISTEN = """() => {
+  window.said = [];
+  const status = document.querySelector("#status");
+  const note = () => { if (status.textContent) window.said.push(status.textContent); };
+  new MutationObserver(note).observe(status, { childList: true });
 }"""
 
 
@@ -40,6 +49,11 @@ class Chat:
         self.page.locator("html.js").wait_for(state="attached")
         self.box.fill(text)
         self.box.press("Enter")
+
+    def listen(self) -> Callable[[], list[str]]:
+        """Note what the status line says from now on, one sentence after the other; the result returns it."""
+        self.page.evaluate(LISTEN)
+        return lambda: self.page.evaluate("window.said")
 
     def hide(self) -> None:
         """Look at another tab."""

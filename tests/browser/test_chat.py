@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.upstream import Wait, body, error, token
+from tests.visitor import text_of
 
 pytestmark = pytest.mark.browser
 
@@ -111,13 +112,7 @@ def test_stop_ends_the_answer_where_it_is(chat, upstream, way):
 @pytest.fixture
 def said(chat):
     """What the status line says, one sentence after the other."""
-    chat.page.evaluate("""() => {
-      window.said = [];
-      const status = document.querySelector("#status");
-      const note = () => { if (status.textContent) window.said.push(status.textContent); };
-      new MutationObserver(note).observe(status, { childList: true });
-    }""")
-    return lambda: chat.page.evaluate("window.said")
+    return chat.listen()
 
 
 def test_the_status_line_speaks_at_boundaries_only(chat, upstream, said):
@@ -147,6 +142,29 @@ def test_the_status_line_speaks_at_boundaries_only(chat, upstream, said):
 
     for sentence, beginning in zip(said(), expected, strict=True):
         assert sentence.startswith(beginning)
+
+
+def test_nothing_says_that_it_waits_once_the_answer_comes(chat, upstream):
+    upstream.answer(*body(token("Half"), Wait()))
+    chat.say("Go")
+    expect(chat.answer).to_have_text("Half")
+
+    expect(chat.page.locator("#status, .message__state").filter(has_text="Waiting")).to_have_count(0)
+    assert "Waiting for" not in text_of(chat.page.request.get(chat.page.url).text())
+
+
+def test_a_deletion_that_was_undone_is_not_told_on_a_page_that_comes_back(chat):
+    chat.say("Delete me")
+    expect(chat.send_button).to_be_visible()
+    chat.page.locator("[popovertarget=menu]").click()
+    chat.page.get_by_role("button", name="Delete").click()
+    undo = chat.page.locator(".undo")
+    expect(undo).to_contain_text("The conversation was deleted.")
+
+    chat.page.request.post(chat.url + undo.get_attribute("action"))
+    chat.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+
+    expect(undo).to_have_count(0)
 
 
 def test_the_whole_answer_is_read_aloud_when_the_user_asked_for_it(chat, upstream):

@@ -99,8 +99,11 @@ def test_what_could_not_be_sent_is_still_in_the_box(relayed, relay, network_may_
     relay.refuse = True
     relay.cut_all()
 
+    said = relayed.listen()
     relayed.say("Precious words")
     expect(relayed.problem).to_have_text(OFFLINE)
+    relayed.page.clock.run_for(1000)
+    assert said() == []  # no answer is waited for
     expect(relayed.box).to_have_value("Precious words")
     expect(relayed.questions).to_have_count(0)
 

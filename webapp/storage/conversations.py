@@ -151,10 +151,10 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
     return changed.rowcount == 1
 
 
-def deleted_at(tx: Connection, user_id: str, conversation_id: str) -> datetime | None:
-    """When this user deleted a conversation; None if it is not deleted, or unknown."""
+def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> datetime | None:
+    """When this user deleted a conversation; None if it is not deleted, or unknown. `lock` as in `get`."""
     query = select(conversations.c.deleted_at).where(_is(user_id, conversation_id))
-    return tx.execute(query.with_for_update()).scalar_one_or_none()
+    return tx.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
 
 def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:

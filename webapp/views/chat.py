@@ -130,6 +130,7 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply."""
     user_id, models = current_user().id, parts().models.names()
+    deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     if not conversation and (preset_id := request.args.get("preset")):
         preset = parts().presets.get(user_id, preset_id)
@@ -138,7 +139,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "conversation": conversation,
         "messages": messages,
         "shown": shown,
-        "deleted": request.args.get("deleted", ""),
+        "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",
         "models": models,
         "presets": parts().presets.of(user_id),
         "preset": preset,
