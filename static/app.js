@@ -348,6 +348,7 @@ function follow(article) {
     reasoning.open = false;
     showButtons();
     if (find(".queued")) load("queue");
+    load("reading");
     say(sentence || words.done);
     if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
     stick();

@@ -1,15 +1,62 @@
 // @ts-check
-/** What a reader of answers does: copies them and their code. Loaded with the first message. */
+/** What a reader of answers does: copies, wraps and saves code; times in the reader's zone. Loaded with the first message. */
+
+import "./style.js";
 
 /** @type {any} */
 let tools;
 
-/** @param {any} given */
+/** Called again after each answer. @param {any} given */
 export default (given) => {
-  if (tools) return;
+  if (!tools) document.addEventListener("click", onClick);
   tools = given;
-  document.addEventListener("click", onClick);
+  for (const time of document.querySelectorAll("time.message__time:not([title])")) tellHere(time);
+  const named = tools.find("[data-wrap]");
+  for (const copy of named ? document.querySelectorAll("figure.code figcaption > [data-copy]") : []) {
+    if (!copy.closest("[data-stream]")) addWays(copy, named.dataset);
+  }
 };
+
+/** @param {any} time in UTC */
+function tellHere(time) {
+  time.title = time.textContent;
+  time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** @param {any} copy button of a code block @param {any} names of the buttons to add */
+function addWays(copy, { wrap, save }) {
+  const ways = document.createElement("span");
+  ways.className = "code__ways";
+  const figure = copy.closest("figure");
+  copy.replaceWith(ways);
+  for (const [name, press] of /** @type {[string, (button: any) => void][]} */ ([
+    [wrap, (button) => { button.ariaPressed = String(figure.classList.toggle("code--wrap")); }],
+    [save, () => download(figure)],
+  ])) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: copy.className, textContent: name, onclick: () => press(button) });
+    ways.append(button);
+  }
+  ways.append(copy);
+}
+
+/** @type {Record<string, string>} */
+const ENDINGS = {
+  python: "py", javascript: "js", typescript: "ts", bash: "sh", shell: "sh", ruby: "rb", rust: "rs", "c++": "cpp",
+  "c#": "cs", kotlin: "kt", markdown: "md", yaml: "yml", text: "txt", haskell: "hs", perl: "pl", golang: "go",
+};
+
+/** @param {any} figure */
+function download(figure) {
+  const label = (figure.querySelector("figcaption").firstChild?.textContent ?? "").trim();
+  const plain = /^[\w+#-]{1,20}$/.test(label) ? label.toLowerCase() : "";
+  const name = /^[\w.-]+\.\w+$/.test(label) ? label : `code.${ENDINGS[plain] ?? (/^[a-z0-9]+$/.test(plain) ? plain : "txt")}`;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([figure.querySelector("code").textContent], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
 
 /** @param {any} event */
 async function onClick(event) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from html import unescape
 
 from flask import session
@@ -18,6 +19,8 @@ from webapp.rendering.notes import scoped
 
 SHORTEST_SECONDS = 0.2  # a shorter time gives no useful rate
 CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
+LEAST_HEADINGS = 3
+HEADING = re.compile(r"<h[3-6]\b")
 TAG = re.compile(r"<[^<>]*+>")
 
 
@@ -33,6 +36,16 @@ def body(message: Message) -> Markup:
 def is_unformatted(message: Message) -> bool:
     """Whether a finished reply is shown without formatting, because rendering it costs too much."""
     return (message.html or "").startswith(markdown.PLAIN)
+
+
+def moment(at: datetime) -> str:
+    """The day and the time in UTC; the script says it in the reader's time zone."""
+    return f"{language.date(at)}, {at:%H:%M} UTC"
+
+
+def has_outline(message: Message) -> bool:
+    """Whether the reply has so many headings that a list of them helps."""
+    return len(HEADING.findall(message.html or "")) >= LEAST_HEADINGS
 
 
 def script_lang(text: str) -> Markup:
@@ -134,6 +147,8 @@ def figures(message: Message) -> str:
 FILTERS = {
     "date": language.date,
     "used_tokens": window.used_tokens,
+    "moment": moment,
+    "has_outline": has_outline,
     "body": body,
     "is_unformatted": is_unformatted,
     "script_lang": script_lang,
