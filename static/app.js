@@ -533,7 +533,9 @@ if (find(".log")) {
     if (find(".undo")) location.reload(); // what it says may no longer be true
     wake();
   });
-  new ResizeObserver(stick).observe(find(".dock"));
+  const resizes = new ResizeObserver(stick);
+  resizes.observe(find(".dock"));
+  resizes.observe(find(".log"));
 
   if (find(".message")) load("reading");
   addCopyButtons(document);

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 # Links that are defined below change when they are; the columns of a wide table become wider, and its rows less high.
 CHANGES = ("links", "tables")
 CORPUS = [path for path in sorted((Path(__file__).parent.parent / "corpus").glob("*.md")) if path.stem not in CHANGES]
-STYLE = (Path(__file__).parent.parent.parent / "static" / "app.css").read_text(encoding="utf-8")
+STATIC = Path(__file__).parent.parent.parent / "static"
+STYLE = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("app.css", "more.css"))
 PAGE = f"<!doctype html><style>{STYLE}</style><article class='message message--assistant'><div class='message__body'>"
 HEIGHTS = """steps => {
   const body = document.querySelector(".message__body");
