@@ -92,7 +92,8 @@ function focusBox() {
 
 let sending = ""; // sent but not yet acknowledged: still a draft
 let draftTimer = 0;
-const draftKey = () => `draft:${location.pathname}`;
+let place = location.pathname; // of the text in the box; Back changes the address first
+const draftKey = () => `draft:${place}`;
 
 function keepDraft() {
   clearTimeout(draftTimer);
@@ -199,7 +200,8 @@ function accept(question, turn, headers) {
   if (composer.getAttribute("action") !== action) {
     composer.action = action;
     find(".header__new").before(...turn.querySelectorAll("#menu, [popovertarget=menu]"));
-    history.replaceState(null, "", url);
+    history.pushState(null, "", url);
+    place = location.pathname;
     addConversation(url, decodeURIComponent(headers.get("X-Title") ?? ""));
   }
   fill("parent", turn.lastElementChild?.id.slice(2));
@@ -219,6 +221,7 @@ function addConversation(url, title) {
   const today = find("[data-group=today]");
   today.hidden = false;
   find("ul", today).prepend(item);
+  link.scrollIntoView({ block: "nearest" });
   document.title = `${title} · Lockchat`;
 }
 
@@ -505,10 +508,26 @@ function onClick(event) {
   load(button.dataset.module, button);
 }
 
+/* ---- listed: the list keeps its place from page to page, with the current chat in view ---- */
+
+const list = find(".sidebar__list");
+
+function placeList() {
+  try {
+    list.scrollTop = sessionStorage.list ?? 0;
+  } catch { /* no storage */ }
+  find("[aria-current]", list)?.scrollIntoView({ block: "nearest" });
+}
+
 /* ---- begin ---- */
 
 const tools = { load, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
+if (list) {
+  placeList();
+  find("#sidebar").addEventListener("toggle", placeList); // until it opens, a narrow page has no list
+  addEventListener("pagehide", () => { try { sessionStorage.list = list.scrollTop; } catch { /* no storage */ } });
+}
 
 document.addEventListener("keydown", onShortcut);
 for (const part of document.querySelectorAll("[data-starts]")) {
@@ -527,6 +546,7 @@ if (find(".log")) {
   document.addEventListener("scroll", onScroll);
   document.addEventListener("visibilitychange", onVisibility);
   addEventListener("online", wake);
+  addEventListener("popstate", () => location.pathname === place || location.reload());
   addEventListener("pagehide", () => { if (draftTimer || sending) keepDraft(); streams.forEach((stream) => stream.close()); });
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
@@ -545,4 +565,6 @@ if (find(".log")) {
   if (document.hidden) onVisibility();
   if (find(".message") && (!location.hash || streams.size)) toEnd();
   else pinned = false; // the reader opened a link to a message
+  // After loading: until then Chromium takes the focus away for the address's fragment.
+  if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
 }
