@@ -114,8 +114,14 @@ function restoreDraft() {
     if (localStorage.user !== user) localStorage.clear();
     localStorage.user = user;
     box.value ||= localStorage[draftKey()] ?? "";
+    if (localStorage[`${draftKey()}#`]) tune();
   } catch { /* no storage, no drafts */ }
   grow();
+}
+
+/** Keep what is typed as settings, and show it. */
+function tune() {
+  import("./tuning.js").then(({ begin }) => begin(draftKey, writeDraft)).catch(() => {});
 }
 
 function grow() {
@@ -144,7 +150,10 @@ let unacknowledged = ""; // the same text goes with the same key, so it is store
 
 /** @param {any} event */
 function onSubmit(event) {
-  if (event.submitter?.hasAttribute("formaction")) return; // Retry: a plain form
+  if (event.submitter?.hasAttribute("formaction")) { // Retry: a plain form, and the text in the box stays here
+    box.disabled = true;
+    return setTimeout(() => { box.disabled = false; });
+  }
   event.preventDefault();
   send();
 }
@@ -172,6 +181,7 @@ async function send() {
   if (response?.ok && html) {
     unacknowledged = "";
     writeDraft(draft, "");
+    writeDraft(`${draft}#`, "");
     accept(question, parse(html), response.headers);
     keepDraft(); // the text typed meanwhile, perhaps under a new address
   } else {
@@ -547,6 +557,7 @@ if (find(".log")) {
   document.addEventListener("visibilitychange", onVisibility);
   addEventListener("online", wake);
   addEventListener("popstate", () => location.pathname === place || location.reload());
+  find("#tuning").addEventListener("beforetoggle", tune, { once: true });
   addEventListener("pagehide", () => { if (draftTimer || sending) keepDraft(); streams.forEach((stream) => stream.close()); });
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;

@@ -179,3 +179,37 @@ def test_bob_neither_sees_nor_changes_alices_presets(alice, bob):
 def test_a_preset_that_does_not_exist_is_not_found(site, preset_id):
     with pytest.raises(NotFound, match="This preset does not exist"):
         site.extensions["lockchat"].presets.get(UNKNOWN, preset_id)
+
+
+def test_a_new_chat_begins_with_the_default_preset_while_it_exists(alice, bob):
+    preset, other = add(alice), add(alice, name="Other", system="Be kind.")
+    alice.post_form("/preferences", preset=preset, read_aloud="")
+
+    assert "Be brief.</textarea>" in alice.get("/").text
+    assert f'value="{preset}" selected' in alice.get("/settings").text
+    assert "Be kind.</textarea>" in alice.get(f"/?preset={other}").text
+    assert "Be brief." not in alice.get("/?preset=").text
+    assert "Be brief." not in bob.get("/").text
+
+    alice.post_form(f"/presets/{preset}/delete")
+    assert "Be brief." not in alice.get("/").text
+
+
+def test_the_preset_that_holds_is_named_at_the_box(alice):
+    preset = add(alice)
+    chip = 'data-chip="preset" dir="auto">Brief<'
+
+    assert chip in alice.get(f"/?preset={preset}").text
+    alice.end(alice.new_chat("Hi", **(BRIEF | {"name": ""})))
+    assert chip in alice.page()
+    alice.end(alice.say("On", temperature="1"))
+    assert chip not in alice.page()
+
+
+def test_a_new_chat_begins_with_the_model_used_last(alice):
+    alice.end(alice.new_chat("One", model="gpt-3.5-turbo"))
+    assert '<option value="gpt-3.5-turbo" selected>' in alice.get("/").text
+
+    alice.end(alice.new_chat("Two", model="gpt-4"))
+
+    assert '<option value="gpt-4" selected>' in alice.get("/").text

@@ -41,6 +41,15 @@ class Presets:
             raise NotFound(_("This preset does not exist."))
         return preset
 
+    def beginning(self, user_id: str, asked: str | None, default: str) -> Preset | None:
+        """The preset of a new chat: the one asked for ("" for none), else the default one, if it still exists.
+
+        Raises NotFound if the one asked for does not exist.
+        """
+        if asked:
+            return self.get(user_id, asked)
+        return next((one for one in self.of(user_id) if one.id == default), None) if asked is None else None
+
     def add(self, user_id: str, name: str, typed: Typed) -> Preset:
         """Store a new preset and return it. Raises Invalid, TooLarge."""
         preset = self._checked(new_id(), name, typed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypedDict
 
 from webapp.chat import Option, Settings
@@ -99,6 +100,12 @@ def temperature_of(value: Any) -> float | None:
     if not 0 <= temperature <= 2:
         raise Invalid(_("The temperature is a number from 0 to 2."))
     return temperature
+
+
+def is_like(one: Settings, other: Settings) -> bool:
+    """Whether two conversations or presets have the same settings."""
+    settings = attrgetter("model", "temperature", "system", "options")
+    return bool(settings(one) == settings(other))
 
 
 def options_of(values: Mapping[str, Any]) -> dict[str, Option]:

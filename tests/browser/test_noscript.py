@@ -79,6 +79,24 @@ def test_retry_asks_the_model_that_is_chosen(chat, upstream):
     expect(chat.questions).to_have_text(["And now?"])
 
 
+def test_retry_keeps_what_stands_unsent_in_the_box(chat, live, upstream):
+    go_on = threading.Event()
+    chat.box.fill("First")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Hello world")
+    upstream.answer(*body(token("So far"), Wait(go_on), token(" and on"), DONE))
+
+    chat.box.fill("Half a thought")
+    chat.retry_button.click()
+    expect(live).to_have_text("So far")
+    go_on.set()
+
+    expect(chat.answers).to_have_text(["So far and on"])
+    expect(chat.box).to_have_value("Half a thought")
+    chat.send_button.click()
+    expect(chat.questions.last).to_have_text("Half a thought")
+
+
 def test_the_page_says_that_it_waits_until_the_first_word(chat, live, upstream):
     first = threading.Event()
     upstream.answer(*body(Wait(first), token("one"), Wait()))

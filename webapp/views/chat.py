@@ -10,6 +10,7 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     stream_template,
     url_for,
 )
@@ -21,7 +22,7 @@ from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy
 from webapp.presets import fields_in
 from webapp.sends import Send, Turn
-from webapp.settings import OPTIONS, Typed
+from webapp.settings import OPTIONS, Typed, is_like
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
@@ -83,6 +84,7 @@ def create_message(conversation_id: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/m/<id:message_id>")
+@blueprint.get("/m/<id:message_id>/retry")  # a reload of the page that `retry_message` answers with
 def show_message(message_id: str) -> ResponseReturnValue:
     message = parts().conversations.message(current_user().id, message_id)
     if wants_fragment():
@@ -109,7 +111,11 @@ def stop_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
-    return sent(parts().turns.retry(current_user().id, message_id, form()))
+    turn = parts().turns.retry(current_user().id, message_id, form())
+    if not (unsent := request.form.get("text", "")).strip():
+        return sent(turn)
+    # Without script only this answer can bring back the text in the box.
+    return page(parts().conversations.show(current_user().id, turn.conversation.id, last=2), unsent)
 
 
 @blueprint.post("/m/<id:message_id>/continue")
@@ -128,21 +134,22 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 
 
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
-    """The chat page; for a browser without script, a page that grows with the reply."""
+    """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
     user_id, models = current_user().id, parts().models.names()
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
-    if not conversation and (preset_id := request.args.get("preset")):
-        preset = parts().presets.get(user_id, preset_id)
-    start = conversation or preset
+    if not conversation and not preset:
+        preset = parts().presets.beginning(user_id, request.args.get("preset"), session.get("preset", ""))
+    presets, start = parts().presets.of(user_id), conversation or preset
     context: dict[str, object] = {
         "conversation": conversation,
         "messages": messages,
         "shown": shown,
         "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",
         "models": models,
-        "presets": parts().presets.of(user_id),
+        "presets": presets,
         "preset": preset,
+        "like": next((one for one in presets if start and is_like(one, start)), None),
         "fields": fields_in(preset) if preset else [],
         "model": _first_offered([start.model] if start else parts().conversations.models(user_id), models),
         "trouble": parts().models.trouble() if not conversation or not models else "",
@@ -158,7 +165,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         **sidebar(user_id),
     }
     running = next((message for message in messages if message.status == "streaming"), None)
-    if running is None or "live" not in request.args:
+    if running is None or not (draft or "live" in request.args):
         return render_template("chat.html", **context)
     ended: list[Message] = []
     live: dict[str, object] = {
@@ -169,7 +176,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
     try:
         return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
     except Busy as error:  # shows the text so far, on a page that reloads
-        return render_template("chat.html", **context), {"Refresh": str(error.retry_after)}
+        return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
 
 
 def _first_offered(choices: list[str], models: list[str]) -> str:

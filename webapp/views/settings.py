@@ -19,6 +19,7 @@ from webapp.views.sidebar import sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
+ID_CHARS = 36
 FIELDS = ("name", "model", "temperature", "system")
 
 blueprint = Blueprint("settings", __name__)
@@ -45,6 +46,8 @@ def update_preferences() -> ResponseReturnValue:
     if chosen := request.form.get("language"):
         session["language"] = language.choose([chosen])
         language.use(session["language"])
+    if (preset_id := request.form.get("preset")) is not None:
+        session["preset"] = preset_id[:ID_CHARS]
     if "read_aloud" in request.form:  # only the form of the settings page has this field, also with an empty box
         session["read_aloud"] = "1" in request.form.getlist("read_aloud")
         flash(_("Saved."), "settings")
@@ -108,6 +111,7 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         "settings.html",
         **sidebar(user_id),
         presets=parts().presets.of(user_id),
+        default_preset=session.get("preset"),
         models=parts().models.names(),
         name_chars=NAME_CHARS,
         is_mac=_is_mac(),
