@@ -15,11 +15,7 @@ const stopButton = find("[data-stop]");
 const jumpButton = find(".jump");
 const problem = find(".problem");
 const coarse = matchMedia("(pointer: coarse)");
-const BEAT_LIMIT = 16_500; // ms; the server beats after 15 s of silence
-const LOOK_LIMIT = 3000; // then the page says that the connection is lost: 20 s after the break at the latest
-const ANSWER_LIMIT = 20_000;
 const HIDDEN_LIMIT = 20_000;
-const RETRIES = 12; // about five minutes
 const NEAR = 64; // px from the end that count as "at the end"
 
 /** @type {Map<HTMLElement, { wake: () => void, doze: () => void, close: () => void }>} the running replies */
@@ -162,7 +158,7 @@ async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
   const draft = draftKey();
-  loadWaiting();
+  import("./follow.js").catch(() => {}); // meanwhile
   if (text !== unacknowledged) fill("key", freshKey());
   unacknowledged = sending = text;
   const answer = post(composer, streams.size ? composer.action.replace(/messages$/, "queue") : composer.action);
@@ -237,163 +233,76 @@ function addConversation(url, title) {
 
 /* ---- followed: a snapshot, then changes, to exactly one end ---- */
 
-let /** @type {Promise<typeof import("./waiting.js") | undefined> | undefined} */ waiting;
+const idle = { wake() {}, doze() {}, close() {} };
 
-/** Load this module while there is a connection. */
-function loadWaiting() {
-  return waiting ??= import("./waiting.js").catch(() => waiting = undefined);
-}
-
+/** Follow the running replies that nobody follows yet. */
 function followAll() {
-  for (const article of document.querySelectorAll("[data-stream]")) follow(article);
-}
-
-/** Follow a running reply to its end, through lost connections and hidden tabs. @param {any} article */
-function follow(article) {
-  if (streams.has(article)) return;
-  load("reading");
-  const body = find(".message__body", article);
-  const reasoning = find(".reasoning", article);
-  const state = find(".message__state", article);
-  let /** @type {EventSource | undefined} */ source;
-  let /** @type {Patch[]} */ patches = [];
-  let frame = 0;
-  let failures = -1; // the first look is at once: a reply may end before its stream opens
-  let timer = 0; // of a silence, a retry or a look: one at a time
-  let alarm = 0; // of a look that gets no answer
-  let toldThinking = false;
-
-  const show = (/** @type {string} */ name, seconds = 0) => {
-    if (!words[name] && state.textContent) say(""); // nothing waits any more
-    state.textContent = words[name] ?? "";
-    loadWaiting().then((module) => module?.count(state, seconds));
-    if (name !== "thinking" || toldThinking) return;
-    toldThinking = true;
-    say(words.thinking);
-  };
-  const tell = (/** @type {string} */ sentence) => {
-    state.hidden = !!sentence;
-    loadWaiting().then((module) => module?.tell(article, sentence, words.back));
-  };
-  const think = (/** @type {string} */ text) => {
-    if (text && reasoning.hidden) reasoning.open = !(reasoning.hidden = false);
-    find(".reasoning__text", reasoning).append(text);
-    stick();
-  };
-  const thinkAnew = (/** @type {string} */ text) => {
-    find(".reasoning__text", reasoning).textContent = "";
-    think(text);
-  };
-  const later = (/** @type {() => void} */ action, /** @type {number} */ delay) => {
-    clearTimeout(timer);
-    timer = window.setTimeout(action, delay);
-  };
-  const close = () => {
-    source?.close();
-    clearTimeout(timer);
-    clearTimeout(alarm);
-  };
-  const open = () => {
-    close();
-    if (!streams.has(article)) return;
-    source = new EventSource(article.dataset.stream);
-    source.onerror = retry;
-    for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, ({ data }) => {
-        failures = 0;
-        later(look, BEAT_LIMIT);
-        if (state.hidden) tell("");
-        handle(data && JSON.parse(data));
-      });
-    }
-    later(look, BEAT_LIMIT);
-  };
-  const flush = () => {
-    cancelAnimationFrame(frame);
-    frame = 0;
-    try {
-      patches.splice(0).forEach((patch) => apply(body, patch));
-    } catch {
-      open(); // the copies differ: a new snapshot replaces this one
-    }
-    stick();
-  };
-  const retry = () => {
-    close();
-    if (++failures > 1) tell(failures > RETRIES ? words.gone : words.lost);
-    if (failures <= RETRIES) later(look, failures && Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2));
-  };
-  const doze = () => {
-    close();
-    later(look, 5000 + Math.random() * 5000);
-  };
-  /** Ask for the status; then follow, wait while the tab is hidden, or fetch the finished reply. */
-  const look = async () => {
-    close();
-    const limit = new AbortController();
-    const { signal } = limit;
-    later(() => limit.abort(), ANSWER_LIMIT);
-    alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
-    try {
-      const { status } = await (await fetch(article.dataset.status, { signal })).json();
-      failures %= RETRIES;
-      if (status === "streaming") return document.hidden ? doze() : open();
-      const page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
-      const finished = find("article", parse(await page.text()));
-      thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");
-      update(body, find(".message__body", finished));
-      const { lang } = find(".message__body", finished);
-      finish(find(".message__footer", finished), finished.dataset.said, lang);
-    } catch {
-      retry();
-    }
-  };
-  const finish = (/** @type {Element} */ footer, /** @type {string} */ sentence, /** @type {string} */ lang) => {
-    flush();
-    close();
-    if (state.hidden) tell("");
-    if (!streams.delete(article)) return;
-    if (lang) body.lang = lang;
-    find(".message__footer", article).replaceWith(footer);
-    find(".message__stop", article).remove();
-    article.removeAttribute("data-stream");
-    article.removeAttribute("aria-busy");
-    reasoning.open = false;
-    showButtons();
-    if (find(".queued")) load("queue");
-    load("reading");
-    say(sentence || words.done);
-    if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
-    stick();
-  };
-  const handlers = /** @type {Record<string, (data: any) => void>} */ ({
-    reset: (snapshot) => {
-      patches = [];
-      update(body, parse(snapshot.html));
-      thinkAnew(snapshot.thought);
-      show(snapshot.activity ?? snapshot.state, snapshot.seconds);
-    },
-    patch: (more) => {
-      patches.push(...more);
-      if (document.hidden) flush();
-      else frame ||= requestAnimationFrame(flush);
-    },
-    status: (change) => show(change.activity ?? change.state),
-    thought: think,
-    beat: () => {},
-    end: (end) => finish(find("footer", parse(end.html)), end.message, end.lang),
-  });
-
-  const wake = () => {
-    failures = 0; // failures while the computer slept do not count
-    look();
-  };
-
-  loadWaiting();
-  streams.set(article, { wake, doze, close });
+  for (const article of document.querySelectorAll("[data-stream]")) {
+    if (streams.has(article)) continue;
+    streams.set(article, idle); // until the module is there
+    load("follow", article).catch(() => {
+      streams.delete(article);
+      find(".message__state", article).textContent = words.gone;
+      showButtons();
+    });
+  }
   showButtons();
-  open();
 }
+
+/* ---- waited for: for how long, and whether the connection is lost ---- */
+
+const SILENT_SECONDS = 3; // a shorter wait is not counted
+const BACK_TIME = 6000; // ms that the end of a loss is shown
+
+const format = new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit: "second", unitDisplay: "narrow" });
+
+/** @type {WeakMap<HTMLElement, { since: number, timer: number }>} the waits that are counted */
+const waits = new WeakMap();
+
+/**
+ * Count the seconds behind the sentence of a wait. Without a sentence the wait is over.
+ * @param {HTMLElement} state the sentence's element @param {number} seconds that it has lasted already
+ */
+function count(state, seconds) {
+  const sentence = state.textContent;
+  const { since = Date.now() - seconds * 1000, timer = 0 } = waits.get(state) ?? {};
+  clearInterval(timer);
+  if (!sentence) return waits.delete(state);
+  const show = () => {
+    if (!state.isConnected) return clearInterval(waits.get(state)?.timer);
+    const passed = Math.floor((Date.now() - since) / 1000);
+    if (passed > SILENT_SECONDS) state.textContent = `${sentence} ${format.format(passed)}`;
+  };
+  waits.set(state, { since, timer: window.setInterval(show, 1000) });
+  show();
+}
+
+/** @type {Set<object>} the replies whose connection is lost */
+const lost = new Set();
+const bar = document.createElement("p");
+let hiding = 0;
+
+bar.className = "problem lost";
+bar.role = "alert";
+bar.hidden = true;
+find(".dock")?.prepend(bar);
+
+/**
+ * Show and say that a reply's connection is lost; with an empty sentence, that it is back.
+ * @param {object} reply @param {string} sentence @param {string} back the sentence for the end
+ */
+function tellConnection(reply, sentence, back) {
+  if (sentence) lost.add(reply);
+  else if (!lost.delete(reply) || lost.size) return;
+  sentence ||= back;
+  clearTimeout(hiding);
+  bar.hidden = false;
+  if (bar.textContent !== sentence) bar.textContent = sentence; // said once, however often it is tried
+  bar.classList.toggle("lost--over", !lost.size);
+  if (!lost.size) hiding = window.setTimeout(() => { bar.hidden = true; bar.textContent = ""; }, BACK_TIME);
+}
+
+/* ---- changed ---- */
 
 /**
  * Apply the server's change to the text. Throws if the two copies differ.
@@ -531,7 +440,7 @@ function placeList() {
 
 /* ---- begin ---- */
 
-const tools = { load, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
+const tools = { load, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 if (list) {
   placeList();
