@@ -170,7 +170,7 @@ def test_retry_and_edit_ask_the_model_that_is_chosen(alice, upstream):
     first = alice.new_chat("Why?", model="gpt-4")
     alice.end(first)
 
-    alice.end(retry(alice, first, model="gpt-3.5-turbo", temperature="0,2", system="Be brief.", text="half a draft"))
+    alice.end(retry(alice, first, model="gpt-3.5-turbo", temperature="0,2", system="Be brief."))
     alice.end(edit(alice, question_of(alice.page()), "How?", model="gpt-4"))
 
     models = [request.json["model"] for request in upstream.requests]

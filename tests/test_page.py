@@ -132,7 +132,8 @@ def test_without_script_the_streamed_text_is_escaped(alice, upstream):
     with alice.get(f"/c/{alice.conversation_id}?live=1", stream=True) as answer:
         page = b""
         while b"script" not in page.partition(b'class="message__live"')[2]:
-            assert (part := answer.raw.read1(65536)), page
+            part = answer.raw.read1(65536)
+            assert part, page
             page += part
         go_on.set()
         page += b"".join(iter(lambda: answer.raw.read1(65536), b""))

@@ -38,7 +38,8 @@ def calls_of(work) -> int:
 
 def test_a_page_of_finished_messages_is_little_work(site, alice, long_chat):
     browser = site.test_client()
-    browser.set_cookie("lockchat", alice.cookies["lockchat"])
+    (cookie,) = alice.cookies
+    browser.set_cookie(cookie.name, cookie.value)
     alice.page()
 
     calls = calls_of(lambda: browser.get(f"/c/{long_chat}"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from datetime import UTC, datetime
 
 import pytest
-from alembic import command
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import event, update
 
 from tests.scaling import MOST, bounded, is_linear, seconds
@@ -14,7 +16,7 @@ from webapp import snippets
 from webapp.chat import Conversation, Message
 from webapp.storage import Storage, conversations, message_words, messages
 from webapp.storage.message_words import Wanted
-from webapp.storage.migrate import _alembic, _connection, migrate
+from webapp.storage.migrate import migrate
 from webapp.storage.schema import message_words as message_words_table
 from webapp.text import new_id
 
@@ -195,11 +197,7 @@ def test_a_search_whose_filter_lets_nothing_pass_ends_and_can_go_on(storage):
 
 def test_an_upgrade_finds_older_texts_without_spaces(database_url):
     storage = Storage(database_url)
-    with _connection(storage) as connection:
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0011")
-        connection.commit()
+    migrate(storage)
     alice = new_id()
     write(storage, alice, ["我爱北京天安门", "Plain words", "고양이는 잔다"])
     with storage.begin() as tx:  # as it was stored before
@@ -214,7 +212,9 @@ def test_an_upgrade_finds_older_texts_without_spaces(database_url):
             tx.exec_driver_sql("INSERT INTO search (search) VALUES ('rebuild')")
     assert steps(storage, alice, "天安门")[1] == []
 
-    migrate(storage)
+    older = importlib.import_module("webapp.storage.migrations.versions.0012_words_without_spaces")
+    with storage.begin() as tx, Operations.context(MigrationContext.configure(tx)):
+        older.upgrade()
 
     found = [len(steps(storage, alice, query)[1]) for query in ("天安门", "plain", "양이", "门", "爱北京")]
     storage.close()

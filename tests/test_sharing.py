@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,8 @@ from webapp.chat import Delta, Message, Outcome
 from webapp.markdown import PLAIN, render
 from webapp.patches import LiveRenderer
 from webapp.views import live, stream
+
+NOW = datetime(2026, 5, 3, 23, 59, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ def test_a_text_that_comes_faster_than_it_is_rendered_goes_on_as_plain_text(cloc
 @pytest.mark.usefixtures("clock")
 def test_at_the_end_it_is_shown_whole_all_the_same(site):
     text = HOSTILE["columns"][:40_000]
-    ended = Message("m", "c", None, "assistant", text, "done", None, html=str(render(text)), outcome=Outcome("done"))
+    ended = Message("m", "c", None, "assistant", text, "done", NOW, html=str(render(text)), outcome=Outcome("done"))
 
     with site.test_request_context():
         events = b"".join(stream.events(iter([Delta("*a* "), Delta(text), ended]), "m")).decode()

@@ -104,12 +104,22 @@ def test_a_sentence_is_quoted_without_what_surrounds_it(said: Any, sentence: str
         ),
         (body(chunk({"reasoning": "Hm"}), chunk({}, "stop"), DONE), "gave no answer"),
         (
-            body(chunk({"content": [{"type": "image_url", "image_url": {"url": "https://a.example/x.png"}}]}), DONE),
+            body(
+                chunk({"content": [{"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,PHN2Zz4="}}]}),
+                DONE,
+            ),
             "picture",
         ),
         (body(b"no gzip", content_encoding="gzip"), "not an answer"),
     ],
-    ids=["plain text", "lines of JSON", "a function", "reasoning alone", "a picture alone", "broken encoding"],
+    ids=[
+        "plain text",
+        "lines of JSON",
+        "a function",
+        "reasoning alone",
+        "a picture of no kind that is shown",
+        "broken encoding",
+    ],
 )
 def test_what_is_no_answer_has_its_true_sentence(upstream: Upstream, script: list[Any], words: str) -> None:
     upstream.answer(*script)

@@ -83,9 +83,8 @@ class Config(UpstreamConfig):
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
         """Return the settings in an environment. Raises ConfigError for an invalid one."""
         read = _Settings(env)
-        streams_per_user = read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000)
         streams_total = read.whole("STREAMS_TOTAL", cls.streams_total, least=1, most=100_000)
-        streams_per_address = max(streams_total // 2, streams_per_user)
+        streams_per_address = max(cls.streams_per_address, streams_total // 2)
         config = cls(
             url=read.upstream_url("URL"),
             auth=read.secret("AUTH"),
@@ -111,7 +110,7 @@ class Config(UpstreamConfig):
             max_line_bytes=read.whole("MAX_LINE_BYTES", cls.max_line_bytes, least=1024, most=2**30),
             max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
             titles=read.choice("TITLES", TITLES),
-            streams_per_user=streams_per_user,
+            streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
             streams_per_address=read.whole("STREAMS_PER_ADDRESS", streams_per_address, least=1, most=100_000),
             streams_total=streams_total,
             stored_chars_per_day=read.whole("STORED_CHARS_PER_DAY", cls.stored_chars_per_day, least=1, most=10**15),

@@ -35,7 +35,7 @@ $${" + ".join(f"x_{{{number}}}" for number in range(60))}$$
 
 {"".join("  " * depth + "- deeper" + chr(10) for depth in range(9))}
 """
-OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERHANG = "Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"
 # The number of the message in the middle of the window.
 PLACE = """[...document.querySelectorAll(".message")].findIndex(
   (message) => message.getBoundingClientRect().bottom > innerHeight / 2)"""

@@ -25,7 +25,7 @@ WIDE = [
     "".join(f"> {line}\n" for line in TABLE.splitlines()),
     f"a[^1]\n\n[^1]: {MATRIX}",
 ]
-OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERHANG = "Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"
 PLACE = "(({ x, width }) => [x, width])(document.querySelector('.composer').getBoundingClientRect())"
 
 

@@ -31,7 +31,8 @@ def test_it_is_sent_once_after_the_worker_ended(start_server, upstream, number):
     wait_until(lambda: _has_answer(alice), DEAD_SECONDS, "the answer to the queued message")
     alice.close()
     asked = [request.json["messages"][-1]["content"] for request in upstream.requests]
-    assert asked == ["One", "Two"]
+    # The beginning of the first answer may not have been saved: then both questions stand together.
+    assert asked in (["One", "Two"], ["One", "One\n\nTwo"])
 
 
 def _has_answer(visitor: Visitor) -> bool:

@@ -178,7 +178,7 @@ UPSTREAMS = {
     "a large answer": (
         lambda: as_json(b'{"choices": [{"message": {"content": "', b"word ", b'"}}]}'),
         "error",
-        "",
+        ("word " * 2**20)[: 4 * 2**20],  # up to the limit of an answer
     ),
     "a large answer of empty lists": (
         lambda: as_json(b'{"choices": [', b"[],", b"[]]}"),

@@ -323,13 +323,8 @@ class Stream(Iterator[Delta]):
         progress, said = self._progress, start_of(self._head)
         if progress.finish_reason == "content_filter":
             raise UpstreamError("filtered")
-        if (
-            not progress.began
-            and not progress.done
-            and said
-            and not said.startswith(("{", "["))
-            and not _FIELD.match(said)
-        ):
+        is_plain = said and not said.startswith(("{", "[")) and not _FIELD.match(said)
+        if is_plain and not (progress.began or progress.done):
             raise failure_of(None, said, unknown="unframed" if " " in said else "protocol")
         if progress.began and not (progress.done or progress.finish_reason):
             raise UpstreamError("cut_off")

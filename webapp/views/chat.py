@@ -112,7 +112,7 @@ def stop_message(message_id: str) -> ResponseReturnValue:
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
     turn = parts().turns.retry(current_user().id, message_id, form())
-    if not (unsent := request.form.get("text", "")).strip():
+    if not (unsent := request.form.get("text", "")).strip() or "text/html" not in request.headers.get("Accept", ""):
         return sent(turn)
     # Without script only this answer can bring back the text in the box.
     return page(parts().conversations.show(current_user().id, turn.conversation.id, last=2), unsent)
