@@ -15,6 +15,7 @@ from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, event, h
 from webapp.chat import Delta, merge
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
+from webapp.upstream import lifeline
 from webapp.upstream.lifeline import Lifeline
 from webapp.upstream.stream import Stream
 
@@ -334,14 +335,14 @@ class TestNothingStays:
         ],
     )
     def test_no_thread_and_no_connection_stays(self, upstream: Upstream, end: Callable[[Stream], Any]) -> None:
-        client = Lockchat(upstream.url)
+        client, before = Lockchat(upstream.url), lifeline._clock._running
 
         end(client.stream(QUESTION, "gpt-4"))
         gc.collect()
         client.close()
 
         upstream.wait_for_open_connections(0)
-        assert wait_until(lambda: "upstream-deadlines" not in {thread.name for thread in threading.enumerate()})
+        assert wait_until(lambda: lifeline._clock._running == before)
 
 
 def time_out(upstream: Upstream, **settings: Any) -> tuple[list[Delta], UpstreamError, float]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
-from tests.upstream import FRAMINGS, Upstream, body, chunk, head, token
+from tests.replies import stored
+from tests.upstream import FRAMINGS, Upstream, Wait, body, chunk, head, token
+from tests.wait import wait_until
 from webapp.lockchat import Lockchat
 from webapp.upstream import transport
 
 QUESTION = [{"role": "user", "content": "hi"}]
+
+
+LONG_SECONDS = 600.0  # longer than any test waits
+
+
+@pytest.fixture
+def long_rests(monkeypatch):
+    """Each rest takes longer than the test, and so does the pulse's wait for a rendered text."""
+    monkeypatch.setattr(transport, "LEAST_PACE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(transport, "MOST_PACE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr("webapp.pulse.RENDER_SECONDS", LONG_SECONDS)
 
 
 @pytest.fixture
@@ -83,3 +97,44 @@ def test_a_paced_stream_rests_after_every_read(rests):
     list(transport.read(response, is_paced=lambda: True))
 
     assert rests == [transport.pace_seconds(1)] * 5
+
+
+@pytest.mark.usefixtures("long_rests")
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_first_token_and_a_stop_wait_for_no_rest(alice, upstream, framing):
+    upstream.answer(*body(token(role="assistant"), token("Hello"), Wait(), framing=framing))
+    reply = alice.new_chat("Hi")
+
+    events = alice.events(reply)
+    next(event for event in events if "Hello" in event.data)
+    alice.stop(reply)
+    wait_until(lambda: alice.status(reply) == "stopped", 20)
+    *_, end = events
+
+    assert json.loads(end.data)["why"] == "stopped"
+    assert "<p" in alice.page()
+    assert alice.raw(reply) == "Hello"
+
+
+@pytest.mark.usefixtures("long_rests")
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_an_end_that_has_come_waits_for_no_rest(alice, upstream, framing):
+    last = token("Hello") + token(finish="stop") + b"data: [DONE]\n\n"
+    upstream.answer(*body(token(role="assistant"), last, framing=framing))
+    reply = alice.new_chat("Hi")
+
+    wait_until(lambda: alice.status(reply) == "done", 20)
+
+    assert alice.raw(reply) == "Hello"
+
+
+@pytest.mark.usefixtures("long_rests")
+def test_a_rendered_text_of_a_stopped_reply_is_stored(alice, upstream, site):
+    upstream.answer(*body(token("**Hello**"), Wait()))
+    reply = alice.new_chat("Hi")
+    next(event for event in alice.events(reply) if "Hello" in event.data)
+
+    alice.stop(reply)
+
+    storage = site.extensions["lockchat"].storage
+    assert "<strong>Hello</strong>" in wait_until(lambda: stored(storage, reply).html, 20)

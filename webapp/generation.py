@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import Event
@@ -74,6 +75,7 @@ class Generation:
         self._hub_changed = changed
         self._source = source
         self._on_end = on_end
+        self._finishing = threading.Lock()
         self._changed = threading.Condition()
         self._text = GrowingText()
         self._reasoning = GrowingText()
@@ -92,7 +94,7 @@ class Generation:
 
     def start(self) -> None:
         """Read the source in a new thread."""
-        threading.Thread(target=self._run, name=f"reply-{self.reply_id}", daemon=True).start()
+        self._in_thread(self._run)
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
         """Yield all so far as one delta, then what is new as it comes, and the outcome last.
@@ -132,6 +134,8 @@ class Generation:
         """End the reply and close the upstream's connection at once; keep the text so far."""
         self._end(Outcome(status))
         self._source.abort()
+        with suppress(RuntimeError):  # without a thread left, the reply's own one finishes
+            self._in_thread(self._finish)  # the reply's own one may rest between two reads
 
     def settle(self, *, saved: bool) -> None:
         """Give followers the outcome: the finished reply is saved, or could not be saved."""
@@ -161,16 +165,30 @@ class Generation:
     def _has_news(self, seen: tuple[Position, Activity | None]) -> bool:
         return self._settled or self._state() != seen
 
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name=f"reply-{self.reply_id}", daemon=True).start()
+
     def _run(self) -> None:
         try:
             outcome = self._take_all()
             if self._keeping:
                 self._keeping.join()
             self._end(outcome)
-            self.html = self._render(self.since()[0].text)
         finally:
-            self.is_rendered = True
-            self._hub_changed.set()
+            self._finish()
+
+    def _finish(self) -> None:
+        """Render the whole reply, once, after its pictures are stored."""
+        if self._keeping:
+            self._keeping.join()
+        with self._finishing:
+            if self.is_rendered:
+                return
+            try:
+                self.html = self._render(self.since()[0].text)
+            finally:
+                self.is_rendered = True
+                self._hub_changed.set()
 
     def _take_all(self) -> Outcome:
         try:

@@ -164,8 +164,10 @@ class Stream(Iterator[Delta]):
 
     def _blocks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield the bytes of the answer. Keep the first ones in case it is no event stream."""
-        for block in pictures.held(transport.read(response, lambda: self._progress.began)):
-            if not self._progress.began and len(self._head) < ERROR_BYTES:
+        progress = self._progress
+        read = transport.read(response, lambda: progress.began and not (progress.finish_reason or progress.done))
+        for block in pictures.held(read):
+            if not progress.began and len(self._head) < ERROR_BYTES:
                 self._head += block
                 if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
                     raise failure_of(None, beginning)
