@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -38,17 +38,8 @@ class Presets:
         with self._storage.read() as tx:
             preset = presets.get(tx, user_id, clean(preset_id))
         if preset is None:
-            raise NotFound(_("This preset does not exist."))
+            raise unknown()
         return preset
-
-    def beginning(self, user_id: str, asked: str | None, default: str) -> Preset | None:
-        """The preset of a new chat: the one asked for ("" for none), else the default one, if it still exists.
-
-        Raises NotFound if the one asked for does not exist.
-        """
-        if asked:
-            return self.get(user_id, asked)
-        return next((one for one in self.of(user_id) if one.id == default), None) if asked is None else None
 
     def add(self, user_id: str, name: str, typed: Typed) -> Preset:
         """Store a new preset and return it. Raises Invalid, TooLarge."""
@@ -66,7 +57,7 @@ class Presets:
         preset = self._checked(preset_id, name, typed)
         with self._storage.begin() as tx:
             if not presets.change(tx, user_id, preset):
-                raise NotFound(_("This preset does not exist."))
+                raise unknown()
         return preset
 
     def delete(self, user_id: str, preset_id: str) -> None:
@@ -84,6 +75,21 @@ class Presets:
         return Preset(
             settings.model, settings.temperature, settings.system, options=settings.options, id=preset_id, name=name
         )
+
+
+def beginning(presets: Iterable[Preset], asked: str | None, default: str) -> Preset | None:
+    """The preset of a new chat: the one asked for ("" for none), else the default one, if it still exists.
+
+    Raises NotFound if the one asked for does not exist.
+    """
+    found = next((one for one in presets if one.id == (default if asked is None else asked)), None)
+    if asked and found is None:
+        raise unknown()
+    return found
+
+
+def unknown() -> NotFound:
+    return NotFound(_("This preset does not exist."))
 
 
 def fields_in(preset: Preset) -> list[str]:

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from webapp.chat import Delta, Message, Preset
 from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy
-from webapp.presets import fields_in
+from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
 from webapp.settings import OPTIONS, Typed, is_like
 from webapp.views.http import hold_open
@@ -138,9 +138,10 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
     user_id, models = current_user().id, parts().models.names()
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
+    presets = parts().presets.of(user_id)
     if not conversation and not preset:
-        preset = parts().presets.beginning(user_id, request.args.get("preset"), session.get("preset", ""))
-    presets, start = parts().presets.of(user_id), conversation or preset
+        preset = beginning(presets, request.args.get("preset"), session.get("preset", ""))
+    start = conversation or preset
     context: dict[str, object] = {
         "conversation": conversation,
         "messages": messages,

@@ -17,4 +17,5 @@ def show_conversations() -> ResponseReturnValue:
     listed = sidebar(user_id, after)
     if wants_fragment():
         return render_template("_list.html", **listed)
-    return render_template("conversations.html", listed=listed, after=after, **sidebar(user_id))
+    first = sidebar(user_id) if after else listed
+    return render_template("conversations.html", listed=listed, after=after, **first)
