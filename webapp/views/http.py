@@ -90,17 +90,21 @@ def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Res
     opening = _opening()
     response = Response(stream_with_context(_while_allowed(pieces, opening)), content_type=content_type)
     response.call_on_close(partial(gate.leave, holder))
-    end_with_user(response, opening)
+    _watch(response, opening)
     # For nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
     return response
 
 
-def end_with_user(response: Response, opening: Opening | None = None) -> None:
+def end_with_user(response: Response) -> None:
     """Cut an answer off when its user is signed out or disabled while it is on its way."""
+    _watch(response, _opening())
+
+
+def _watch(response: Response, opening: Opening | None) -> None:
     openings = parts().team.openings
-    if opening := opening or _opening():
+    if opening:
         openings.add(opening)
         response.call_on_close(partial(openings.discard, opening))
 

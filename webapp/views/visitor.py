@@ -112,9 +112,8 @@ def check_right() -> None:
     """Raise SignedOut or Forbidden if the view is not for this visitor."""
     if marks.is_for_strangers():
         return
-    if g.user is None:
-        raise SignedOut(_("You are signed out. Sign in, then go back and send it again."))
-    if marks.is_for_admins() and not g.user.account.is_admin:
+    account = current_user().account
+    if marks.is_for_admins() and not (account and account.is_admin):
         raise Forbidden(_("This page is for administrators."))
 
 
