@@ -224,27 +224,28 @@ class Generation:
         with self._changed:
             if self._outcome:
                 return
-            self._activity = None
-            if self._first_token_seconds is None:
-                self._first_token_seconds = time.monotonic() - self._started
+            self._note_progress()
             if delta.was_reasoning:
                 self._reasoning, self._text, self._was_reasoning = self._text, GrowingText(), True
             # PostgreSQL cannot store NUL.
             self._text.add(delta.text.replace("\0", "\ufffd"))
             self._reasoning.add(delta.reasoning.replace("\0", "\ufffd"))
-            self._changed.notify_all()
 
     def _take_pictures(self, new: Sequence[Picture]) -> None:
         """Store pictures in a thread of their own, after those before: the text does not wait for them."""
         with self._changed:
             if self._outcome:
                 return
-            if self._first_token_seconds is None:
-                self._first_token_seconds = time.monotonic() - self._started
-            self._activity = None
-            self._changed.notify_all()
+            self._note_progress()
         self._keeping = threading.Thread(target=self._keep_all, args=(new, self._keeping), daemon=True)
         self._keeping.start()
+
+    def _note_progress(self) -> None:
+        """Something of the answer has come. The caller holds the lock, and its news go out when it lets go."""
+        self._activity = None
+        if self._first_token_seconds is None:
+            self._first_token_seconds = time.monotonic() - self._started
+        self._changed.notify_all()
 
     def _keep_all(self, new: Sequence[Picture], before: threading.Thread | None) -> None:
         if before:

@@ -93,10 +93,7 @@ def temperature_of(value: Any) -> float | None:
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    try:
-        temperature = float(value.replace(",", ".") if isinstance(value, str) else value)
-    except (TypeError, ValueError, OverflowError):
-        temperature = math.nan
+    temperature: float = _number(float, value)
     if not 0 <= temperature <= 2:
         raise Invalid(_("The temperature is a number from 0 to 2."))
     return temperature
@@ -119,11 +116,16 @@ def _option(name: str, value: Any) -> Option:
         if value in EFFORTS:
             return str(value)
         raise Invalid(_("%(name)s is one of %(choices)s.") % {"name": name, "choices": ", ".join(EFFORTS)})
-    try:
-        number = kind(value.strip().replace(",", ".") if isinstance(value, str) else value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number: int | float = _number(kind, value)
     if not least <= number <= most:
         limits = {"name": name, "least": least, "most": most}
         raise Invalid(_("%(name)s is a number from %(least)s to %(most)s.") % limits)
-    return number  # type: ignore[no-any-return]
+    return number
+
+
+def _number(kind: type, value: Any) -> Any:
+    """The number in a form's field or a file's value; NaN for anything else."""
+    try:
+        return kind(value.strip().replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

@@ -238,31 +238,23 @@ def set_html(tx: Connection, rendered: Iterable[tuple[str, str]], renderer: int)
 
 def request_stop(tx: Connection, reply_id: str) -> None:
     """Ask the worker that runs this reply to stop it."""
-    tx.execute(
-        update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(stop_requested=True)
-    )
+    _request_stops(tx, messages.c.id == reply_id)
 
 
 def request_stops(tx: Connection, conversation_id: str) -> list[str]:
     """Ask the workers to stop all running replies of a conversation; return the ids."""
-    statement = (
-        update(messages)
-        .where(messages.c.conversation_id == conversation_id, messages.c.status == "streaming")
-        .values(stop_requested=True)
-        .returning(messages.c.id)
-    )
-    return list(tx.execute(statement).scalars())
+    return _request_stops(tx, messages.c.conversation_id == conversation_id)
 
 
 def request_stops_of(tx: Connection, user_id: str) -> list[str]:
     """Ask the workers to stop all running replies of a user; return the ids."""
     theirs = select(conversations.c.id).where(conversations.c.user_id == user_id)
-    statement = (
-        update(messages)
-        .where(messages.c.conversation_id.in_(theirs), messages.c.status == "streaming")
-        .values(stop_requested=True)
-        .returning(messages.c.id)
-    )
+    return _request_stops(tx, messages.c.conversation_id.in_(theirs))
+
+
+def _request_stops(tx: Connection, condition: ColumnElement[bool]) -> list[str]:
+    is_running = messages.c.status == "streaming"
+    statement = update(messages).where(condition, is_running).values(stop_requested=True).returning(messages.c.id)
     return list(tx.execute(statement).scalars())
 
 
