@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,28 +36,28 @@ def init_app(app: Flask) -> None:
     app.context_processor(_shared)
 
 
-def article(message: Message, retrying: str = "") -> Markup:
+def article(message: Message, models: Sequence[str], retrying: str = "") -> Markup:
     """The HTML of a message in a conversation. That of finished ones is kept, as most pages show them again.
 
-    `retrying` is the id of the reply whose other models are listed.
+    `models` are those to retry with; `retrying` is the id of the reply under which they are listed.
     """
-    offered = tuple(parts().models.names())
     if message.status == "streaming" or message.id == retrying or len(message.html or message.text) > KEPT_CHARS:
-        return _made(message, offered, retrying)
-    return kept(message, offered[:2], language.current(), request.script_root)
+        return _made(message, models, retrying)
+    # A reply that does not list the models shows only whether there is another one.
+    return kept(message, tuple(models[:2]), language.current(), request.script_root)
 
 
 @lru_cache(KEPT_ARTICLES)
-def kept(message: Message, offered: tuple[str, ...], _language: str, _root: str) -> Markup:
+def kept(message: Message, models: tuple[str, ...], _language: str, _root: str) -> Markup:
     """The arguments are all that the HTML is made of, so nobody sees what is another user's, and nothing is stale."""
-    return _made(message, offered, "")
+    return _made(message, models, "")
 
 
-def _made(message: Message, offered: tuple[str, ...], retrying: str) -> Markup:
+def _made(message: Message, models: Sequence[str], retrying: str) -> Markup:
     name = "_question.html" if message.role == "user" else "_reply.html"
     # Without what the other templates know, which takes longer to find out.
     template = current_app.jinja_env.get_template(name)
-    return Markup(template.render(message=message, offered=lambda: offered, retrying=retrying))
+    return Markup(template.render(message=message, offered=lambda: models, retrying=retrying))
 
 
 def _words(message: str, /, **values: object) -> Markup:
