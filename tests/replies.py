@@ -21,14 +21,15 @@ class Script:
 
     def __init__(self) -> None:
         self._steps: SimpleQueue[Delta | None] = SimpleQueue()
+        self._on_wait = lambda: None
+
+    def listen(self, on_activity: object, on_wait: Callable[[], None]) -> None:
+        self._on_wait = on_wait
 
     def __iter__(self) -> Iterator[Delta]:
         for step in iter(self._steps.get, None):
             yield step
-            self.on_wait()
-
-    def on_wait(self) -> None:
-        """Replaced by who reads."""
+            self._on_wait()
 
     def say(self, text: str = "", reasoning: str = "") -> None:
         self.take(Delta(text, reasoning))

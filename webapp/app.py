@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -112,9 +112,9 @@ def _join(app: Flask, config: Config) -> None:
     team, upkeep = _team(config, storage, hub), Upkeep(storage)
     # Closed in this order: the end of a reply at the close sends no queued message.
     background: list[Part] = [queue, pulse, typesetter, upkeep, team.openings]
-    pulse.on_saved = queue.note_end
+    pulse.on_saved.append(queue.note_end)
     if titler := _titler(config, storage):
-        pulse.on_saved = partial(_tell, queue.note_end, titler.offer)
+        pulse.on_saved.append(titler.offer)
         background.append(titler)
     for worker in background:
         worker.start()
@@ -152,11 +152,6 @@ def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
         generation.stop("interrupted")
     for part in closing:
         part.close()
-
-
-def _tell(first: Callable[[str], None], second: Callable[[str], None], reply_id: str) -> None:
-    first(reply_id)
-    second(reply_id)
 
 
 def _team(config: Config, storage: Storage, hub: Hub) -> parts.Team:

@@ -37,21 +37,8 @@ class Rest:
         self._begun = begun
         self._left = max_bytes - len(begun.encode())
 
-    @property
-    def on_activity(self) -> Callable[[Activity], None]:
-        return self._source.on_activity
-
-    @on_activity.setter
-    def on_activity(self, tell: Callable[[Activity], None]) -> None:
-        self._source.on_activity = tell
-
-    @property
-    def on_wait(self) -> Callable[[], None]:
-        return self._source.on_wait
-
-    @on_wait.setter
-    def on_wait(self, tell: Callable[[], None]) -> None:
-        self._source.on_wait = tell
+    def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
+        self._source.listen(on_activity, on_wait)
 
     def __iter__(self) -> Iterator[Delta]:
         joint = Joint(self._begun)

@@ -41,11 +41,12 @@ log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """A stream of deltas that another thread can abort at once. Calls `on_wait` before it waits for more."""
+    """A stream of deltas that another thread can abort at once.
 
-    on_activity: Callable[[Activity], None]
-    on_wait: Callable[[], None]
+    It calls `on_activity` when the upstream works without text, and `on_wait` before it waits for more.
+    """
 
+    def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None: ...
     def __iter__(self) -> Iterator[Delta]: ...
     def abort(self) -> None: ...
     def close(self) -> None: ...
@@ -87,8 +88,7 @@ class Generation:
         self._outcome: Outcome | None = None
         self._settled = False
         self._new: list[Delta] = []  # not yet added: deltas that arrive together are added together
-        source.on_activity = self._note_activity
-        source.on_wait = self._add_new
+        source.listen(self._note_activity, self._add_new)
         self._started = time.monotonic()
         self._first_token_seconds: float | None = None
 

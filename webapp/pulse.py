@@ -47,11 +47,11 @@ class Pulse:
     """Saves the replies of one hub, and looks for dead workers. The next tick retries what failed.
 
     When the worker shuts down, the pulse interrupts replies and keeps their text.
-    It calls `on_saved` with the id of each finished reply, after the followers; `on_saved` must return at once.
+    It calls those in `on_saved` with the id of each finished reply, after the followers; they must return at once.
     """
 
     def __init__(self, storage: Storage, hub: Hub, worker_id: str) -> None:
-        self.on_saved: Callable[[str], None] = lambda reply_id: None
+        self.on_saved: list[Callable[[str], None]] = []
         self._storage = storage
         self._hub = hub
         self._worker_id = worker_id
@@ -126,7 +126,8 @@ class Pulse:
                 generation.stop()
         for final in finals:
             self._settle(final.reply_id)
-            self.on_saved(final.reply_id)
+            for tell in self.on_saved:
+                tell(final.reply_id)
 
     def _is_complete(self, generation: Generation, saved: _Saved) -> bool:
         """Whether an ended reply has its HTML, or waits for it no longer."""

@@ -61,12 +61,7 @@ class Stream(Iterator[Delta]):
 
     Any thread or greenlet may call `abort` at any time: it cuts the connection and ends the iteration without an
     error. Only one thread may iterate and close. Raises UpstreamError.
-    Calls `on_activity` from that thread when the upstream shows that it works but brings no text, and `on_wait` when
-    all that has arrived is yielded.
     """
-
-    on_activity: Callable[[Activity], None] = staticmethod(lambda activity: None)
-    on_wait: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: Body, known: Refusals) -> None:
         self._exchange = exchange
@@ -79,7 +74,12 @@ class Stream(Iterator[Delta]):
         self._line = exchange.line()
         self._progress = _Progress()
         self._head = bytearray()  # the answer's first bytes, in case it is no event stream
+        self.listen(lambda activity: None, lambda: None)
         self._deltas = self._run()
+
+    def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
+        """Call these while iterating: when the upstream works but brings no text; when all that arrived is yielded."""
+        self._on_activity, self._on_wait = on_activity, on_wait
 
     def __next__(self) -> Delta:
         if self._line.aborted:
@@ -172,7 +172,7 @@ class Stream(Iterator[Delta]):
                 if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
                     raise failure_of(None, beginning)
             yield block
-            self.on_wait()
+            self._on_wait()
 
     def _whole(self, blocks: Iterator[bytes]) -> Iterator[Delta]:
         """Yield the deltas of a JSON body: a whole completion instead of a stream. Raises its error."""
@@ -267,7 +267,7 @@ class Stream(Iterator[Delta]):
         progress = self._progress
         if progress.activity != activity and not (activity == "working" and progress.began):
             progress.activity = activity
-            self.on_activity(activity)
+            self._on_activity(activity)
 
     def _give_rest(self) -> Iterator[Delta]:
         """Yield the text that was kept back because it could begin a tag."""
