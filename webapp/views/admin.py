@@ -9,7 +9,7 @@ from webapp.errors import AppError
 from webapp.team import PASSWORD, ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import count, headers_of, status_of
+from webapp.views.problems import refused
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -107,7 +107,4 @@ def _users_page(error: AppError | None = None, token: str = "") -> ResponseRetur
         token=token,
         problem=error.sentence if error else "",
     )
-    if error is None:
-        return page
-    count(error.code)
-    return page, status_of(error), headers_of(error)
+    return refused(page, error)

@@ -17,7 +17,7 @@ from webapp.views import visitor
 from webapp.views.hosts import local_path
 from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
-from webapp.views.problems import count, headers_of, status_of
+from webapp.views.problems import refused
 from webapp.views.sidebar import sidebar
 
 KNOWN_NAMES = 10  # that a browser remembers of those who signed in there
@@ -133,7 +133,7 @@ def _sign_in_page(error: AppError | None = None) -> ResponseReturnValue:
         name=request.form.get("name", "")[:200],
         next=local_path(request.values.get("next", "")),
     )
-    return (page, status_of(error), _noted(error)) if error else page
+    return refused(page, error)
 
 
 def _account_page(error: AppError | None = None) -> ResponseReturnValue:
@@ -148,9 +148,4 @@ def _account_page(error: AppError | None = None) -> ResponseReturnValue:
         problem=error.sentence if error else "",
         saved=_("Your password is changed. All other browsers are signed out.") if "saved" in request.args else "",
     )
-    return (page, status_of(error), _noted(error)) if error else page
-
-
-def _noted(error: AppError) -> dict[str, str]:
-    count(error.code)
-    return headers_of(error)
+    return refused(page, error)

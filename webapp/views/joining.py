@@ -13,7 +13,7 @@ from webapp.views import visitor
 from webapp.views.door import signed_in
 from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
-from webapp.views.problems import count, headers_of, status_of
+from webapp.views.problems import refused
 
 blueprint = Blueprint("joining", __name__)
 
@@ -47,8 +47,6 @@ def accept_invite(token: str) -> ResponseReturnValue:
 
 def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
     invite, name = parts().team.invites.look(token)
-    if error:
-        count(error.code)
     user_id = _user_of_open_login()
     page = render_template(
         "invite.html",
@@ -63,7 +61,7 @@ def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
         is_taking_along="take_along" in request.form,
         problem=error.sentence if error else "",
     )
-    return (page, status_of(error), headers_of(error)) if error else page
+    return refused(page, error)
 
 
 def _user_of_open_login() -> str:

@@ -76,6 +76,14 @@ def count(code: str) -> None:
     parts().errors.labels(code).inc()
 
 
+def refused(page: str, error: AppError | None) -> ResponseReturnValue:
+    """The page of a form as the answer to this error, which is counted; the page alone without one."""
+    if error is None:
+        return page
+    count(error.code)
+    return page, status_of(error), headers_of(error)
+
+
 def _show_error(error: AppError) -> ResponseReturnValue:
     count(error.code)
     # After a time-out, the list would ask the same database again.
