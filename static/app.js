@@ -117,7 +117,7 @@ function restoreDraft() {
 
 /** Keep what is typed as settings, and show it. */
 function tune() {
-  import("./tuning.js").then(({ begin }) => begin(draftKey, writeDraft)).catch(() => {});
+  load("tuning").catch(() => {});
 }
 
 function grow() {
@@ -440,7 +440,7 @@ function placeList() {
 
 /* ---- begin ---- */
 
-const tools = { load, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, accept, streams, words, box, grow, onInput };
+const tools = { load, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 if (list) {
   placeList();
@@ -450,7 +450,7 @@ if (list) {
 
 document.addEventListener("keydown", onShortcut);
 for (const part of document.querySelectorAll("[data-starts]")) {
-  const start = async () => (await import(part.dataset.starts)).start(part, parse, say);
+  const start = () => load(part.dataset.starts, part);
   for (const type of ["pointerover", "focusin", "toggle", "input"]) part.addEventListener(type, start, { once: true });
 }
 

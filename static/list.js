@@ -3,18 +3,15 @@
 
 let started = false;
 
-/**
- * @param {HTMLElement} sidebar
- * @param {(html: string) => DocumentFragment} parse HTML of our own server
- */
-export function start(sidebar, parse) {
+/** @param {any} tools @param {HTMLElement} sidebar */
+export default ({ parse }, sidebar) => {
   if (started) return;
   started = true;
   // The server groups by the reader's day from the next page on.
   document.cookie = `offset=${new Date().getTimezoneOffset()};path=/;samesite=lax;max-age=31536000`;
   const list = /** @type {HTMLElement} */ (sidebar.querySelector(".sidebar__list"));
   watch(list, parse);
-}
+};
 
 /** Load the next page when the end of the list comes into view. @param {HTMLElement} list @param {(html: string) => DocumentFragment} parse */
 function watch(list, parse) {

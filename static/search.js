@@ -4,12 +4,8 @@
 const PAUSE = 200; // ms without a key
 let started = false;
 
-/**
- * @param {HTMLFormElement} form
- * @param {(html: string) => DocumentFragment} parse HTML of our own server
- * @param {(sentence: string) => void} say to screen readers
- */
-export function start(form, parse, say) {
+/** @param {any} tools @param {HTMLFormElement} form */
+export default ({ parse, say }, form) => {
   if (started) return;
   started = true;
   const found = /** @type {HTMLElement} */ (document.querySelector("#found"));
@@ -40,4 +36,4 @@ export function start(form, parse, say) {
   form.addEventListener("input", later);
   form.addEventListener("compositionend", later);
   later(null); // of what was typed while this was loading
-}
+};

@@ -6,11 +6,8 @@ const preset = new URLSearchParams(location.search).get("preset");
 const fields = ["temperature", "system"].map((name) => /** @type {HTMLInputElement} */ (document.getElementById(name)));
 let hasBegun = false;
 
-/**
- * @param {() => string} draftKey of the text in the box; the settings' draft stands beside it
- * @param {(key: string, draft: string) => void} writeDraft
- */
-export function begin(draftKey, writeDraft) {
+/** The draft stands beside that of the text in the box. @param {any} tools */
+export default ({ draftKey, writeDraft }) => {
   if (hasBegun) return;
   hasBegun = true;
   const keep = () => {
@@ -22,7 +19,7 @@ export function begin(draftKey, writeDraft) {
   if (!CSS.supports("position-area", "top")) panel.addEventListener("beforetoggle", moveToButton);
   if (fields.some(({ value, defaultValue }) => value !== defaultValue)) return keep(); // typed while this was loading
   restore(localStorage[`${draftKey()}#`]);
-}
+};
 
 /** For browsers without anchor positioning. The panel ends above the row of its button. */
 function moveToButton() {
