@@ -12,6 +12,7 @@ import pytest
 
 from tests.growth import seconds
 from tests.upstream import Upstream, body, error, event, head
+from tests.watched_loop import WATCHED
 from webapp import sse
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
@@ -20,20 +21,14 @@ from webapp.upstream import cleaning, failures, payloads
 QUESTION = [{"role": "user", "content": "hi"}]
 FLOOD_BYTES = 2**27  # more than any machine works through in a second
 
-# The app's loop: one greenlet reads the answer, another notes how long the processor was away from it.
-READER = """
-from gevent import monkey; monkey.patch_all()
-import json, sys, time, gevent
+# One greenlet reads the answer.
+READER = (
+    WATCHED
+    + """
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 
-def watch():
-    while True:
-        before = time.thread_time()
-        gevent.sleep(0.001)
-        turns.append(time.thread_time() - before)
-
-turns, reason = [], None
+reason = None
 gevent.spawn(watch)
 try:
     for _delta in Lockchat(sys.argv[1], total_seconds=1, retries=0).stream([{"role": "user", "content": "x"}], "m"):
@@ -43,6 +38,7 @@ except UpstreamError as error:
 gevent.sleep(0.01)
 print(json.dumps([reason, max(turns), sum(turns)]))
 """
+)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import sys
 from tests.dialects import DONE, chunk
 from tests.pictures import pictures_chunk, png
 from tests.upstream import Upstream, body
+from tests.watched_loop import WATCHED
 from webapp.pictures import MAX_BYTES
 
-# The app's loop: one reply reads and stores the picture, another greenlet notes how long the processor was away.
-READER = """
-from gevent import monkey; monkey.patch_all()
-import json, sys, time, gevent
+# One reply reads and stores the picture.
+READER = (
+    WATCHED
+    + """
 from datetime import UTC, datetime
 from functools import partial
 from webapp.generation import Hub
@@ -22,13 +23,7 @@ from webapp.lockchat import Lockchat
 from webapp.storage import Storage, pictures
 from webapp.storage.schema import conversations, messages, users, metadata
 
-def watch():
-    while True:
-        before = time.thread_time()
-        gevent.sleep(0.001)
-        turns.append(time.thread_time() - before)
-
-storage, turns = Storage(sys.argv[2]), []
+storage = Storage(sys.argv[2])
 now = datetime.now(UTC)
 chat = {"id": "c", "user_id": "u", "title": "", "model": "", "system": "", "created_at": now, "updated_at": now}
 reply = {"id": "m", "conversation_id": "c", "role": "assistant", "text": "", "status": "streaming", "created_at": now}
@@ -49,6 +44,7 @@ while not hub.get("m").is_rendered:
 gevent.sleep(0.01)
 print(json.dumps([[one.size for one in hub.get("m").pictures()], max(turns)]))
 """
+)
 
 
 def test_the_largest_picture_leaves_the_others_their_turns(upstream: Upstream, tmp_path) -> None:
