@@ -1,0 +1,43 @@
+"""The pages of sign-in: in the middle of a wide page, within a narrow one, and nothing that axe-core finds."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.test_accessibility import OPTIONS
+from tests.browser.test_reading import OVERHANG
+from tests.team import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+# The gutter of the scroll bar is 10 px wide.
+IS_CENTRED = """() => {
+  const { left, right } = document.querySelector("main > *").getBoundingClientRect();
+  const start = document.querySelector(".sidebar:not(:popover-open)")?.getBoundingClientRect().right ?? 0;
+  return Math.abs((left - start) - (document.documentElement.clientWidth - right)) <= 12 && right - left > 250;
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_each_page_of_sign_in_stands_in_the_middle(team, new_browser, width):
+    page = new_browser(viewport={"width": width, "height": 800}).new_page()
+    found = {}
+
+    def look(name):
+        violations = Axe().run(page, options=OPTIONS).response["violations"]
+        found[name] = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+
+    page.goto(f"{team.url}/sign-in")
+    look("sign-in")
+    page.goto(f"{team.url}/invite/{team.invite('admin')}")
+    look("invite")
+    page.get_by_label("Your name").fill("Alice")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
+    page.goto(f"{team.url}/account")
+    look("account")
+    page.goto(f"{team.url}/admin/users")
+    look("users")
+
+    assert found == dict.fromkeys(["sign-in", "invite", "account", "users"], (True, 0, []))
