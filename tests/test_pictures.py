@@ -34,6 +34,18 @@ def images(html: str) -> list[dict[str, str]]:
     return [one.attrib for one in found if one.get("src", "").startswith("/p/")]
 
 
+def drawn(upstream, visitor, *script: object) -> dict[str, str]:
+    """What the end of a reply says whose upstream sends this once somebody follows it."""
+    is_followed = threading.Event()
+    upstream.answer(*body(Wait(is_followed), *script))
+    events = visitor.events(visitor.new_chat("Draw"))
+    next(events)
+    is_followed.set()
+    *_changes, end = events
+    assert end.event == "end"
+    return json.loads(end.data)
+
+
 def rows(site, table) -> int:
     with site.extensions["lockchat"].storage.read() as tx:
         return tx.execute(select(func.count()).select_from(table)).scalar_one()
@@ -41,9 +53,8 @@ def rows(site, table) -> int:
 
 def test_only_the_owner_sees_the_picture_of_a_reply(upstream, alice, bob):
     picture = png(40, 30, 3 * PART_BYTES)
-    upstream.answer(*body(pictures_chunk(picture), chunk({}, "stop"), DONE))
 
-    end = alice.end(alice.new_chat("Draw"))
+    end = drawn(upstream, alice, pictures_chunk(picture), chunk({}, "stop"), DONE)
 
     [shown] = images(end["html"])
     answer = alice.get(shown["src"])
@@ -56,8 +67,7 @@ def test_only_the_owner_sees_the_picture_of_a_reply(upstream, alice, bob):
 
 
 def test_a_browser_that_has_the_picture_gets_no_second_copy_and_a_stranger_none(upstream, alice, bob):
-    upstream.answer(*body(pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE))
-    [shown] = images(alice.end(alice.new_chat("Draw"))["html"])
+    [shown] = images(drawn(upstream, alice, pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE)["html"])
     tag = alice.get(shown["src"]).headers["ETag"]
 
     again = alice.get(shown["src"], headers={"If-None-Match": tag})
@@ -68,9 +78,8 @@ def test_a_browser_that_has_the_picture_gets_no_second_copy_and_a_stranger_none(
 
 def test_the_stream_and_the_page_show_the_same_pictures_with_their_sizes(upstream, alice):
     events = pictures_chunk(png(40, 30)), chunk({"content": "Two."}), pictures_chunk(png(7, 5), png(40, 30))
-    upstream.answer(*body(*events, chunk({}, "stop"), DONE))
 
-    streamed = images(alice.end(alice.new_chat("Draw"))["html"])
+    streamed = images(drawn(upstream, alice, *events, chunk({}, "stop"), DONE)["html"])
 
     assert streamed == images(alice.page())
     assert [(one["width"], one["height"], one["alt"]) for one in streamed] == [
@@ -95,9 +104,8 @@ def test_without_script_the_page_shows_the_picture_at_the_end(upstream, alice):
 
 @pytest.mark.parametrize("last", [Reset(), b'data: {"error": {"message": "Boom"}}\n\n'], ids=["cut off", "an error"])
 def test_a_reply_that_breaks_off_keeps_its_pictures(upstream, alice, last):
-    upstream.answer(*body(chunk({"content": "Here."}), pictures_chunk(png(40, 30)), Wait(0.05), last))
 
-    end = alice.end(alice.new_chat("Draw"))
+    end = drawn(upstream, alice, chunk({"content": "Here."}), pictures_chunk(png(40, 30)), Wait(0.05), last)
 
     assert end["why"] in ("interrupted", "error")
     assert len(images(end["html"])) == len(images(alice.page())) == 1
@@ -141,9 +149,8 @@ def test_pictures_are_not_sent_back_as_history(upstream, alice):
 
 def test_a_picture_too_many_is_said(upstream, alice):
     sent = [png(1, number) for number in range(1, 6)]
-    upstream.answer(*body(*map(pictures_chunk, sent), chunk({}, "stop"), DONE))
 
-    end = alice.end(alice.new_chat("Draw"))
+    end = drawn(upstream, alice, *map(pictures_chunk, sent), chunk({}, "stop"), DONE)
 
     assert [one["height"] for one in images(end["html"])] == ["1", "2", "3", "4"]
     assert "is left out" in end["html"]
@@ -196,8 +203,7 @@ def test_what_is_no_picture_in_a_file_is_left_out(site, alice, value):
 
 def test_a_deleted_picture_is_in_no_file(upstream, site, alice, bob):
     app = site.extensions["lockchat"]
-    upstream.answer(*body(pictures_chunk(png(40, 30, 6 * 2**20)), chunk({}, "stop"), DONE))
-    [shown] = images(alice.end(alice.new_chat("Draw"))["html"])
+    [shown] = images(drawn(upstream, alice, pictures_chunk(png(40, 30, 6 * 2**20)), chunk({}, "stop"), DONE)["html"])
     upstream.answer(*body(pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE))
     bob.end(bob.new_chat("Draw"))
     alice.post_form(f"/c/{alice.conversation_id}/delete")
@@ -241,9 +247,8 @@ def test_other_kinds_and_too_large_ones_are_no_pictures(data):
 
 
 def test_the_address_of_a_picture_cannot_be_guessed(upstream, alice):
-    upstream.answer(*body(pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE))
 
-    [shown] = images(alice.end(alice.new_chat("Draw"))["html"])
+    [shown] = images(drawn(upstream, alice, pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE)["html"])
 
     assert re.fullmatch(r"/p/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", shown["src"])
 
