@@ -80,6 +80,11 @@ async function load(name, argument) {
   return (await import(`./${name}.js`)).default(tools, argument);
 }
 
+/** Load and call a module that nobody waits for. Without a connection it is tried again at the next occasion. @param {string} name */
+function prepare(name) {
+  load(name).catch(() => {});
+}
+
 function focusBox() {
   (coarse.matches ? sendButton : box).focus({ preventScroll: true }); // focus on the box would open a phone's keyboard
 }
@@ -117,7 +122,7 @@ function restoreDraft() {
 
 /** Keep what is typed as settings, and show it. */
 function tune() {
-  load("tuning").catch(() => {});
+  prepare("tuning");
 }
 
 function grow() {
@@ -199,7 +204,7 @@ function accept(question, turn, headers) {
   fill("key", freshKey()); // Retry sends it too
   if (find(".queued", turn)) {
     question.replaceWith(turn);
-    return load("queue");
+    return prepare("queue");
   }
   const url = headers.get("Location") ?? "";
   const action = find("[data-send-to]", turn).dataset.sendTo;
@@ -440,7 +445,7 @@ function placeList() {
 
 /* ---- begin ---- */
 
-const tools = { load, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
+const tools = { load, prepare, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 if (list) {
   placeList();
@@ -477,11 +482,11 @@ if (find(".log")) {
   resizes.observe(find(".dock"));
   resizes.observe(find(".log"));
 
-  if (find(".message")) load("reading");
+  if (find(".message")) prepare("reading");
   addCopyButtons(document);
   restoreDraft();
   followAll();
-  if (find(".queued")) load("queue");
+  if (find(".queued")) prepare("queue");
   if (document.hidden) onVisibility();
   if (find(".message") && (!location.hash || streams.size)) toEnd();
   else pinned = false; // the reader opened a link to a message

@@ -10,8 +10,8 @@ const RETRIES = 12; // about five minutes
 
 /** Follow a running reply to its end, through lost connections and hidden tabs. @param {any} tools @param {any} article */
 export default function follow(tools, article) {
-  const { find, parse, apply, update, count, tellConnection, say, words, streams, stick, showButtons, load } = tools;
-  load("reading");
+  const { find, parse, apply, update, count, tellConnection, say, words, streams, stick, showButtons, prepare } = tools;
+  prepare("reading");
   const body = find(".message__body", article);
   const reasoning = find(".reasoning", article);
   const state = find(".message__state", article);
@@ -120,8 +120,8 @@ export default function follow(tools, article) {
     article.removeAttribute("aria-busy");
     reasoning.open = false;
     showButtons();
-    if (find(".queued")) load("queue");
-    load("reading");
+    if (find(".queued")) prepare("queue");
+    prepare("reading");
     say(sentence || words.done);
     if (document.hidden) document.title = `● ${document.title.replace("● ", "")}`;
     stick();
