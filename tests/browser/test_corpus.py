@@ -38,9 +38,11 @@ window.look = () => {
 };
 new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
 """
-# The whole tree; between two blocks there may be more line breaks or fewer, which no browser shows.
+# The whole tree; between two blocks there may be more line breaks or fewer, which no browser shows. The controls
+# of a code block are no part of it: they come with a module, whenever it has loaded.
 DOM = """body => {
   const copy = body.cloneNode(true);
+  for (const ways of copy.querySelectorAll(".code__ways")) ways.replaceWith(ways.querySelector("[data-copy]"));
   for (const node of [...copy.childNodes]) if (node instanceof Text && !node.data.trim()) node.remove();
   return [...copy.childNodes].map((node) => node.outerHTML ?? node.data).join("\\n");
 }"""
