@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -14,6 +13,8 @@ STATIC = Path(__file__).parent.parent / "static"
 FIRST_VIEW = 14_600  # bytes: ten TCP segments, the most that a server sends in the first round trip
 LATER = 14 * 1024  # the modules that import() loads when they are first used, and the style that they bring
 OTHER_PAGES = {"pages.css"}  # the style of settings, search and sign-in, which these link
+
+COMMENT_LINE = re.compile(r" *(//.*|/\*.*\*/|/\*[^/]*|\*( .*|/)?)")
 
 TITLES = """
 Plan a quiet weekend in the hills|Why does my query scan the whole table?|Translate the letter to the landlord|
@@ -57,16 +58,25 @@ def test_the_first_view_fits_one_round_trip(empty_chat, alice):
     assert sum(sizes.values()) <= FIRST_VIEW, sizes
 
 
-def test_what_is_loaded_later_is_small(empty_chat):
+def test_what_is_loaded_later_is_small(empty_chat, alice):
     first = {Path(urlsplit(address).path).name for address in addresses_of(empty_chat)}
     later = [
         path for path in STATIC.iterdir() if path.suffix in (".js", ".css") and path.name not in first | OTHER_PAGES
     ]
 
-    sizes = {path.name: len(gzip.compress(path.read_bytes(), 9, mtime=0)) for path in later}
+    sizes = {path.name: sent_bytes(alice, f"/static/{path.name}") for path in later}
 
     assert "app.js" not in sizes
     assert sum(sizes.values()) <= LATER, sizes
+
+
+def test_comments_stay_at_home_and_all_else_is_sent(alice):
+    for path in (*STATIC.glob("*.js"), *STATIC.glob("*.css")):
+        source = path.read_text()
+        sent = alice.get(f"/static/{path.name}").text
+        lines = [line for line in source.splitlines() if not COMMENT_LINE.fullmatch(line)]
+
+        assert [line for line in sent.splitlines() if line] == [line for line in lines if line]
 
 
 def test_the_script_imports_nothing_before_it_is_used():

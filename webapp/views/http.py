@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import socket
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from webapp.team import PASSWORD
 from webapp.views import forms, hosts, marks, problems, visitor
 from webapp.views.parts import parts
 
+COMMENT = re.compile(rb"^[ ]*+(?://[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)$", re.MULTILINE)
 SEND_SECONDS = 60.0  # without reading an event, then the browser is gone
 ANSWER_SECONDS = 300.0  # for a whole page, on the slowest connection
 COMPRESSED_BYTES = 300  # less hardly shrinks
@@ -32,7 +34,7 @@ MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other stre
 # The level for content of up to so many bytes. Level 6 takes 1.6 ms for a page of 60 messages, level 4 half of that for
 # 5 % more bytes; level 6 takes 150 ms for a page with a long message.
 LEVELS = {32 * 2**10: 6, 256 * 2**10: 4, MOST_COMPRESSED_BYTES: 1}
-FILES = 64  # of ours, kept compressed
+FILES = 64  # of ours, kept as they are sent
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -201,6 +203,9 @@ def _compress(response: Response) -> None:
         return
     response.direct_passthrough = False
     content = response.get_data()
+    if request.endpoint == "static":
+        content = without_comments(content)
+        response.set_data(content)
     if len(content) < COMPRESSED_BYTES or not request.accept_encodings["gzip"]:
         return
     response.set_data(compressed_file(content) if request.endpoint == "static" else _compressed(content))
@@ -218,6 +223,12 @@ def _compressed(content: bytes) -> bytes:
 @lru_cache(FILES)
 def compressed_file(content: bytes) -> bytes:
     return gzip.compress(content, 9, mtime=0)
+
+
+@lru_cache(FILES)
+def without_comments(content: bytes) -> bytes:
+    """One of our files without the comments that have lines of their own, a fifth of the compressed scripts."""
+    return COMMENT.sub(b"", content)
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:
