@@ -16,6 +16,7 @@ const jumpButton = find(".jump");
 const problem = find(".problem");
 const coarse = matchMedia("(pointer: coarse)");
 const HIDDEN_LIMIT = 20_000;
+const WATCH_DELAY = 500; // the first view comes first
 const NEAR = 64; // px from the end that count as "at the end"
 
 /** @type {Map<HTMLElement, { wake: () => void, doze: () => void, close: () => void }>} the running replies */
@@ -225,15 +226,23 @@ function accept(question, turn, headers) {
 
 /** @param {string} url @param {string} title */
 function addConversation(url, title) {
+  const link = find(`.conversations a[href="${url}"]`) ?? addToList(url, title);
+  link.setAttribute("aria-current", "page");
+  link.scrollIntoView({ block: "nearest" });
+  find(".header__title").textContent = title;
+  document.title = `${title} · Lockchat`;
+}
+
+/** @param {string} url @param {string} title @returns {HTMLAnchorElement} the new entry of the list */
+function addToList(url, title) {
   const item = copyOf("#conversation");
   const link = find("a", item);
   link.href = url;
-  link.textContent = find(".header__title").textContent = title;
+  link.textContent = title;
   const today = find("[data-group=today]");
   today.hidden = false;
   find("ul", today).prepend(item);
-  link.scrollIntoView({ block: "nearest" });
-  document.title = `${title} · Lockchat`;
+  return link;
 }
 
 /* ---- followed: a snapshot, then changes, to exactly one end ---- */
@@ -356,6 +365,14 @@ function wake() {
   streams.forEach((stream) => stream.wake());
 }
 
+/* ---- told: what other tabs and chats do ---- */
+
+let checkWatch = () => {};
+
+async function watchOthers() {
+  checkWatch = await load("watch");
+}
+
 /* ---- stopped ---- */
 
 /** Show Send or, while a reply runs, Stop; keep the focus on a button. */
@@ -364,6 +381,7 @@ function showButtons() {
   sendButton.hidden = streams.size > 0;
   stopButton.hidden = !streams.size;
   stopButton.disabled = false;
+  checkWatch();
   if (held === sendButton && streams.size) stopButton.focus();
   if (held === stopButton && !streams.size) focusBox();
 }
@@ -445,7 +463,8 @@ function placeList() {
 
 /* ---- begin ---- */
 
-const tools = { load, prepare, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
+const isBusy = () => !!sending || streams.size > 0;
+const tools = { isBusy, fill, followAll, addToList, load, prepare, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 if (list) {
   placeList();
@@ -492,4 +511,5 @@ if (find(".log")) {
   else pinned = false; // the reader opened a link to a message
   // After loading: until then Chromium takes the focus away for the address's fragment.
   if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
+  setTimeout(() => watchOthers().catch(() => {}), WATCH_DELAY);
 }

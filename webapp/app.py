@@ -17,6 +17,7 @@ from flask.json.provider import DefaultJSONProvider
 from webapp import cli, lockchat, secret_key
 from webapp.accounts import Accounts
 from webapp.archive import Archive
+from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.errors import StorageUnavailable
@@ -24,7 +25,7 @@ from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
 from webapp.invites import Invites
-from webapp.limits import ANSWERS, DAY_SECONDS, STORED, Allowance, Gate, SendLimits
+from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, SendLimits, Words
 from webapp.lockchat import Lockchat
 from webapp.openings import Openings
 from webapp.passwords import Passwords
@@ -62,13 +63,14 @@ from webapp.views import (
     transfer,
     visitor,
 )
+from webapp.views import changes as changes_views
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
 
-Part = Queue | Pulse | Typesetter | Upkeep | Openings | Titler  # of what runs in the background
+Part = Changes | Queue | Pulse | Typesetter | Upkeep | Openings | Titler  # of what runs in the background
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +111,10 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
-    team, upkeep = _team(config, storage, hub), Upkeep(storage)
+    team, upkeep, changes = _team(config, storage, hub), Upkeep(storage), Changes(storage, hub)
     # Closed in this order: the end of a reply at the close sends no queued message.
-    background: list[Part] = [queue, pulse, typesetter, upkeep, team.openings]
     pulse.on_saved.append(queue.note_end)
+    background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
     if titler := _titler(config, storage):
         pulse.on_saved.append(titler.offer)
         background.append(titler)
@@ -133,6 +135,8 @@ def _join(app: Flask, config: Config) -> None:
             archive=Archive(config, storage, models, limits.stored, typesetter),
             followers=_followers(config),
             team=team,
+            changes=changes,
+            watchers=_streams(config, PAGES),
             typesetter=typesetter,
             upkeep=upkeep,
             close=partial(_close, hub, [*background, upstream, storage]),
@@ -197,17 +201,20 @@ def _followers(config: Config) -> Gate:
     )
 
 
-def _send_limits(config: Config) -> SendLimits:
-    """The limits that all doors to a send share."""
-    replies = Gate(
-        ANSWERS,
+def _streams(config: Config, words: Words) -> Gate:
+    return Gate(
+        words,
         per_user=config.streams_per_user,
         per_address=config.streams_per_address,
         total=config.streams_total,
     )
+
+
+def _send_limits(config: Config) -> SendLimits:
+    """The limits that all doors to a send share."""
     # The histories of running replies stay in memory until the replies end.
     histories = Gate(ANSWERS, per_user=8 * HISTORY_CHARS, per_address=16 * HISTORY_CHARS, total=32 * HISTORY_CHARS)
-    return SendLimits(replies, histories, Allowance(STORED, config.stored_chars_per_day, DAY_SECONDS))
+    return SendLimits(_streams(config, ANSWERS), histories, Allowance(STORED, config.stored_chars_per_day, DAY_SECONDS))
 
 
 def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
@@ -236,7 +243,7 @@ def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    modules = [chat, queue_views, pictures, settings, stream, health, search, transfer, listing]
+    modules = [chat, queue_views, changes_views, pictures, settings, stream, health, search, transfer, listing]
     if config.login != "open":
         modules += [joining, admin]
     if config.login == PASSWORD:

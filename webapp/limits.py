@@ -44,6 +44,11 @@ ANSWERS = Words(
     address=mark("Too many answers are running at your address. Try again in a moment."),
     total=mark("This server is running as many answers as it can. Try again in a moment."),
 )
+PAGES = Words(
+    user=mark("Too many of your pages are open."),
+    address=mark("Too many pages are open at your address."),
+    total=mark("Too many pages are open on this server."),
+)
 FILES = Words(
     user=mark("Another export or import of yours is running. Try again in a moment."),
     address=mark("Too many exports and imports are running at your address. Try again in a moment."),

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     Row,
     Select,
     bindparam,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 from webapp.chat import Conversation, Listed
-from webapp.storage import insert_missing, pictures
+from webapp.storage import changes, insert_missing, pictures
 from webapp.storage.schema import conversations, messages, users
 
 Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
@@ -111,6 +112,7 @@ def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | No
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     tx.execute(
         insert(conversations).values(
+            revision=0 if deleted_at else changes.number(tx, conversation.user_id),
             id=conversation.id,
             user_id=conversation.user_id,
             title=conversation.title,
@@ -138,7 +140,8 @@ def hide(tx: Connection, user_id: str, conversation: Conversation, deleted_at: d
 def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
     """Show the conversations of this user that were stored with this `deleted_at`."""
     these = (conversations.c.user_id == user_id) & (conversations.c.deleted_at == deleted_at)
-    tx.execute(update(conversations).where(these).values(deleted_at=None))
+    revision = changes.number(tx, user_id)
+    tx.execute(update(conversations).where(these).values(deleted_at=None, revision=revision))
 
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
@@ -148,7 +151,7 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
         .where(_is(user_id, conversation_id), conversations.c.deleted_at.is_(None))
         .values(**values)
     )
-    return changed.rowcount == 1
+    return _numbered(tx, user_id, conversation_id, changed)
 
 
 def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> datetime | None:
@@ -160,7 +163,7 @@ def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool
 def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:
     """Undo a deletion; return False if this user has no such conversation."""
     restored = tx.execute(update(conversations).where(_is(user_id, conversation_id)).values(deleted_at=None))
-    return restored.rowcount == 1
+    return _numbered(tx, user_id, conversation_id, restored)
 
 
 def purge_some(tx: Connection, before: datetime) -> bool:
@@ -201,11 +204,21 @@ def opening(tx: Connection, reply_id: str) -> Opening | None:
 
 def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> None:
     """Replace a conversation's title, unless it has changed since."""
-    tx.execute(
+    changed = tx.execute(
         update(conversations)
         .where(conversations.c.id == conversation_id, conversations.c.title == old)
         .values(title=new)
+        .returning(conversations.c.user_id)
     )
+    for user_id in changed.scalars():
+        changes.number(tx, user_id, conversations.c.id == conversation_id)
+
+
+def _numbered(tx: Connection, user_id: str, conversation_id: str, changed: CursorResult[Any]) -> bool:
+    """Whether a conversation was changed; then the change has a number now."""
+    if changed.rowcount == 1:
+        changes.number(tx, user_id, conversations.c.id == conversation_id)
+    return changed.rowcount == 1
 
 
 def _conversation(row: Row[Any]) -> Conversation:

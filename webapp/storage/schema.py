@@ -54,6 +54,7 @@ users = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("created_at", Moment, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # the number of the last change
 )
 
 conversations = Table(
@@ -71,8 +72,10 @@ conversations = Table(
     Column("deleted_at", Moment),  # deleted, but can still be restored
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # the user's number of its last change
     Index(None, "user_id", "updated_at"),
     Index("ix_conversations_listed", "user_id", "pinned", "updated_at", "id"),
+    Index(None, "user_id", "revision"),
 )
 
 NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")

@@ -136,6 +136,7 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
     user_id, models = current_user().id, parts().models.names()
+    revision = parts().changes.revision(user_id)  # before the rest, so that no change is missed
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     presets = parts().presets.of(user_id)
@@ -146,6 +147,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "conversation": conversation,
         "messages": messages,
         "shown": shown,
+        "revision": revision,
         "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",
         "models": models,
         "presets": presets,
@@ -175,7 +177,8 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "finished": lambda: ended[0],
     }
     try:
-        return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
+        pieces = _in_parts(stream_template("chat.html", **context | live))
+        return hold_open(pieces, "text/html; charset=utf-8", parts().followers)
     except Busy as error:  # shows the text so far, on a page that reloads
         return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
 

@@ -20,6 +20,7 @@ from werkzeug.routing import BaseConverter
 from webapp import language
 from webapp.errors import Forbidden
 from webapp.language import gettext as _
+from webapp.limits import Gate
 from webapp.loop import give_way
 from webapp.openings import Opening
 from webapp.team import PASSWORD
@@ -83,9 +84,9 @@ def init_app(app: Flask) -> None:
     problems.init_app(app)
 
 
-def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Response:
-    """Answer with pieces as they come. Raises Busy if too many answers are open."""
-    gate, holder = parts().followers, visitor.current_user().holder
+def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: Gate) -> Response:
+    """Answer with pieces as they come. Raises Busy if the gate lets no more in."""
+    holder = visitor.current_user().holder
     gate.enter(holder)
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from webapp.accounts import Accounts
 from webapp.archive import Archive
+from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.following import Following
@@ -60,6 +61,8 @@ class Parts:
     archive: Archive
     followers: Gate
     team: Team
+    changes: Changes
+    watchers: Gate
     typesetter: Typesetter
     upkeep: Upkeep
     close: Callable[[], None]

@@ -1,0 +1,102 @@
+"""Changes of conversations in the database: each user's changes are numbered, and a conversation keeps its last number.
+
+`webapp.storage.conversations` numbers each change in the transaction that makes it. The user's row is locked from
+then to the commit, so a reader that sees a number sees all lower ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from webapp.storage.schema import conversations, messages, users
+
+MOST_CHANGES = 200  # told at once; a page lists no more at first
+USERS_PER_QUERY = 500  # below every database's limit of variables
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The number of a user's last change, and the ids of the conversations with a running reply."""
+
+    revision: int = 0
+    running: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A conversation that has changed, as it is now. `leaf_id` is the last message of its shown branch."""
+
+    id: str
+    title: str
+    leaf_id: str
+    is_deleted: bool
+
+
+def number(tx: Connection, user_id: str, *these: ColumnElement[bool]) -> int:
+    """Number a change of this user; give the number to the conversations that these conditions name. Return it.
+
+    Call it after the change itself: whoever locks a conversation and a user locks them in this order.
+    """
+    counted = update(users).where(users.c.id == user_id).values(revision=users.c.revision + 1)
+    revision: int = tx.execute(counted.returning(users.c.revision)).scalar_one()
+    if these:
+        tx.execute(update(conversations).where(conversations.c.user_id == user_id, *these).values(revision=revision))
+    return revision
+
+
+def states(tx: Connection, user_ids: Sequence[str]) -> dict[str, State]:
+    """The states of these users, by one query for USERS_PER_QUERY of them. Skips users who have never sent anything."""
+    revisions: dict[str, int] = {}
+    running: dict[str, set[str]] = {}
+    for start in range(0, len(user_ids), USERS_PER_QUERY):
+        for user_id, revision, conversation_id in tx.execute(_states(user_ids[start : start + USERS_PER_QUERY])):
+            if conversation_id is None:
+                revisions[user_id] = revision
+            else:
+                running.setdefault(user_id, set()).add(conversation_id)
+    return {user_id: State(number, frozenset(running.get(user_id, ()))) for user_id, number in revisions.items()}
+
+
+def since(tx: Connection, user_id: str, revision: int) -> list[Changed]:
+    """The user's conversations that have changed after this number, deleted ones too: the last MOST_CHANGES."""
+    query = (
+        select(conversations.c.id, conversations.c.title, conversations.c.leaf_id, conversations.c.deleted_at)
+        .where(conversations.c.user_id == user_id, conversations.c.revision > revision)
+        .order_by(conversations.c.revision.desc())
+        .limit(MOST_CHANGES)
+    )
+    rows = tx.execute(query).all()
+    return [Changed(row.id, row.title, row.leaf_id or "", row.deleted_at is not None) for row in reversed(rows)]
+
+
+def _states(user_ids: Sequence[str]) -> CompoundSelect[Any]:
+    """The number of each user's last change, and a row for each running reply."""
+    numbers = select(users.c.id, users.c.revision, null()).where(users.c.id.in_(user_ids))
+    running = (
+        select(conversations.c.user_id, literal(0), conversations.c.id)
+        .select_from(messages)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .where(
+            # A literal, so that the index of running replies serves the query.
+            messages.c.status == literal_column("'streaming'"),
+            # `coalesce` avoids the index of users, which would read all conversations of each.
+            func.coalesce(conversations.c.user_id, "").in_(user_ids),
+            conversations.c.deleted_at.is_(None),
+        )
+    )
+    return union_all(numbers, running)
