@@ -69,6 +69,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/m/<id:message_id>/retry"): own_page(302),
     ("GET", "/p/<id:picture_id>"): own_page(),
     ("GET", "/conversations"): pages(),
+    ("GET", "/changes"): pages(),
     ("GET", "/shortcuts"): pages(302),
     ("GET", "/c/<id:conversation_id>/queue"): pages(302),  # leads to the chat, whoever asks
     ("GET", "/c/<id:conversation_id>/queue/<any(edit, take, send):step>"): pages(302),
@@ -170,7 +171,8 @@ def routes(site) -> set[tuple[str, str]]:
 def ask(visitor, method: str, path: str) -> object:
     fields = {"text": "Hi", "title": "Title", "name": "Name", "model": "gpt-4", "temperature": "", "system": ""}
     data = fields if method == "POST" else None
-    answer = visitor.request(method, path, data=data, allow_redirects=False)
+    answer = visitor.request(method, path, data=data, allow_redirects=False, stream=True)
+    answer.close()  # one of them never ends
     place = answer.headers.get("Location", "")
     return (
         SIGN_IN

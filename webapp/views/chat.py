@@ -170,17 +170,22 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
     running = next((message for message in messages if message.status == "streaming"), None)
     if running is None or not (draft or "live" in request.args):
         return render_template("chat.html", **context)
+    try:
+        return _growing(context, running)
+    except Busy as error:  # shows the text so far, on a page that reloads
+        return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
+
+
+def _growing(context: dict[str, object], running: Message) -> ResponseReturnValue:
+    """The page that grows with the running reply, to its end. Raises Busy."""
     ended: list[Message] = []
     live: dict[str, object] = {
         "live_id": running.id,
         "live": _live_text(parts().following.follow(running), ended),
         "finished": lambda: ended[0],
     }
-    try:
-        pieces = _in_parts(stream_template("chat.html", **context | live))
-        return hold_open(pieces, "text/html; charset=utf-8", parts().followers)
-    except Busy as error:  # shows the text so far, on a page that reloads
-        return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
+    pieces = _in_parts(stream_template("chat.html", **context | live))
+    return hold_open(pieces, "text/html; charset=utf-8", parts().followers)
 
 
 def _first_offered(choices: list[str], models: list[str]) -> str:
