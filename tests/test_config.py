@@ -22,6 +22,7 @@ def test_values_are_read_with_their_types():
         URL="https://llm.example.org/v1/", MODELS="a, b,,c", IDLE_SECONDS="2.5", RETRIES="0", PROXIES="unix, 10.0.0.0/8"
     )
 
+    assert config_of(NOTICE=" Down on **Friday**\n", WELCOME="").notice == "Down on **Friday**"
     assert config.proxies == ("unix", "10.0.0.0/8")
     assert config.url == "https://llm.example.org/v1"
     assert config.models == ("a", "b", "c")

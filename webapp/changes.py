@@ -68,7 +68,7 @@ class Changes:
     def revision(self, user_id: str) -> int:
         """The number of the user's last change; 0 for one who has never sent anything."""
         with self._storage.read() as tx:
-            return changes.states(tx, [user_id]).get(user_id, State()).revision
+            return changes.revision(tx, user_id)
 
     def follow(self, user_id: str, since: int | None = None) -> Iterator[News | None]:
         """Yield what has changed after the number `since` (None: nothing), then each change as it comes.

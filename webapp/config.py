@@ -65,6 +65,8 @@ class Config(UpstreamConfig):
     metrics_token: str | None = field(default=None, repr=False)
     max_question_chars: int = 100_000
     titles: str = "words"
+    notice: str | None = None  # markdown, above every page
+    welcome: str | None = None  # markdown, for a user without conversations
     streams_per_user: int = 20
     streams_per_address: int = 250
     streams_total: int = 500
@@ -110,6 +112,8 @@ class Config(UpstreamConfig):
             max_line_bytes=read.whole("MAX_LINE_BYTES", cls.max_line_bytes, least=1024, most=2**30),
             max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
             titles=read.choice("TITLES", TITLES),
+            notice=read.text("NOTICE"),
+            welcome=read.text("WELCOME"),
             streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
             streams_per_address=read.whole("STREAMS_PER_ADDRESS", streams_per_address, least=1, most=100_000),
             streams_total=streams_total,
@@ -117,14 +121,18 @@ class Config(UpstreamConfig):
             max_import_bytes=read.whole("MAX_IMPORT_BYTES", cls.max_import_bytes, least=2**20, most=2**28),
             imports_per_hour=read.whole("IMPORTS_PER_HOUR", cls.imports_per_hour, least=1, most=1_000_000),
             conversations_per_user=read.whole(
-                "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10_000_000
+                "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10**7
             ),
             proxies=read.proxies("PROXIES"),
         )
         config.check_login()
-        if config.ca_bundle and config.url and config.url.startswith("http://"):
+        return config.checked_address()
+
+    def checked_address(self) -> Config:
+        """These settings. Raises ConfigError for certificates that nothing would be checked with."""
+        if self.ca_bundle and self.url and self.url.startswith("http://"):
             raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
-        return config
+        return self
 
     def check_login(self) -> None:
         """Raise ConfigError for a login by proxy that others could pass off as theirs."""

@@ -16,7 +16,7 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, branches, conversations, messages, pictures
+from webapp.storage import Storage, branches, changes, conversations, messages, pictures
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LISTED = 60  # conversations on a page of the list
@@ -34,7 +34,7 @@ class Shown:
     """The part of a conversation that a page shows.
 
     `earlier` and `later` count the messages of the branch before and after this part; `later_id` is the next one.
-    `leaf_id` is the last message of the branch.
+    `leaf_id` is the last message of the branch. `revision` is the number of the user's last change at that time.
     """
 
     conversation: Conversation
@@ -43,6 +43,7 @@ class Shown:
     later: int = 0
     later_id: str = ""
     leaf_id: str = ""
+    revision: int = 0
 
 
 class Conversations:
@@ -83,6 +84,7 @@ class Conversations:
         """
         running = self._hub.all()
         with self._storage.read() as tx:
+            revision = changes.revision(tx, user_id)  # first: a change that comes now is told again, never missed
             conversation = known(conversations.get(tx, user_id, conversation_id))
             path = branches.path(tx, user_id, conversation_id, conversation.leaf_id)
             wanted = before or at
@@ -95,7 +97,8 @@ class Conversations:
             shown = messages.some(tx, user_id, conversation_id, path[first:after], siblings=siblings)
             shown = [with_text(tx, message, running) for message in shown]
         rest = path[after:]
-        return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", path[-1] if path else "")
+        leaf_id = path[-1] if path else ""
+        return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", leaf_id, revision)
 
     def message(self, user_id: str, message_id: str) -> Message:
         """One message, with its text so far and its siblings. Raises NotFound."""

@@ -59,6 +59,11 @@ def number(tx: Connection, user_id: str, *these: ColumnElement[bool]) -> int:
     return revision
 
 
+def revision(tx: Connection, user_id: str) -> int:
+    """The number of the user's last change; 0 for one who has never sent anything."""
+    return tx.execute(select(users.c.revision).where(users.c.id == user_id)).scalar() or 0
+
+
 def states(tx: Connection, user_ids: Sequence[str]) -> dict[str, State]:
     """The states of these users, by one query for USERS_PER_QUERY of them. Skips users who have never sent anything."""
     revisions: dict[str, int] = {}

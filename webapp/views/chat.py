@@ -136,7 +136,6 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
     user_id, models = current_user().id, parts().models.names()
-    revision = parts().changes.revision(user_id)  # before the rest, so that no change is missed
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     presets = parts().presets.of(user_id)
@@ -147,7 +146,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "conversation": conversation,
         "messages": messages,
         "shown": shown,
-        "revision": revision,
+        "revision": shown.revision if shown else parts().changes.revision(user_id),
         "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",
         "models": models,
         "presets": presets,
@@ -184,8 +183,7 @@ def _growing(context: dict[str, object], running: Message) -> ResponseReturnValu
         "live": _live_text(parts().following.follow(running), ended),
         "finished": lambda: ended[0],
     }
-    pieces = _in_parts(stream_template("chat.html", **context | live))
-    return hold_open(pieces, "text/html; charset=utf-8", parts().followers)
+    return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
 
 
 def _first_offered(choices: list[str], models: list[str]) -> str:

@@ -84,9 +84,9 @@ def init_app(app: Flask) -> None:
     problems.init_app(app)
 
 
-def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: Gate) -> Response:
-    """Answer with pieces as they come. Raises Busy if the gate lets no more in."""
-    holder = visitor.current_user().holder
+def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: Gate | None = None) -> Response:
+    """Answer with pieces as they come. Raises Busy if the gate lets no more in; by default, that of followers."""
+    gate, holder = gate or parts().followers, visitor.current_user().holder
     gate.enter(holder)
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)

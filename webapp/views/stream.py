@@ -36,7 +36,7 @@ def show_stream(message_id: str) -> ResponseReturnValue:
         return "", 204, {"Cache-Control": "no-store"}
     seconds = max((datetime.now(UTC) - message.created_at).total_seconds(), 0.0)
     steps = parts().following.follow(message)
-    return hold_open(events(steps, message_id, int(seconds)), "text/event-stream; charset=utf-8", parts().followers)
+    return hold_open(events(steps, message_id, int(seconds)), "text/event-stream; charset=utf-8")
 
 
 def events(steps: Iterator[Delta | Message], message_id: str, seconds: int = 0) -> Iterator[bytes]:
