@@ -49,6 +49,8 @@ def article(message: Message, models: Sequence[str], retrying: str = "") -> Mark
 
     `models` are those to retry with; `retrying` is the id of the reply under which they are listed.
     """
+    if visitor.is_text_browser():
+        return _made(message, models, retrying, plain=True)
     if message.status == "streaming" or message.id == retrying or len(message.html or message.text) > KEPT_CHARS:
         return _made(message, models, retrying)
     # A reply that does not list the models shows only whether there is another one.
@@ -61,11 +63,11 @@ def kept(message: Message, models: tuple[str, ...], _language: str, _root: str) 
     return _made(message, models, "")
 
 
-def _made(message: Message, models: Sequence[str], retrying: str) -> Markup:
+def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool = False) -> Markup:
     name = "_question.html" if message.role == "user" else "_reply.html"
     # Without what the other templates know, which takes longer to find out.
     template = current_app.jinja_env.get_template(name)
-    return Markup(template.render(message=message, offered=lambda: models, retrying=retrying))
+    return Markup(template.render(message=message, offered=lambda: models, retrying=retrying, plain=plain))
 
 
 def _words(message: str, /, **values: object) -> Markup:
@@ -89,6 +91,7 @@ def _shared() -> dict[str, Any]:
         "new_key": new_id,
         "offered": parts().models.names,
         "user_tag": visitor.user_tag(),
+        "plain": visitor.is_text_browser(),  # then no control is shown that needs script or a popover
         "login": parts().config.login,
         "user": visitor.known_user(),
     }

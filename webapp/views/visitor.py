@@ -25,6 +25,7 @@ from webapp.views.parts import parts
 
 OFFSET_COOKIE = "offset"  # static/list.js sets it
 MOST_OFFSET_MINUTES = 14 * 60
+TEXT_BROWSERS = ("w3m/", "Links ", "Lynx/", "ELinks/", "edbrowse/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,11 @@ def user_tag() -> str:
 def tag_of(value: str) -> str:
     """A short hash that only this instance can make."""
     return hmac.digest(str(current_app.secret_key).encode(), value.encode(), "sha256").hex()[:16]
+
+
+def is_text_browser() -> bool:
+    """Whether the browser shows text alone: it knows no script, no style, no popover, and often follows no refresh."""
+    return request.headers.get("User-Agent", "").startswith(TEXT_BROWSERS)
 
 
 def wants_fragment() -> bool:
