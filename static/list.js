@@ -1,47 +1,66 @@
 // @ts-check
-/** The list of conversations beside the page: loads more as it is scrolled. */
+/** The list of conversations beside the page: loads more as it is scrolled; a menu for each. */
 
-let started = false;
+/** @type {any} */ let list;
+/** @type {(html: string) => DocumentFragment} */ let parse;
+/** @type {any} */ const menu = document.createElement("dialog");
 
 /** @param {any} tools @param {HTMLElement} sidebar */
-export default ({ parse }, sidebar) => {
-  if (started) return;
-  started = true;
+export default async (tools, sidebar) => {
+  if (list) return;
+  list = sidebar.querySelector(".sidebar__list");
+  parse = tools.parse;
   // The server groups by the reader's day from the next page on.
   document.cookie = `offset=${new Date().getTimezoneOffset()};path=/;samesite=lax;max-age=31536000`;
-  const list = /** @type {HTMLElement} */ (sidebar.querySelector(".sidebar__list"));
-  watch(list, parse);
+  watch();
+  menu.className = "menu";
+  menu.closedBy = "any";
+  sidebar.append(menu);
+  sidebar.addEventListener("click", openMenu);
+  sidebar.addEventListener("pointerover", ({ target: /** @type {any} */ link }) => {
+    if (link.scrollWidth > link.clientWidth) link.title = link.innerText; // a title that is cut
+  });
+  const page = await load(list.querySelector(".list__all").href);
+  for (const link of page?.querySelectorAll(".item__menu") ?? []) {
+    list.querySelector(`li > [href="${link.previousElementSibling?.getAttribute("href")}"]:only-child`)?.after(link);
+  }
 };
 
-/** Load the next page when the end of the list comes into view. @param {HTMLElement} list @param {(html: string) => DocumentFragment} parse */
-function watch(list, parse) {
-  const end = /** @type {HTMLElement | null} */ (list.querySelector("[data-next]"));
-  if (!end) return;
-  const watcher = new IntersectionObserver(async ([entry]) => {
-    if (!entry.isIntersecting) return;
-    watcher.disconnect();
-    const page = await load(end.dataset.next ?? "", parse);
-    if (!page) return; // the link still leads there
-    join(list, page, end);
-    watch(list, parse);
-  }, { root: list, rootMargin: "0px 0px 400px" });
-  watcher.observe(end);
-}
-
-/** @param {string} url @param {(html: string) => DocumentFragment} parse @returns {Promise<DocumentFragment | null>} null if it failed */
-async function load(url, parse) {
+/** @param {string} url @returns {Promise<DocumentFragment | null>} null if it failed */
+async function load(url) {
   const response = await fetch(url, { headers: { "X-Fragment": "1" } }).catch(() => null);
   return response?.ok ? parse(await response.text()) : null;
 }
 
-/** Put a page before the end; its first group may go on with the last one shown. @param {HTMLElement} list @param {DocumentFragment} page @param {HTMLElement} end */
-function join(list, page, end) {
-  for (const group of page.querySelectorAll("section")) {
-    const same = list.querySelector(`[data-group="${group.dataset.group}"] ul`);
-    if (same) same.append(...group.querySelectorAll("li"));
-    else end.before(group);
-  }
-  const last = page.querySelector("[data-next]");
-  if (last) end.replaceWith(last);
-  else delete end.dataset.next;
+/** Load the next page when the end comes into view; its first group may go on with the last one. */
+function watch() {
+  const end = list.querySelector("[data-next]");
+  if (!end) return;
+  const watcher = new IntersectionObserver(async ([entry]) => {
+    if (!entry.isIntersecting) return;
+    watcher.disconnect();
+    const page = await load(end.dataset.next);
+    if (!page) return; // the link still leads there
+    for (const group of page.querySelectorAll("section")) {
+      list.querySelector(`[data-group="${group.dataset.group}"] ul`)?.append(...group.querySelectorAll("li"));
+      if (group.querySelector("li")) end.before(group);
+    }
+    end.replaceWith(page.querySelector(".list__all"));
+    watch();
+  }, { root: list, rootMargin: "400px" });
+  watcher.observe(end);
+}
+
+/** @param {any} event */
+async function openMenu(event) {
+  const link = event.target.closest(".item__menu");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const forms = await load(link.href);
+  if (!forms) return location.assign(link);
+  menu.replaceChildren(forms);
+  menu.ariaLabel = link.ariaLabel;
+  menu.showModal();
+  const { left, bottom } = link.getBoundingClientRect();
+  menu.style.inset = `${Math.min(bottom, innerHeight - menu.offsetHeight)}px auto auto ${Math.min(left, innerWidth - menu.offsetWidth)}px`;
 }

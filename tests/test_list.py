@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from html import unescape
 
@@ -22,7 +23,7 @@ NEW_YORK = timezone(timedelta(hours=-5))
 def links(page: str, within: str = ".//main") -> list[str]:
     """The titles of the conversations that a page lists."""
     place = html5lib.parse(page, namespaceHTMLElements=False).find(within)
-    return [link.text for link in place.iter("a") if link.get("href", "").startswith("/c/")]
+    return [link.text for link in place.iter("a") if re.fullmatch("/c/[0-9a-f-]{36}", link.get("href", ""))]
 
 
 def address_of(page: str, name: str) -> str | None:
@@ -195,3 +196,75 @@ def test_a_strange_time_zone_counts_as_none(alice, fill, offset):
     alice.cookies.set("offset", offset)
 
     assert alice.get("/").status_code == 200
+
+
+def test_each_conversation_is_managed_from_its_menu_and_leads_back_to_the_list(alice):
+    alice.end(alice.new_chat("Before"))
+    place = f"/c/{alice.conversation_id}"
+    assert f'href="{place}/menu" aria-label="Menu: Before"' in alice.get("/conversations").text
+    page = alice.get(f"{place}/menu").text
+    assert page.count('<input type="hidden" name="from" value="list">') == 3
+
+    renamed = alice.post_form(f"{place}/rename", title="After", **{"from": "list"})
+    pinned = alice.post_form(f"{place}/pin", pinned="1", **{"from": "list"})
+    deleted = alice.post_form(f"{place}/delete", **{"from": "list"})
+
+    assert [one.headers["Location"] for one in (renamed, pinned)] == ["/conversations"] * 2
+    page = alice.get(deleted.headers["Location"]).text
+    assert "The conversation was deleted." in page
+    assert links(page) == []
+    restored = alice.post_form(f"{place}/restore", **{"from": "list"})
+    page = alice.get(restored.headers["Location"]).text
+    assert links(page) == ["After"]
+    assert "Pinned</h2>" in page
+
+
+def test_the_list_offers_undo_only_for_what_is_deleted(alice, bob):
+    alice.end(alice.new_chat("Here"))
+    address = f"/conversations?deleted={alice.conversation_id}"
+    assert "was deleted" not in alice.get(address).text
+
+    alice.post_form(f"/c/{alice.conversation_id}/delete")
+
+    assert "was deleted" in alice.get(address).text
+    assert "was deleted" not in bob.get(address).text
+    assert "was deleted" not in alice.get("/conversations?deleted=%00").text
+
+
+def test_the_script_gets_a_menu_alone(alice, bob):
+    alice.end(alice.new_chat("Mine"))
+    place = f"/c/{alice.conversation_id}"
+
+    menu = alice.get(f"{place}/menu", headers={"X-Fragment": "1"}).text
+
+    assert "<html" not in menu
+    assert 'value="Mine"' in menu
+    assert '<input type="hidden" name="from" value="menu">' in menu
+    assert bob.get(f"{place}/menu").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("page", "after_rename", "after_deletion"),
+    [
+        ("/", "/", "/?deleted={id}"),
+        ("/c/{other}?at=x", "/c/{other}", "/c/{other}?deleted={id}"),
+        ("/c/{id}", "/c/{id}", "/?deleted={id}"),
+        ("/conversations?after=x", "/conversations", "/conversations?deleted={id}"),
+        ("/settings", "/settings", "/?deleted={id}"),
+        ("https://evil.example//evil.example/x", "/", "/?deleted={id}"),
+    ],
+)
+def test_a_menu_beside_a_page_leads_back_to_it(alice, page, after_rename, after_deletion):
+    alice.end(alice.new_chat("Other"))
+    other = alice.conversation_id
+    alice.end(alice.new_chat("Mine"))
+    names = {"id": alice.conversation_id, "other": other}
+    alice.headers["Referer"] = (
+        page.format(**names) if page.startswith("http") else alice.base_url + page.format(**names)
+    )
+
+    renamed = alice.post_form(f"/c/{alice.conversation_id}/rename", title="New", **{"from": "menu"})
+    deleted = alice.post_form(f"/c/{alice.conversation_id}/delete", **{"from": "menu"})
+
+    assert renamed.headers["Location"] == after_rename.format(**names)
+    assert deleted.headers["Location"] == after_deletion.format(**names)

@@ -63,6 +63,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/presets"): pages(302),
     ("GET", "/account"): pages(),
     ("GET", "/c/<id:conversation_id>"): own_page(),
+    ("GET", "/c/<id:conversation_id>/menu"): own_page(),
     ("GET", "/c/<id:conversation_id>/export"): own_page(),
     ("GET", "/m/<id:message_id>"): own_page(302),
     ("GET", "/m/<id:message_id>/raw"): own_page(),

@@ -100,6 +100,11 @@ class Conversations:
         leaf_id = path[-1] if path else ""
         return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", leaf_id, revision)
 
+    def get(self, user_id: str, conversation_id: str) -> Conversation:
+        """One conversation, without its messages. Raises NotFound."""
+        with self._storage.read() as tx:
+            return known(conversations.get(tx, user_id, conversation_id))
+
     def message(self, user_id: str, message_id: str) -> Message:
         """One message, with its text so far and its siblings. Raises NotFound."""
         running = self._hub.all()
@@ -151,9 +156,9 @@ class Conversations:
             self._hub.stop(reply_id)
 
     def is_restorable(self, user_id: str, conversation_id: str) -> bool:
-        """Whether the user has deleted this conversation, and `restore` still undoes it."""
+        """Whether the user has deleted this conversation, and `restore` still undoes it; the id may be any text."""
         with self._storage.read() as tx:
-            return _is_young(conversations.deleted_at(tx, user_id, conversation_id))
+            return _is_young(conversations.deleted_at(tx, user_id, clean(conversation_id)))
 
     def restore(self, user_id: str, conversation_id: str) -> None:
         """Undo a deletion. Raises Gone after UNDO_TIME, NotFound for a purged conversation."""

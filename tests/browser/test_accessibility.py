@@ -179,10 +179,35 @@ def test_the_search(chat):
 
     chat.open("/search?q=needle")
     expect(chat.page.locator("mark")).not_to_have_count(0)
+    chat.page.locator("main summary").click()
     hits = violations(chat)
     chat.open("/search?q=nowhere")
 
     assert (hits, violations(chat)) == ([], [])
+
+
+def test_the_list_its_page_and_its_menus(chat):
+    chat.say("Hi")
+    expect(chat.footer.locator("[data-copy]")).to_be_visible()
+    chat.page.locator(".sidebar__list").hover()
+    link = chat.page.locator(".sidebar .item__menu")
+    link.click()
+    expect(chat.page.locator(".sidebar .menu input[name=title]")).to_be_visible()
+    found = {"menu": violations(chat)}
+    small = chat.page.evaluate(TARGETS)
+
+    chat.open("/conversations")
+    found["list"] = violations(chat)
+    small += chat.page.evaluate(TARGETS)
+    chat.page.locator(".listing .item__menu").click()
+    expect(chat.page.locator(".manage")).to_be_visible()
+    found["menu page"] = violations(chat)
+    small += chat.page.evaluate(TARGETS)
+    chat.page.locator(".manage .button--danger").click()
+    expect(chat.page.locator(".main .undo")).to_be_visible()
+    found["deleted"] = violations(chat)
+
+    assert ({state: one for state, one in found.items() if one}, small) == ({}, [])
 
 
 def test_an_error_page(chat):

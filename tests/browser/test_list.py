@@ -44,7 +44,7 @@ def test_the_list_loads_more_as_it_is_scrolled_and_says_the_days_of_the_reader(c
     begun(chat)
     fill(200)
     chat.page.reload()
-    links = chat.page.locator(".sidebar .conversations a")
+    links = chat.page.locator(".sidebar .conversations a:first-child")
     expect(links).to_have_count(60)
 
     chat.page.locator(".sidebar__list").hover()
@@ -63,7 +63,7 @@ def test_the_keyboard_reaches_every_conversation(chat, fill):
     begun(chat)
     fill(70)
     chat.page.reload()
-    links = chat.page.locator(".sidebar .conversations a")
+    links = chat.page.locator(".sidebar .conversations a:first-child")
 
     chat.page.locator(".sidebar .brand").focus()
     links.nth(59).focus()
@@ -87,6 +87,84 @@ def test_without_script_links_lead_to_every_conversation(server, new_browser, fi
 
     chat.page.get_by_role("link", name="All conversations").click()
     chat.page.get_by_role("link", name="More conversations").click()
-    chat.page.get_by_role("link", name="Chat 99").click()
+    chat.page.get_by_role("link", name="Chat 99", exact=True).click()
 
     expect(chat.page.locator(".header__title")).to_have_text("Chat 99")
+
+
+@pytest.fixture
+def menu_of(chat):
+    """Open the menu of a conversation in the list."""
+
+    def menu_of(title: str):
+        chat.page.locator(".sidebar__list").hover()
+        chat.page.get_by_role("link", name=f"Menu: {title}", exact=True).click()
+        menu = chat.page.get_by_role("dialog", name=f"Menu: {title}")
+        expect(menu).to_be_visible()
+        return menu
+
+    return menu_of
+
+
+def test_a_conversation_is_renamed_pinned_and_deleted_without_opening_it(chat, fill, menu_of):
+    begun(chat)
+    fill(3)
+    chat.page.reload()
+    here = chat.page.url
+    chat.box.fill("A draft")
+
+    menu_of("Chat 1").get_by_label("Title").fill("New name")
+    chat.page.keyboard.press("Enter")
+    expect(chat.page.get_by_role("link", name="New name", exact=True)).to_be_visible()
+    menu_of("New name").get_by_role("button", name="Pin").click()
+    expect(chat.page.locator("[data-group=pinned] li > a:first-child")).to_have_text("New name")
+    menu_of("New name").get_by_role("button", name="Delete").click()
+
+    undo = chat.page.locator(".main .undo")
+    expect(undo).to_be_visible()
+    expect(chat.page.get_by_role("link", name="New name", exact=True)).to_have_count(0)
+    assert chat.page.url.split("?")[0] == here
+    expect(chat.page.locator(".sidebar [aria-current]")).to_have_text("Tell of whales")
+    expect(chat.box).to_have_value("A draft")
+    undo.get_by_role("button").click()
+    expect(chat.page.get_by_role("link", name="New name", exact=True)).to_be_visible()
+
+
+def test_the_open_conversation_is_managed_from_the_list_too(chat, menu_of):
+    begun(chat)
+
+    menu_of("Tell of whales").get_by_label("Title").fill("Other")
+    chat.page.keyboard.press("Enter")
+
+    expect(chat.page.locator(".header__title")).to_have_text("Other")
+    menu_of("Other").get_by_role("button", name="Delete").click()
+    expect(chat.page.locator(".main .undo")).to_be_visible()
+
+
+def test_a_menu_stays_in_the_window_and_escape_leads_back_to_its_link(chat, fill, menu_of):
+    begun(chat)
+    fill(30)
+    chat.page.reload()
+    chat.page.set_viewport_size({"width": 320, "height": 500})
+    chat.page.locator(".header__menu").click()
+
+    menu = menu_of("Chat 29")
+
+    box = menu.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 320
+    assert box["y"] + box["height"] <= 500
+    chat.page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(chat.page.get_by_role("link", name="Menu: Chat 29")).to_be_focused()
+
+
+def test_without_script_a_conversation_is_renamed_on_the_page_of_its_menu(server, new_browser):
+    chat = begun(Chat(new_browser(java_script_enabled=False).new_page(), server.url).open())
+    chat.page.get_by_role("link", name="All conversations").click()
+
+    chat.page.get_by_role("link", name="Menu: Tell of whales").click()
+    chat.page.get_by_label("Title").fill("By hand")
+    chat.page.get_by_role("button", name="Rename").click()
+
+    expect(chat.page.locator(".listing").get_by_role("link", name="By hand", exact=True)).to_be_visible()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import (
     Blueprint,
@@ -23,6 +23,7 @@ from webapp.errors import Busy
 from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
 from webapp.settings import OPTIONS, Typed, is_like
+from webapp.views.hosts import came_from
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
@@ -52,25 +53,25 @@ def show_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.post("/c/<id:conversation_id>/rename")
 def rename_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.rename(current_user().id, conversation_id, request.form.get("title", ""))
-    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
+    return _managed(_page_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/pin")
 def pin_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.pin(current_user().id, conversation_id, request.form.get("pinned") == "1")
-    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
+    return _managed(_page_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/delete")
 def delete_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.delete(current_user().id, conversation_id)
-    return redirect(url_for("chat.index", deleted=conversation_id), 303)
+    return _managed(url_for("chat.index", deleted=conversation_id), deleted=conversation_id)
 
 
 @blueprint.post("/c/<id:conversation_id>/restore")
 def restore_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.restore(current_user().id, conversation_id)
-    return redirect(url_for("chat.show_conversation", conversation_id=conversation_id), 303)
+    return _managed(_page_of(conversation_id))
 
 
 @blueprint.post("/conversations")
@@ -247,6 +248,23 @@ def _fragment(message: Message) -> str:
     if message.role == "user":
         return render_template("_question.html", message=message)
     return render_template("_reply.html", message=message, said=said(message))
+
+
+def _managed(place: str, *, deleted: str = "") -> ResponseReturnValue:
+    """Lead back to the list, or to the page that the list is beside, if the form was theirs; else to `place`.
+
+    A page that can undo the deletion of `deleted` is told its id.
+    """
+    origin, start, listing = request.form.get("from"), url_for("chat.index"), url_for("listing.show_conversations")
+    page = listing if origin == "list" else urlsplit(came_from()).path
+    has_undo = page in (start, listing) or (page.startswith(_page_of("")) and page != _page_of(deleted))
+    if not origin or page.startswith("//") or (deleted and not has_undo):
+        return redirect(place, 303)
+    return redirect(f"{page}?deleted={deleted}" if deleted else page, 303)
+
+
+def _page_of(conversation_id: str) -> str:
+    return url_for("chat.show_conversation", conversation_id=conversation_id)
 
 
 def _place_of(message: Message) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
@@ -16,6 +17,17 @@ def show_conversations() -> ResponseReturnValue:
     user_id, after = current_user().id, request.args.get("after", "")
     listed = sidebar(user_id, after)
     if wants_fragment():
-        return render_template("_list.html", **listed)
+        return render_template("_list.html", menus=True, **listed)
+    deleted = request.args.get("deleted", "")
+    deleted = deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else ""
     first = sidebar(user_id) if after else listed
-    return render_template("conversations.html", listed=listed, after=after, **first)
+    return render_template("conversations.html", listed=listed, after=after, deleted=deleted, **first)
+
+
+@blueprint.get("/c/<id:conversation_id>/menu")
+def show_menu(conversation_id: str) -> ResponseReturnValue:
+    user_id = current_user().id
+    conversation = parts().conversations.get(user_id, conversation_id)
+    if wants_fragment():
+        return render_template("_menu.html", conversation=conversation, origin="menu")
+    return render_template("menu.html", conversation=conversation, **sidebar(user_id))
