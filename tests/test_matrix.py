@@ -173,7 +173,9 @@ def ask(visitor, method: str, path: str) -> object:
     fields = {"text": "Hi", "title": "Title", "name": "Name", "model": "gpt-4", "temperature": "", "system": ""}
     data = fields if method == "POST" else None
     answer = visitor.request(method, path, data=data, allow_redirects=False, stream=True)
-    answer.close()  # one of them never ends
+    with answer:
+        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):  # which never ends
+            answer.content  # noqa: B018
     place = answer.headers.get("Location", "")
     return (
         SIGN_IN

@@ -258,7 +258,7 @@ def _managed(place: str, *, deleted: str = "") -> ResponseReturnValue:
     origin, start, listing = request.form.get("from"), url_for("chat.index"), url_for("listing.show_conversations")
     page = listing if origin == "list" else urlsplit(came_from()).path
     has_undo = page in (start, listing) or (page.startswith(_page_of("")) and page != _page_of(deleted))
-    if not origin or page.startswith("//") or (deleted and not has_undo):
+    if not origin or (deleted and not has_undo):
         return redirect(place, 303)
     return redirect(f"{page}?deleted={deleted}" if deleted else page, 303)
 
