@@ -1,15 +1,14 @@
 // @ts-check
-/** The list of conversations beside the page: loads more as it is scrolled; a menu for each. */
+/** The list of conversations: loads more as it is scrolled; a menu for each. */
 
-/** @type {any} */ let list;
-/** @type {(html: string) => DocumentFragment} */ let parse;
-/** @type {any} */ const menu = document.createElement("dialog");
+let /** @type {any} */ list, /** @type {any} */ parse, /** @type {any} */ say;
+const /** @type {any} */ menu = document.createElement("dialog");
 
 /** @param {any} tools @param {HTMLElement} sidebar */
 export default async (tools, sidebar) => {
   if (list) return;
   list = sidebar.querySelector(".sidebar__list");
-  parse = tools.parse;
+  ({ parse, say } = tools);
   // The server groups by the reader's day from the next page on.
   document.cookie = `offset=${new Date().getTimezoneOffset()};path=/;samesite=lax;max-age=31536000`;
   watch();
@@ -18,8 +17,9 @@ export default async (tools, sidebar) => {
   sidebar.append(menu);
   sidebar.addEventListener("click", openMenu);
   sidebar.addEventListener("pointerover", ({ target: /** @type {any} */ link }) => {
-    if (link.scrollWidth > link.clientWidth) link.title = link.innerText; // a title that is cut
+    if (link.scrollWidth > link.clientWidth) link.title = link.innerText; // cut
   });
+  for (const type of ["dragover", "drop"]) sidebar.addEventListener(type, move);
   const page = await load(list.querySelector(".list__all").href);
   for (const link of page?.querySelectorAll(".item__menu") ?? []) {
     list.querySelector(`li > [href="${link.previousElementSibling?.getAttribute("href")}"]:only-child`)?.after(link);
@@ -27,12 +27,12 @@ export default async (tools, sidebar) => {
 };
 
 /** @param {string} url @returns {Promise<DocumentFragment | null>} null if it failed */
-async function load(url) {
-  const response = await fetch(url, { headers: { "X-Fragment": "1" } }).catch(() => null);
+async function load(url, form = {}) {
+  const response = await fetch(url, { headers: { "X-Fragment": "1" }, ...form }).catch(() => null);
   return response?.ok ? parse(await response.text()) : null;
 }
 
-/** Load the next page when the end comes into view; its first group may go on with the last one. */
+/** Load the next page when the end comes into view; its first group may be the last one. */
 function watch() {
   const end = list.querySelector("[data-next]");
   if (!end) return;
@@ -63,4 +63,15 @@ async function openMenu(event) {
   menu.showModal();
   const { left, bottom } = link.getBoundingClientRect();
   menu.style.inset = `${Math.min(bottom, innerHeight - menu.offsetHeight)}px auto auto ${Math.min(left, innerWidth - menu.offsetWidth)}px`;
+}
+
+/** Move a conversation that is dropped on a folder. @param {any} event */
+async function move(event) {
+  const { folder } = event.target.closest("[data-folder]")?.dataset ?? {};
+  if (!folder) return;
+  event.preventDefault();
+  if (event.type !== "drop") return;
+  const { pathname } = new URL(event.dataTransfer.getData("text/uri-list"));
+  const moved = await load(`${pathname}/move`, { method: "POST", body: new URLSearchParams({ folder }) });
+  say(moved?.textContent);
 }

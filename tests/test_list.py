@@ -203,7 +203,7 @@ def test_each_conversation_is_managed_from_its_menu_and_leads_back_to_the_list(a
     place = f"/c/{alice.conversation_id}"
     assert f'href="{place}/menu" aria-label="Menu: Before"' in alice.get("/conversations").text
     page = alice.get(f"{place}/menu").text
-    assert page.count('<input type="hidden" name="from" value="list">') == 3
+    assert page.count('<input type="hidden" name="from" value="list">') == 4
 
     renamed = alice.post_form(f"{place}/rename", title="After", **{"from": "list"})
     pinned = alice.post_form(f"{place}/pin", pinned="1", **{"from": "list"})

@@ -55,6 +55,7 @@ def sent():
         moment(1),
         moment(4),
         pinned=True,
+        folder="Work",
         options=OPTIONS,
     )
     question = Message(new_id(), conversation.id, None, "user", "Hi", "done", moment(2), outcome=Outcome("done"))

@@ -21,6 +21,7 @@ from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.errors import StorageUnavailable
+from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
@@ -64,6 +65,7 @@ from webapp.views import (
     visitor,
 )
 from webapp.views import changes as changes_views
+from webapp.views import folders as folder_views
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +134,7 @@ def _join(app: Flask, config: Config) -> None:
             turns=turns,
             queue=queue,
             presets=Presets(storage, check),
+            folders=Folders(storage),
             archive=Archive(config, storage, models, limits.stored, typesetter),
             followers=_followers(config),
             team=team,
@@ -243,7 +246,8 @@ def _dress(app: Flask, config: Config) -> None:
     """Add the views, and what runs around them."""
     http.init_app(app)
     pages.init_app(app)
-    modules = [chat, queue_views, changes_views, pictures, settings, stream, health, search, transfer, listing]
+    modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
+    modules += [transfer, listing]
     if config.login != "open":
         modules += [joining, admin]
     if config.login == PASSWORD:

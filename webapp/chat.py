@@ -137,7 +137,7 @@ class Settings:
 class Conversation(Settings):
     """One conversation of one user, with the settings of its next reply.
 
-    `leaf_id` is the last message of the branch that is shown.
+    `leaf_id` is the last message of the branch that is shown, `folder` the name of the folder, "" without one.
     """
 
     id: str
@@ -147,6 +147,16 @@ class Conversation(Settings):
     created_at: datetime
     updated_at: datetime
     pinned: bool = False
+    folder: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a user's conversations. A new conversation in it begins with its preset, if it has one."""
+
+    id: str
+    name: str
+    preset_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

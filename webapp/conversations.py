@@ -53,13 +53,13 @@ class Conversations:
         self._storage = storage
         self._hub = hub
 
-    def listed(self, user_id: str, after: str = "") -> tuple[list[Listed], str]:
-        """A page of the user's conversations: pinned ones first, then the last used first.
+    def listed(self, user_id: str, after: str = "", folder_id: str = "") -> tuple[list[Listed], str]:
+        """A page of the user's conversations, or of those in a folder: pinned ones first, then the last used first.
 
         Also returns the `after` of the next page, "" if there is none. Ignores an `after` that no page returned.
         """
         with self._storage.read() as tx:
-            found = conversations.listed(tx, user_id, _place(after), LISTED + 1)
+            found = conversations.listed(tx, user_id, _place(after), LISTED + 1, folder_id)
         return found[:LISTED], _mark(found[LISTED - 1]) if len(found) > LISTED else ""
 
     def models(self, user_id: str, *, of_last: int = MODELS_OF) -> list[str]:

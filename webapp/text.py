@@ -7,6 +7,7 @@ import uuid
 
 TITLE_CHARS = 60
 LONGEST_TITLE_CHARS = 200
+FOLDER_CHARS = 60  # of a folder's name
 
 # Databases refuse NUL and lone surrogates.
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")

@@ -168,3 +168,41 @@ def test_without_script_a_conversation_is_renamed_on_the_page_of_its_menu(server
     chat.page.get_by_role("button", name="Rename").click()
 
     expect(chat.page.locator(".listing").get_by_role("link", name="By hand", exact=True)).to_be_visible()
+
+
+def test_a_conversation_is_dragged_into_a_folder_or_moved_by_its_menu(chat, fill, menu_of):
+    begun(chat)
+    fill(2)
+    menu = menu_of("Tell of whales")
+    menu.get_by_label("New folder").fill("Sea")
+    menu.get_by_role("button", name="Move").click()
+    folder = chat.page.locator(".sidebar [data-folder]")
+    expect(folder).to_have_attribute("aria-current", "true")
+
+    chat.page.locator(".sidebar__list").hover()
+    chat.page.get_by_role("link", name="Menu: Chat 1").wait_for()
+    chat.page.get_by_role("link", name="Chat 1", exact=True).drag_to(folder)
+    expect(chat.page.locator("#status")).to_have_text("Moved to Sea.")
+    folder.click()
+
+    expect(chat.page.locator(".listing li > a:first-child")).to_have_text(["Tell of whales", "Chat 1"])
+
+
+def test_without_script_a_folder_is_made_filled_and_deleted(server, new_browser):
+    chat = begun(Chat(new_browser(java_script_enabled=False).new_page(), server.url).open())
+    page = chat.page
+    page.get_by_role("link", name="All conversations").click()
+    page.locator(".listing summary").click()
+    page.locator(".listing").get_by_label("Name").fill("Sea")
+    page.get_by_role("button", name="Save").click()
+
+    page.get_by_role("link", name="New chat in Sea").click()
+    chat.box.fill("And of squids")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Hello world")
+    page.get_by_role("link", name="Sea", exact=True).click()
+    expect(page.locator(".listing li > a:first-child")).to_have_text(["And of squids"])
+    page.locator(".listing summary").click()
+    page.get_by_role("button", name="Delete the folder").click()
+
+    expect(page.locator(".listing li > a:first-child")).to_have_text(["And of squids", "Tell of whales"])

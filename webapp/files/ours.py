@@ -22,6 +22,7 @@ from webapp.language import gettext as _
 from webapp.outcomes import FIELDS, flat, from_flat
 from webapp.pictures import MAX_PICTURES, picture_of
 from webapp.settings import OPTIONS, options_of, temperature_of
+from webapp.text import FOLDER_CHARS
 
 FORMAT = "lockchat"
 VERSION = 1
@@ -43,6 +44,7 @@ def write(record: Record) -> Iterator[str]:
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
         "pinned": conversation.pinned,
+        "folder": conversation.folder,
         "leaf": conversation.leaf_id,
     }
     yield json.dumps(value, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "messages": ['
@@ -107,6 +109,7 @@ def read(value: dict[str, Any], now: datetime) -> Record:
         created_at=created_at,
         updated_at=moment(value.get("updated_at"), now) or created_at,
         pinned=value.get("pinned") is True,
+        folder=" ".join(text(value.get("folder")).split())[:FOLDER_CHARS],
     )
     return Record(conversation, messages)
 

@@ -24,14 +24,20 @@ from sqlalchemy import (
 )
 
 from webapp.chat import Conversation, Listed
-from webapp.storage import changes, insert_missing, pictures
-from webapp.storage.schema import conversations, messages, users
+from webapp.storage import changes, folders, insert_missing, pictures
+from webapp.storage.schema import conversations, foldered, messages, users
+from webapp.storage.schema import folders as folders_table
 
 Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
 
-# In the order of its arguments; `options` is named.
-COLUMNS = [
+# In the order of its arguments; the last two are named.
+COLUMNS: list[ColumnElement[Any]] = [
     *(conversations.c[field.name] for field in fields(Conversation) if not field.kw_only),
+    select(folders_table.c.name)
+    .join(foldered, foldered.c.folder_id == folders_table.c.id)
+    .where(foldered.c.conversation_id == conversations.c.id)
+    .scalar_subquery()
+    .label("folder"),
     conversations.c.options,
 ]
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
@@ -48,14 +54,16 @@ class Opening:
     answer: str
 
 
-def listed(tx: Connection, user_id: str, after: Place | None, limit: int) -> list[Listed]:
+def listed(tx: Connection, user_id: str, after: Place | None, limit: int, folder_id: str = "") -> list[Listed]:
     """The user's conversations after this place in the list: pinned ones first, then the last used first.
 
-    Skips deleted ones.
+    With `folder_id`, those in this folder. Skips deleted ones.
     """
     table = conversations.c
     query = select(table.id, table.title, table.pinned, table.updated_at)
     query = query.where(table.user_id == user_id, table.deleted_at.is_(None))
+    if folder_id:
+        query = query.where(table.id.in_(select(foldered.c.conversation_id).where(foldered.c.folder_id == folder_id)))
     order = (table.pinned, table.updated_at, table.id)
     if after:
         pairs = zip(after, order, strict=True)
@@ -108,7 +116,7 @@ def count(tx: Connection, user_id: str) -> int:
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
-    """Store a new conversation, and a new user. `deleted_at` hides the conversation."""
+    """Store a new conversation, and a new user and folder. `deleted_at` hides the conversation."""
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     tx.execute(
         insert(conversations).values(
@@ -127,6 +135,9 @@ def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | No
             deleted_at=deleted_at,
         )
     )
+    if conversation.folder:
+        folder_id = folders.named(tx, conversation.user_id, conversation.folder, conversation.created_at)
+        folders.put(tx, conversation.id, folder_id)
 
 
 def hide(tx: Connection, user_id: str, conversation: Conversation, deleted_at: datetime) -> bool:
@@ -222,8 +233,8 @@ def _numbered(tx: Connection, user_id: str, conversation_id: str, changed: Curso
 
 
 def _conversation(row: Row[Any]) -> Conversation:
-    values: list[Any] = list(row[:-1])
-    return Conversation(*values, options=row.options or {})
+    values: list[Any] = list(row[:-2])
+    return Conversation(*values, folder=row.folder or "", options=row.options or {})
 
 
 def _is(user_id: str, conversation_id: str) -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     false,
     text,
 )
@@ -151,6 +152,24 @@ presets = Table(
     Column("system", Text, nullable=False),
     Column("options", JSON(none_as_null=True)),
     Column("created_at", Moment, nullable=False),
+)
+
+# One level: a folder holds conversations only. A new conversation in it begins with its preset.
+folders = Table(
+    "folders",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("preset_id", ForeignKey("presets.id", ondelete="SET NULL"), index=True),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("user_id", "name"),
+)
+foldered = Table(
+    "foldered",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("folder_id", ForeignKey("folders.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 
 # The saved text of running replies: each tick appends rows, the end of a reply deletes them.

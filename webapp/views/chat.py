@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 from flask import (
@@ -17,9 +18,9 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from webapp.chat import Delta, Message, Preset
+from webapp.chat import Delta, Folder, Message, Preset
 from webapp.conversations import LAST_MESSAGES, Shown
-from webapp.errors import Busy
+from webapp.errors import Busy, NotFound
 from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
 from webapp.settings import OPTIONS, Typed, is_like
@@ -53,30 +54,35 @@ def show_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.post("/c/<id:conversation_id>/rename")
 def rename_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.rename(current_user().id, conversation_id, request.form.get("title", ""))
-    return _managed(_page_of(conversation_id))
+    return managed(_page_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/pin")
 def pin_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.pin(current_user().id, conversation_id, request.form.get("pinned") == "1")
-    return _managed(_page_of(conversation_id))
+    return managed(_page_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/delete")
 def delete_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.delete(current_user().id, conversation_id)
-    return _managed(url_for("chat.index", deleted=conversation_id), deleted=conversation_id)
+    return managed(url_for("chat.index", deleted=conversation_id), deleted=conversation_id)
 
 
 @blueprint.post("/c/<id:conversation_id>/restore")
 def restore_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.restore(current_user().id, conversation_id)
-    return _managed(_page_of(conversation_id))
+    return managed(_page_of(conversation_id))
 
 
 @blueprint.post("/conversations")
 def create_conversation() -> ResponseReturnValue:
-    return sent(parts().turns.send(current_user().id, None, form()), is_new=True)
+    user_id = current_user().id
+    turn = parts().turns.send(user_id, None, form())
+    if folder_id := request.args.get("folder", ""):
+        with suppress(NotFound):  # deleted since the page was loaded
+            parts().folders.move(user_id, turn.conversation.id, folder_id)
+    return sent(turn, is_new=True)
 
 
 @blueprint.post("/c/<id:conversation_id>/messages")
@@ -140,11 +146,11 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     presets = parts().presets.of(user_id)
-    if not conversation and not preset:
-        preset = beginning(presets, request.args.get("preset"), session.get("preset", ""))
+    folder, preset = (None, preset) if conversation else _beginning(user_id, presets, preset)
     start = conversation or preset
     context: dict[str, object] = {
         "conversation": conversation,
+        "folder": folder,
         "messages": messages,
         "shown": shown,
         "revision": shown.revision if shown else parts().changes.revision(user_id),
@@ -185,6 +191,14 @@ def _growing(context: dict[str, object], running: Message) -> ResponseReturnValu
         "finished": lambda: ended[0],
     }
     return hold_open(_in_parts(stream_template("chat.html", **context | live)), "text/html; charset=utf-8")
+
+
+def _beginning(user_id: str, presets: list[Preset], preset: Preset | None) -> tuple[Folder | None, Preset | None]:
+    """The folder that a new chat begins in, and its preset: the one given or asked for, the folder's or the user's."""
+    folder_id = request.args.get("folder", "")
+    folder = parts().folders.get(user_id, folder_id) if folder_id else None
+    default = (folder.preset_id if folder else "") or session.get("preset", "")
+    return folder, preset or beginning(presets, request.args.get("preset"), default)
 
 
 def _first_offered(choices: list[str], models: list[str]) -> str:
@@ -240,7 +254,9 @@ def sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
         return redirect(f"{place}#m-{turn.reply.id}", 303)
     headers = {"Location": place, "X-Title": quote(turn.conversation.title)}
     began = turn.conversation if is_new else None
-    fragment = render_template("_turn.html", question=turn.question, reply=turn.reply, conversation=began)
+    folders = parts().folders.of(current_user().id) if is_new else []
+    turned = {"question": turn.question, "reply": turn.reply, "conversation": began, "folders": folders}
+    fragment = render_template("_turn.html", **turned)
     return fragment, 201, headers
 
 
@@ -250,7 +266,7 @@ def _fragment(message: Message) -> str:
     return render_template("_reply.html", message=message, said=said(message))
 
 
-def _managed(place: str, *, deleted: str = "") -> ResponseReturnValue:
+def managed(place: str, *, deleted: str = "") -> ResponseReturnValue:
     """Lead back to the list, or to the page that the list is beside, if the form was theirs; else to `place`.
 
     A page that can undo the deletion of `deleted` is told its id.

@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.views.parts import parts
-from webapp.views.sidebar import sidebar
+from webapp.views.sidebar import a_page, sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
 blueprint = Blueprint("listing", __name__)
@@ -15,13 +15,21 @@ blueprint = Blueprint("listing", __name__)
 @blueprint.get("/conversations")
 def show_conversations() -> ResponseReturnValue:
     user_id, after = current_user().id, request.args.get("after", "")
-    listed = sidebar(user_id, after)
     if wants_fragment():
-        return render_template("_list.html", menus=True, **listed)
+        return render_template("_list.html", menus=True, **sidebar(user_id, after))
+    folder_id = request.args.get("folder", "")
+    folder = parts().folders.get(user_id, folder_id) if folder_id else None
     deleted = request.args.get("deleted", "")
     deleted = deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else ""
-    first = sidebar(user_id) if after else listed
-    return render_template("conversations.html", listed=listed, after=after, deleted=deleted, **first)
+    return render_template(
+        "conversations.html",
+        here=folder,
+        listed=a_page(user_id, after, folder_id),
+        after=after,
+        deleted=deleted,
+        presets=parts().presets.of(user_id) if folder else [],
+        **sidebar(user_id),
+    )
 
 
 @blueprint.get("/c/<id:conversation_id>/menu")
@@ -29,5 +37,7 @@ def show_menu(conversation_id: str) -> ResponseReturnValue:
     user_id = current_user().id
     conversation = parts().conversations.get(user_id, conversation_id)
     if wants_fragment():
-        return render_template("_menu.html", conversation=conversation, origin="menu")
+        return render_template(
+            "_menu.html", conversation=conversation, folders=parts().folders.of(user_id), origin="menu"
+        )
     return render_template("menu.html", conversation=conversation, **sidebar(user_id))

@@ -13,6 +13,7 @@ from webapp.archive import Archive
 from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
+from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.invites import Invites
@@ -58,6 +59,7 @@ class Parts:
     turns: Turns
     queue: Queue
     presets: Presets
+    folders: Folders
     archive: Archive
     followers: Gate
     team: Team

@@ -146,7 +146,7 @@ def _action(status: int) -> str:
     """The address for the typed text: the same one, or a new conversation."""
     if status == 404 or request.endpoint is None:
         return url_for("chat.create_conversation")
-    return url_for(request.endpoint, **(request.view_args or {}))
+    return url_for(request.endpoint, **(request.view_args or {}), folder=request.args.get("folder"))
 
 
 def _sidebar() -> dict[str, object]:

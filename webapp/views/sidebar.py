@@ -8,6 +8,15 @@ from webapp.views.visitor import local_now
 
 
 def sidebar(user_id: str, after: str = "") -> dict[str, object]:
-    """The variables of `_list.html`: a page of this user's conversations in groups, and the place of the next page."""
-    listed, further = parts().conversations.listed(user_id, after)
-    return {"groups": groups.grouped(listed, local_now(), is_start=not after), "further": further}
+    """The variables of `_list.html`: a page of this user's conversations in groups, and the place of the next page.
+
+    The first page begins with the user's folders.
+    """
+    return {**a_page(user_id, after), "folders": [] if after else parts().folders.of(user_id)}
+
+
+def a_page(user_id: str, after: str, folder_id: str = "") -> dict[str, object]:
+    """A page of the list, or of a folder."""
+    listed, further = parts().conversations.listed(user_id, after, folder_id)
+    is_start = not after and not folder_id
+    return {"groups": groups.grouped(listed, local_now(), is_start=is_start), "further": further}
