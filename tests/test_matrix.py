@@ -72,6 +72,12 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/conversations"): pages(),
     ("GET", "/changes"): pages(),
     ("GET", "/shortcuts"): pages(302),
+    ("GET", "/folders"): pages(302),
+    ("GET", "/folders/<id:folder_id>"): pages(302),  # leads to the folder's page, whatever the id
+    ("POST", "/folders/<id:folder_id>"): own_form(),
+    ("POST", "/folders"): forms(),
+    ("POST", "/c/<id:conversation_id>/move"): own_form(),
+    ("POST", "/folders/<id:folder_id>/delete"): forms(),  # ignores an unknown id
     ("GET", "/c/<id:conversation_id>/queue"): pages(302),  # leads to the chat, whoever asks
     ("GET", "/c/<id:conversation_id>/queue/<any(edit, take, send):step>"): pages(302),
     ("GET", "/presets/<id:preset_id>/use"): pages(302),
@@ -143,6 +149,8 @@ def stage(make_team, upstream):
     [picture] = re.findall(r"/p/([0-9a-f-]{36})", alice.page())
     alice.post_form("/presets", name="Mine", model="gpt-4", temperature="", system="")
     [preset] = team.parts.presets.of(team.user_id("Alice"))
+    alice.post_form("/folders", name="Work")
+    [folder] = team.parts.folders.of(team.user_id("Alice"))
     other = team.stranger()
     other.post_form("/sign-in", name="alice", password=PASSWORD)
     sign_ins = team.parts.team.accounts.sign_ins(team.user_id("Alice"))
@@ -151,6 +159,7 @@ def stage(make_team, upstream):
         "conversation_id": alice.conversation_id,
         "message_id": reply,
         "preset_id": preset.id,
+        "folder_id": folder.id,
         "picture_id": picture,
         "step": "edit",
         "token": team.invite(),

@@ -117,9 +117,7 @@ def _join(app: Flask, config: Config) -> None:
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
-    if titler := _titler(config, storage):
-        pulse.on_saved.append(titler.offer)
-        background.append(titler)
+    background += _titlers(config, storage, pulse)
     for worker in background:
         worker.start()
     parts.keep(
@@ -147,10 +145,12 @@ def _join(app: Flask, config: Config) -> None:
     )
 
 
-def _titler(config: Config, storage: Storage) -> Titler | None:
-    if config.titles == "upstream" and config.url:  # the demo has no model to ask
-        return Titler(Lockchat.of(hurried(config), config.url), storage)
-    return None
+def _titlers(config: Config, storage: Storage, pulse: Pulse) -> list[Titler]:
+    if config.titles != "upstream" or not config.url:  # the demo has no model to ask
+        return []
+    titler = Titler(Lockchat.of(hurried(config), config.url), storage)
+    pulse.on_saved.append(titler.offer)
+    return [titler]
 
 
 def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
