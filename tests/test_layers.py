@@ -21,6 +21,7 @@ LAYERS = [
         "webapp.views.joining",
         "webapp.views.admin",
         "webapp.views.changes",
+        "webapp.views.log",
         "webapp.views.settings",
         "webapp.views.search",
         "webapp.views.listing",
@@ -48,7 +49,7 @@ LAYERS = [
         "webapp.users",
     ],
     ["webapp.invites"],
-    ["webapp.accounts", "webapp.openings"],
+    ["webapp.accounts", "webapp.openings", "webapp.audit"],
     ["webapp.files.reader"],
     ["webapp.files.zips"],
     [

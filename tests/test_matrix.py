@@ -117,6 +117,8 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/admin/users/<id:user_id>/disable"): admin_form(),  # {user_id} is Erin's, who tries nothing
     ("POST", "/admin/users/<id:user_id>/enable"): admin_form(),
     ("POST", "/admin/users/<id:user_id>/sign-out"): admin_form(),
+    ("GET", "/admin/log"): admin_page(),
+    ("POST", "/admin/log/export"): admin_form(200),
     ("GET", "/sign-in"): {**pages(302), "stranger": 200, "disabled": 200},
     ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
     ("GET", "/invite/<token>"): EVERYONE,

@@ -17,6 +17,7 @@ from flask.json.provider import DefaultJSONProvider
 from webapp import cli, lockchat, secret_key
 from webapp.accounts import Accounts
 from webapp.archive import Archive
+from webapp.audit import Audit
 from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
@@ -66,6 +67,7 @@ from webapp.views import (
 )
 from webapp.views import changes as changes_views
 from webapp.views import folders as folder_views
+from webapp.views import log as log_view
 from webapp.views import queue as queue_views
 
 ROOT = Path(__file__).parent.parent
@@ -113,7 +115,7 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
-    team, upkeep, changes = _team(config, storage, hub), Upkeep(storage), Changes(storage, hub)
+    team, upkeep, changes = _team(config, storage, hub), Upkeep(storage, config.audit_days), Changes(storage, hub)
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
@@ -169,6 +171,7 @@ def _team(config: Config, storage: Storage, hub: Hub) -> parts.Team:
         invites=Invites(storage, passwords, config.login),
         users=Users(storage, hub, config.login),
         openings=Openings(storage),
+        audit=Audit(storage),
     )
 
 
@@ -249,7 +252,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, admin]
+        modules += [joining, admin, log_view]
     if config.login == PASSWORD:
         modules.append(door)
     for module in modules:

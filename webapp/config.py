@@ -75,6 +75,7 @@ class Config(UpstreamConfig):
     imports_per_hour: int = 30
     conversations_per_user: int = 10_000
     proxies: tuple[str, ...] = ()
+    audit_days: int = 365
 
     @property
     def storage_url(self) -> str:
@@ -124,6 +125,7 @@ class Config(UpstreamConfig):
                 "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10**7
             ),
             proxies=read.proxies("PROXIES"),
+            audit_days=read.whole("AUDIT_DAYS", cls.audit_days, least=1, most=36_500),
         )
         config.check_login()
         return config.checked_address()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from webapp.accounts import IDLE, LONGEST
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
-from webapp.storage import Storage, conversations, files, forgetting, invites, sign_ins, throttles
+from webapp.storage import Storage, audit, conversations, files, forgetting, invites, sign_ins, throttles
 
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 class Upkeep:
     """Purges one database. Several workers may do it at the same time."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, audit_days: int = 365) -> None:
         self._storage = storage
+        self._audit_time = timedelta(days=audit_days)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -51,17 +52,18 @@ class Upkeep:
                     if not conversations.purge_some(tx, before):
                         break
             forgetting.forget(self._storage, self._closed.is_set)
-            self._purge_sign_ins(datetime.now(UTC))
+            self._purge_people(datetime.now(UTC))
         except StorageUnavailable:
             pass  # the next tick tries again
         except Exception:
             log.exception("the upkeep failed")
 
-    def _purge_sign_ins(self, now: datetime) -> None:
+    def _purge_people(self, now: datetime) -> None:
         with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
             sign_ins.purge(tx, begun_before=now - LONGEST, seen_before=now - IDLE)
             invites.purge(tx, now)
             throttles.purge(tx, now - ALL_ATTEMPTS)
+            audit.purge(tx, now - self._audit_time)
 
     def _run(self) -> None:
         tick_at = time.monotonic() + FIRST_SECONDS

@@ -1,4 +1,4 @@
-"""The pages of administrators: users and invites, and the audit log."""
+"""The users page of administrators: accounts and invites."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from webapp.accounts import Accounts
 from webapp.archive import Archive
+from webapp.audit import Audit
 from webapp.changes import Changes
 from webapp.config import Config
 from webapp.conversations import Conversations
@@ -44,6 +45,7 @@ class Team:
     invites: Invites
     users: Users
     openings: Openings
+    audit: Audit
 
 
 @dataclass(frozen=True, slots=True)
