@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from webapp.addresses import has_neighbours, is_proxy
@@ -26,6 +27,7 @@ PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
 TITLES = ("words", "upstream")
+MOST_DAYS = 36_500  # a hundred years
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +100,6 @@ class Config(UpstreamConfig):
             data_dir=Path(read.text("DATA_DIR") or cls.data_dir),
             database_url=read.database_url("DATABASE_URL"),
             secret_key=read.secret_key("SECRET_KEY"),
-            login=read.choice("LOGIN", LOGINS),
-            login_header=read.header("LOGIN_HEADER", cls.login_header),
-            login_secret=read.secret_key("LOGIN_SECRET"),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
             hosts=read.hosts("HOSTS") | read.bound_hosts("BIND"),
             metrics_token=read.secret("METRICS_TOKEN"),
@@ -125,7 +124,7 @@ class Config(UpstreamConfig):
                 "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10**7
             ),
             proxies=read.proxies("PROXIES"),
-            audit_days=read.whole("AUDIT_DAYS", cls.audit_days, least=1, most=36_500),
+            **_of_team(read),
         )
         config.check_login()
         return config.checked_address()
@@ -150,6 +149,16 @@ class Config(UpstreamConfig):
                 f"{PREFIX}PROXIES names this machine, where every process could say that it is the proxy. Let the proxy"
                 f" send a secret in the header X-Lockchat-Secret, and set {PREFIX}LOGIN_SECRET to the same secret."
             )
+
+
+def _of_team(read: _Settings) -> dict[str, Any]:
+    """The settings of sign-in, and of what is kept of whom."""
+    return {
+        "login": read.choice("LOGIN", LOGINS),
+        "login_header": read.header("LOGIN_HEADER", Config.login_header),
+        "login_secret": read.secret_key("LOGIN_SECRET"),
+        "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
+    }
 
 
 class _Reader:
