@@ -95,7 +95,7 @@ LAYERS = [
     ["webapp.storage.message_words", "webapp.storage.pictures", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
     ["webapp.upstream.lifeline"],
-    ["webapp.storage.files"],
+    ["webapp.storage.files", "webapp.storage.postgresql"],
     ["webapp.storage.schema"],
     ["webapp.patches"],
     ["webapp.rendering.caret", "webapp.rendering.fence", "webapp.rendering.finished"],

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from tests.conftest import need
 from tests.server import ROOT, free_port
@@ -18,7 +19,7 @@ from webapp import create_app
 from webapp.config import Config
 from webapp.errors import ConfigError, StorageUnavailable
 from webapp.storage import Storage
-from webapp.storage.migrate import migrate
+from webapp.storage.migrate import _alembic, migrate, revisions
 from webapp.views import parts
 
 NEWEST = "UPDATE alembic_version SET version_num = '9999'"
@@ -198,3 +199,18 @@ time.sleep(2)  # a worker would have started in this time
 log.write("released\\n")
 log.flush()
 """
+
+
+def test_the_revisions_are_those_of_alembic():
+    scripts = ScriptDirectory.from_config(_alembic())
+
+    assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_a_start_on_a_current_file_loads_no_alembic_and_nothing_of_postgresql(data):
+    program = (
+        "import sys; from webapp import create_app; app = create_app(); app.test_client().get('/');"
+        "sys.exit([name for name in sys.modules if name.startswith(('alembic', 'psycopg')) or 'postgres' in name] or 0)"
+    )
+
+    assert start(data, "-c", program) == (0, "")

@@ -111,7 +111,7 @@ def on_postgresql(storage):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_server_that_says_nothing_is_given_up(storage, monkeypatch):
-    monkeypatch.setattr("webapp.storage.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("webapp.storage.postgresql.ANSWER_SECONDS", 0.5)
 
     with pytest.raises(StorageUnavailable), storage.begin() as tx:
         tx.exec_driver_sql("SELECT pg_sleep(30)")
@@ -122,7 +122,7 @@ def test_a_server_that_says_nothing_is_given_up(storage, monkeypatch):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_server_that_goes_on_answering_is_waited_for(storage, monkeypatch):
-    monkeypatch.setattr("webapp.storage.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("webapp.storage.postgresql.ANSWER_SECONDS", 1.0)
 
     with storage.begin() as tx:
         tx.exec_driver_sql("SELECT pg_sleep(0.02), repeat('x', 9000)", [()] * 100)
@@ -130,7 +130,7 @@ def test_a_server_that_goes_on_answering_is_waited_for(storage, monkeypatch):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_worker_that_was_cut_off_holds_no_lock_for_long(storage, monkeypatch):
-    monkeypatch.setattr("webapp.storage.WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("webapp.storage.postgresql.IDLE_SECONDS", 1.0)
     cut_off = Storage(storage.url.render_as_string(hide_password=False))
     tables = "LOCK TABLE workers IN ACCESS EXCLUSIVE MODE"
 

@@ -10,13 +10,12 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -27,10 +26,6 @@ from webapp.storage import files
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
-ANSWER_SECONDS = 6.0  # without a byte from PostgreSQL
-STATEMENT_SECONDS = 5.5  # below ANSWER_SECONDS: PostgreSQL reports its time-out before we close the connection
-LOCK_SECONDS = 5.0
-CONNECT_SECONDS = 2
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
 
@@ -127,13 +122,18 @@ class Storage:
     def _engine(self, *, durable: bool) -> Engine:
         if self.is_sqlite:
             return _sqlite_engine(self.url, durable=durable)
-        return _postgresql_engine(self.url, durable=durable)
+        from webapp.storage import postgresql  # with its driver: most installations use SQLite
+
+        return postgresql.engine(self.url, durable=durable)
 
 
 def insert_or_keep(tx: Connection, table: Table) -> Any:
     """An INSERT statement that skips rows whose key exists."""
-    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table).on_conflict_do_nothing()
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects.postgresql import insert
+
+    return insert(table).on_conflict_do_nothing()
 
 
 def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
@@ -165,51 +165,6 @@ def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
     def begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("read", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-class _ImpatientConnection(psycopg.Connection[Any]):
-    """Closes the connection to a silent server: it is frozen, or the network drops packets."""
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        return super().wait(self._impatient(gen), interval, timeout)
-
-    def _impatient(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        # psycopg's generators yield what they wait for; we send back what is ready, or nothing after each interval.
-        heard_at = time.monotonic()
-        try:
-            wanted = next(steps)
-            while True:
-                ready = yield wanted
-                if ready:
-                    heard_at = time.monotonic()
-                elif time.monotonic() - heard_at > ANSWER_SECONDS:
-                    self.pgconn.finish()  # the statement may or may not have taken effect
-                    raise psycopg.OperationalError(f"the server has said nothing for {ANSWER_SECONDS:g} s")
-                wanted = steps.send(ready)
-        except StopIteration as end:
-            return end.value
-
-
-def _postgresql_engine(url: Any, *, durable: bool) -> Engine:
-    # A send whose idle connection is dead tries another one: 8 s in total.
-    options = (
-        f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)} -c lock_timeout={int(LOCK_SECONDS * 1000)}"
-        f" -c synchronous_commit={'on' if durable else 'off'}"
-        f" -c idle_in_transaction_session_timeout={int(WAIT_SECONDS * 1000)}"  # for a worker that lost its connection
-    )
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={"options": options, "connect_timeout": CONNECT_SECONDS},
-        pool_pre_ping=True,
-        pool_timeout=ANSWER_SECONDS,
-        max_overflow=15,
-    )
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> psycopg.Connection[Any]:
-        return _ImpatientConnection.connect(*arguments, **parameters)
 
     return engine
 

@@ -28,14 +28,13 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY
 
 from webapp import snippets
 from webapp.chat import Role
 from webapp.loop import give_way
 from webapp.snippets import Part
 from webapp.storage import insert_or_keep
-from webapp.storage.schema import conversations, message_words, messages
+from webapp.storage.schema import TsQuery, conversations, message_words, messages
 
 SEARCHED_CHARS = 100_000  # of a text; a tsvector holds at most 1 MB
 IDS_PER_QUERY = 500
@@ -255,7 +254,7 @@ def _has_all(tx: Connection, user_id: str, terms: Sequence[str]) -> ColumnElemen
         phrases = " AND ".join(_phrase(owner, term, " ", '"', " *") for term in terms)
         return literal_column("search").op("MATCH", is_comparison=True)(phrases)
     phrases = " & ".join("(" + _phrase(owner, term, "' <-> '", "'", ":*") + ")" for term in terms)
-    return message_words.c.words.op("@@", is_comparison=True)(cast(phrases, TSQUERY))
+    return message_words.c.words.op("@@", is_comparison=True)(cast(phrases, TsQuery))
 
 
 def _phrase(owner: str, term: str, after: str, quote: str, star: str) -> str:

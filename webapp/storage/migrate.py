@@ -11,12 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy import Connection, create_engine, inspect, pool, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from webapp.config import Config
@@ -24,8 +21,12 @@ from webapp.errors import ConfigError, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.storage import Storage, files
 
+if TYPE_CHECKING:
+    from alembic.config import Config as AlembicConfig
+
 LOCK_SECONDS = 60.0
 CONNECT_SECONDS = 5
+MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 6_130_421  # any number, the same in every worker
 
 log = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ def main() -> None:
 def _is_newest(storage: Storage) -> bool:
     """Whether the schema is the newest one. Raises ConfigError for the database of a newer version."""
     with _connection(storage) as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
+        revision = _revision(connection)
         _refuse_newer(storage, revision)
-        if revision == _scripts().get_current_head():
+        if revision == revisions()[-1]:
             if storage.is_sqlite:
                 _check_writable(connection)
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file restored from a dump has lost it
@@ -82,8 +83,20 @@ def _is_newest(storage: Storage) -> bool:
     return False
 
 
+def _revision(connection: Connection) -> str | None:
+    """The revision of the schema, as Alembic stored it; None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def revisions() -> list[str]:
+    """The revisions that this version knows, the oldest first: the file names of migrations begin with them."""
+    return sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _refuse_newer(storage: Storage, revision: str | None) -> None:
-    known = [script.revision for script in _scripts().walk_revisions()]
+    known = revisions()
     if revision is None or revision in known:
         return
     if not storage.is_sqlite:
@@ -92,7 +105,7 @@ def _refuse_newer(storage: Storage, revision: str | None) -> None:
             " Install that version, or restore a backup."
         )
     database = Path(storage.url.database or "")
-    copies = [copy for name in known if (copy := files.copy_before(database, name)).exists()]
+    copies = [copy for name in known[::-1] if (copy := files.copy_before(database, name)).exists()]
     way_back = f"move it away and rename {copies[0]} to {database.name}" if copies else "restore a backup in its place"
     raise ConfigError(
         f"{database} was made by a newer version of Lockchat (revision {revision})."
@@ -120,14 +133,12 @@ def _upgrade(storage: Storage) -> None:
             # The driver begins no transaction before CREATE TABLE; with one, a migration runs whole or not at all.
             connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current == _scripts().get_current_head():
+        current = _revision(connection)
+        if current == revisions()[-1]:
             return
         if current and storage.is_sqlite:
             files.copy(Path(storage.url.database or ""), current)
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        _run_migrations(connection)
         connection.commit()
         if current and storage.is_sqlite:
             _overwrite_deleted(connection)
@@ -141,13 +152,19 @@ def _overwrite_deleted(connection: Connection) -> None:
         log.warning("the database cannot be rewritten, deleted text may still be in its file: %s", error.orig)
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_alembic())
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command  # takes 5 MB, and nearly every start finds the newest schema
+
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _alembic() -> AlembicConfig:
+    from alembic.config import Config as AlembicConfig
+
     config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 

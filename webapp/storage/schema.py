@@ -24,7 +24,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.types import UserDefinedType
 
 # Two columns have kept the name `thought` in the database; the code calls them `reasoning`.
 metadata = MetaData(
@@ -48,6 +48,24 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+class TsVector(UserDefinedType[str]):
+    """PostgreSQL's words of a text. SQLAlchemy's own type would load all of its dialect, for SQLite too."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "TSVECTOR"
+
+
+class TsQuery(UserDefinedType[str]):
+    """PostgreSQL's query for words."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "TSQUERY"
 
 
 users = Table(
@@ -116,17 +134,16 @@ messages = Table(
     # The order of siblings, because clocks may be set back. Unique within a conversation only.
     Column("number", Integer, nullable=False, server_default="0", default=NEXT_NUMBER, index=True),
 )
+# The same rows on PostgreSQL: see the migrations. To name them here would load its dialect for SQLite too.
 Index(
     "ix_messages_unrendered",
     messages.c.renderer,
     sqlite_where=text("role = 'assistant' AND status <> 'streaming'"),
-    postgresql_where=text("role = 'assistant' AND status <> 'streaming'"),
 )
 Index(
     "ix_messages_streaming",
     messages.c.worker_id,
     sqlite_where=text("status = 'streaming'"),
-    postgresql_where=text("status = 'streaming'"),
 )
 
 # The words of each finished message, for search: see `webapp.storage.message_words`.
@@ -137,7 +154,7 @@ message_words = Table(
     Column("number", Integer, primary_key=True),  # in the order of insertion
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, unique=True),
     Column("owner", String(8), nullable=False),  # the prefix of each of its words in the index
-    Column("words", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
+    Column("words", Text().with_variant(TsVector(), "postgresql"), nullable=False),
 )
 
 # Settings that a user saved, to begin conversations with.
