@@ -10,13 +10,21 @@ from types import SimpleNamespace
 import pytest
 
 from tests.test_budget import HOSTILE
-from webapp import sse
+from tests.upstream import Wait, body, token
+from webapp import patches, sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.markdown import PLAIN, render
 from webapp.patches import LiveRenderer
 from webapp.views import live, stream
 
 NOW = datetime(2026, 5, 3, 23, 59, tzinfo=UTC)
+# Each with a word that its readers see.
+PIECES = {
+    "one": "A **bold** one.\n\n",
+    "two": "- a\n- `b` two",
+    "three": " *c* three\n\n",
+    "four": "| a |\n|-|\n| four |",
+}
 
 
 @pytest.fixture
@@ -67,6 +75,39 @@ def test_twenty_readers_cost_one_rendering(monkeypatch):
     assert rendered == ["Hello ", "**you** ", "there"]
     assert all(len(set(events)) == 1 for events in received)
     assert [event[0].event for event in received] == ["reset", "patch", "patch"]
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The sources that growing replies parse."""
+    sources: list[str] = []
+    parse = patches.parse
+    monkeypatch.setattr(patches, "parse", lambda source, env: sources.append(source) or parse(source, env))
+    return sources
+
+
+def parsed_for(tabs, alice, upstream, parsed):
+    """The sources parsed for a reply in so many tabs. It goes on once all tabs show what came before."""
+    parsed.clear()
+    gates = [threading.Event() for _ in PIECES]
+    steps = [step for piece, gate in zip(PIECES.values(), gates, strict=True) for step in (token(piece), Wait(gate))]
+    upstream.answer(*body(*steps, token(finish="stop")))
+    reply = alice.new_chat("Hi")
+    streams = [alice.events(reply) for _ in range(tabs)]
+    for word, gate in zip(PIECES, gates, strict=True):
+        for stream_of_tab in streams:
+            next(event for event in stream_of_tab if word in event.data)
+        gate.set()
+    assert all([*stream_of_tab][-1].event == "end" for stream_of_tab in streams)
+    return list(parsed)
+
+
+def test_twenty_tabs_cost_the_parsing_of_two(alice, upstream, parsed):
+    for_two = parsed_for(2, alice, upstream, parsed)
+    for_twenty = parsed_for(20, alice, upstream, parsed)
+
+    assert len(for_two) >= len(PIECES)
+    assert for_twenty == for_two
 
 
 def test_a_reader_who_comes_later_gets_nothing_twice():

@@ -1,4 +1,4 @@
-"""Two hundred readers are cut off at once and come back: all end with the whole text."""
+"""Many readers at once: all end with the whole text, cut off or beside one who does not read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from tests.faults.drip import Drip
 from tests.faults.vitals import Vitals
+from tests.upstream import Wait, body, token
 from tests.wait import wait_until
 from webapp import sse
 
@@ -20,22 +22,29 @@ pytestmark = pytest.mark.faults
 
 REPLIES = 10
 READERS = 200
+# Together more than the buffers of a far connection hold, and less than a text may have that is rendered live.
+PIECES, PIECE_WORDS = 26, 600
 
 
 class Reader(threading.Thread):
     """Follows a reply on a bare socket; the bytes of the answer's body go into `received`."""
 
-    def __init__(self, server, cookie, reply):
+    def __init__(self, server, cookie, reply, is_far=False):
         super().__init__()
         self.reply = reply
-        self.received = b""
-        self._connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        self.received = bytearray()
+        self._connection = socket.socket()
+        self._connection.settimeout(30)
+        if is_far:  # packets as on the internet, not of 64 KB: with those the server's buffer holds megabytes
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._connection.connect(("127.0.0.1", server.port))
         request = f"GET /m/{reply}/stream HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n"
         self._connection.sendall(request.encode())
 
     def run(self):
         with contextlib.suppress(OSError):
-            while b"event: end" not in self.received and (data := self._connection.recv(65536)):
+            while not self.received.endswith(b"\r\n0\r\n\r\n") and (data := self._connection.recv(65536)):
                 self.received += data
         self._connection.close()
 
@@ -50,7 +59,7 @@ class Reader(threading.Thread):
 
     def end(self):
         """What the `end` event says."""
-        events = sse.decode([self.received.partition(b"\r\n\r\n")[2]])
+        events = sse.decode([bytes(self.received).partition(b"\r\n\r\n")[2]])
         return next(json.loads(event.data) for event in events if event.event == "end")
 
 
@@ -92,4 +101,42 @@ def test_two_hundred_readers_cut_at_once(start_server, open_browser, upstream, d
         assert stored == alice.raw(reply)
         last_words = stored.split()[-1]
         assert all(last_words.encode() in reader.received for reader in back if reader.reply == reply)
+    before.are_back(server, upstream)
+
+
+def all_have(readers, end):
+    return all(end in reader.received[-4096:] for reader in readers)
+
+
+def test_one_who_does_not_read_slows_nobody(start_server, open_browser, upstream, database):
+    server = start_server(STREAMS_PER_USER=1000)
+    alice = open_browser(server)
+    before, memory = Vitals.of(server, upstream), server.worker().memory_info().rss
+    pieces = [f"{'words ' * PIECE_WORDS}end{number}.\n\n" for number in range(PIECES)]
+    gates = [threading.Event() for _ in pieces]
+    steps = [step for gate, piece in zip(gates, pieces, strict=True) for step in (Wait(gate), token(piece))]
+    upstream.answer(*body(token("First.\n\n"), *steps, token(finish="stop")))
+    reply = alice.new_chat("Hello")
+    slow = Reader(server, alice.cookie(), reply, is_far=True)  # reads once it is started
+    others = [Reader(server, alice.cookie(), reply) for _ in range(100)]
+
+    for reader in others:
+        reader.start()
+    wait_until(lambda: all(reader.received for reader in others), 30, "all readers to be served")
+    for number, gate in enumerate(gates):
+        gate.set()
+        wait_until(partial(all_have, others, b"end%d." % number), 30, "all to have a piece")
+    for reader in others:
+        reader.join()
+    grown = server.worker().memory_info().rss - memory
+    slow.start()
+    slow.join()
+
+    print(f"{grown / 1e6:.0f} MB more, {len(slow.received)} bytes late, {len(others[0].received)} in time")
+    assert {reader.end()["why"] for reader in [*others, slow]} == {"done"}
+    assert {reader.received.count(b"event: reset") for reader in others} == {1}
+    assert slow.received.count(b"event: reset") > 1  # it missed so much that it got the whole reply once more
+    assert all(b"end%d." % number in slow.received for number in range(PIECES))
+    assert grown < 50e6
+    assert database.wait_for(reply, "done").text == "First.\n\n" + "".join(pieces)
     before.are_back(server, upstream)
