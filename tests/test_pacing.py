@@ -99,6 +99,20 @@ def test_a_paced_stream_rests_after_every_read(rests):
     assert rests == [transport.pace_seconds(1)] * 5
 
 
+def test_a_read_needs_no_timer(upstream: Upstream):
+    upstream.answer(*body(token("Hello"), Wait()))
+    exchange = Lockchat(upstream.url)._exchange
+    line = exchange.line()
+    line.start("idle_timeout", 30)
+
+    response = exchange.send(line, "POST", "/chat/completions", b"{}")
+    seconds = response.raw.connection.sock.gettimeout()
+    line.end()
+    response.close()
+
+    assert seconds is None  # else gevent makes a timer for each read that waits
+
+
 @pytest.mark.usefixtures("long_rests")
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_a_first_token_and_a_stop_wait_for_no_rest(alice, upstream, framing):

@@ -48,7 +48,7 @@ class Exchange:
         return Lifeline(self._total_seconds if total_seconds is None else total_seconds, self._query)
 
     def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> requests.Response:
-        """Send a request and return the response with its body unread. Raises UpstreamError."""
+        """Send a request and return the response with its body unread. The line is started. Raises UpstreamError."""
         headers = {"content-type": "application/json"} if body else None
         return transport.send(
             self._session,
@@ -57,7 +57,7 @@ class Exchange:
             self.address.base + path,
             data=body,
             headers=headers,
-            timeout=(self._connect_seconds, self._total_seconds),
+            timeout=(self._connect_seconds, None),  # the lifeline ends a read; gevent would make a timer for each
         )
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
