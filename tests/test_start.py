@@ -201,6 +201,21 @@ log.flush()
 """
 
 
+def test_a_missing_driver_of_postgresql_stops_the_start_with_one_line(data):
+    program = (
+        "import runpy, sys; sys.modules['psycopg'] = None;"
+        "runpy.run_module('webapp.storage.migrate', run_name='__main__')"
+    )
+
+    status, said = start(data, "-c", program, LOCKCHAT_DATABASE_URL="postgresql://user:secret@localhost/x")
+
+    assert status != 0
+    [line] = said.splitlines()
+    assert "Lockchat cannot start: LOCKCHAT_DATABASE_URL names a PostgreSQL server" in line
+    assert "pip install -r webapp/storage/requirements.txt" in line
+    assert "secret" not in line
+
+
 def test_the_revisions_are_those_of_alembic():
     scripts = ScriptDirectory.from_config(_alembic())
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from webapp.errors import StorageConflict, StorageFull, StorageUnavailable
+from webapp.errors import ConfigError, StorageConflict, StorageFull, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.loop import apart
 from webapp.storage import files
@@ -38,7 +38,10 @@ log = logging.getLogger(__name__)
 
 
 class Storage:
-    """Two engines on one database: commits of `_durable` survive a power cut, those of `_cheap` cost less."""
+    """Two engines on one database: commits of `_durable` survive a power cut, those of `_cheap` cost less.
+
+    Raises ConfigError if the driver of PostgreSQL is needed and not installed.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
@@ -122,8 +125,13 @@ class Storage:
     def _engine(self, *, durable: bool) -> Engine:
         if self.is_sqlite:
             return _sqlite_engine(self.url, durable=durable)
-        from webapp.storage import postgresql  # with its driver: most installations use SQLite
-
+        try:
+            from webapp.storage import postgresql  # with its driver: most installations use SQLite
+        except ImportError as error:
+            raise ConfigError(
+                f"LOCKCHAT_DATABASE_URL names a PostgreSQL server, whose driver cannot be loaded ({error})."
+                " Install it: .venv/bin/pip install -r webapp/storage/requirements.txt"
+            ) from None
         return postgresql.engine(self.url, durable=durable)
 
 
