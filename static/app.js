@@ -95,7 +95,8 @@ function focusBox() {
 let sending = ""; // sent but not yet acknowledged: still a draft
 let draftTimer = 0;
 let place = location.pathname; // of the text in the box; Back changes the address first
-const draftKey = () => `draft:${place}`;
+const drafts = `draft:${user}:`;
+const draftKey = () => drafts + place;
 
 function keepDraft() {
   clearTimeout(draftTimer);
@@ -105,7 +106,6 @@ function keepDraft() {
 /** @param {string} key @param {string} draft "" deletes it */
 function writeDraft(key, draft) {
   try {
-    if (localStorage.user !== user) return;
     if (draft) localStorage[key] = draft;
     else delete localStorage[key];
   } catch { /* no storage, no drafts */ }
@@ -113,8 +113,7 @@ function writeDraft(key, draft) {
 
 function restoreDraft() {
   try {
-    if (localStorage.user !== user) localStorage.clear();
-    localStorage.user = user;
+    for (const key of Object.keys(localStorage)) if (/^draft:/.test(key) && !key.startsWith(drafts)) delete localStorage[key];
     box.value ||= localStorage[draftKey()] ?? "";
     if (localStorage[`${draftKey()}#`]) tune();
   } catch { /* no storage, no drafts */ }

@@ -3,12 +3,12 @@
 
 const box = /** @type {HTMLTextAreaElement} */ (document.querySelector("#edit"));
 const form = /** @type {HTMLFormElement} */ (box.form);
-const key = `draft:${form.action}`;
+const key = `draft:${document.body.dataset.user}:${form.action}`;
 
-/** @param {(drafts: Storage) => void} action with this user's drafts; skipped without storage */
+/** @param {(drafts: Storage) => void} action skipped without storage */
 function withDrafts(action) {
   try {
-    if (localStorage.user === document.body.dataset.user) action(localStorage);
+    action(localStorage);
   } catch { /* no storage, no drafts */ }
 }
 

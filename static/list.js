@@ -10,7 +10,7 @@ export default async (tools, sidebar) => {
   list = sidebar.querySelector(".sidebar__list");
   ({ parse, say } = tools);
   // The server groups by the reader's day from the next page on.
-  document.cookie = `offset=${new Date().getTimezoneOffset()};path=/;samesite=lax;max-age=31536000`;
+  document.cookie = `offset=${new Date().getTimezoneOffset()};path=${new URL("..", import.meta.url).pathname};samesite=lax;max-age=31536000`;
   watch();
   menu.className = "menu";
   menu.closedBy = "any";

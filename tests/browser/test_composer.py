@@ -210,7 +210,7 @@ def test_enter_in_a_setting_sends_nothing(chat, upstream):
 def test_an_idle_tab_takes_no_draft_away(chat):
     other = chat.second_tab()
     chat.box.fill("Half a thought")
-    chat.page.wait_for_function("() => localStorage.getItem('draft:/')")
+    chat.page.wait_for_function("() => localStorage.getItem(`draft:${document.body.dataset.user}:/`)")
     chat.page.close()
     other.page.close()
 
@@ -221,7 +221,7 @@ def test_an_idle_tab_takes_no_draft_away(chat):
 
 def test_another_user_of_the_browser_sees_no_draft(chat):
     chat.box.fill("For my eyes only")
-    chat.page.wait_for_function("() => localStorage.getItem('draft:/')")
+    chat.page.wait_for_function("() => localStorage.getItem(`draft:${document.body.dataset.user}:/`)")
     chat.page.context.clear_cookies()
 
     other = Chat(chat.page.context.new_page(), chat.url).open()
@@ -235,12 +235,12 @@ def test_a_tab_of_another_user_leaves_no_draft_behind(chat):
     chat.page.context.clear_cookies()
     other = Chat(chat.page.context.new_page(), chat.url).open()
     other.box.fill("Mine")
-    other.page.wait_for_function("() => localStorage.getItem('draft:/')")
+    other.page.wait_for_function("() => localStorage.getItem(`draft:${document.body.dataset.user}:/`)")
 
     chat.box.fill("For my eyes only")
     chat.page.evaluate("() => dispatchEvent(new Event('pagehide'))")  # which keeps a draft at once
 
-    assert other.page.evaluate("() => localStorage.getItem('draft:/')") == "Mine"
+    assert other.page.evaluate("() => localStorage.getItem(`draft:${document.body.dataset.user}:/`)") == "Mine"
 
 
 def test_an_edited_message_is_a_draft_until_it_is_sent_or_let_be(chat, upstream):
