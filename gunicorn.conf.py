@@ -1,14 +1,15 @@
 """gunicorn's settings: a bare `gunicorn wsgi:app` reads this file and is right for long streams."""
 
 import gc
-import logging
 import os
 import resource
 import subprocess
 import sys
 
+from gunicorn.glogging import Logger
 from gunicorn.util import set_owner_process
 
+from webapp import logs
 from webapp.config import Config, check_bind
 from webapp.errors import ConfigError
 
@@ -31,14 +32,23 @@ if 0 <= files < 4 * worker_connections:
     wanted_files = 4 * worker_connections if most_files < 0 else min(4 * worker_connections, most_files)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_files, most_files))
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-logging.getLogger("alembic").setLevel(logging.WARNING)
+logs.start()
+
+
+class logger_class(Logger):  # noqa: N801 (gunicorn's name of the setting)
+    """gunicorn's own lines in our format."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        logs.take_over([self.error_log, self.access_log])
 
 
 def on_starting(server):
     """Refuse settings that cannot be used and upgrade the database before any worker starts."""
     from webapp.worker import Worker  # loads gevent
 
+    if (os.environ | server.cfg.env).get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
+        sys.exit("Lockchat cannot start: FLASK_DEBUG is set, which shows errors with code to everyone. Remove it.")
     if not issubclass(server.worker_class, Worker):
         sys.exit(
             f"Lockchat cannot start: workers of the class {server.cfg.worker_class_str!r} cut long answers and block"

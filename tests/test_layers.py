@@ -33,10 +33,11 @@ LAYERS = [
     ["webapp.views.http", "webapp.views.pages"],
     ["webapp.views.problems"],
     ["webapp.views.sidebar"],
+    ["webapp.views.forwarded"],
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms"],
     ["webapp.views.identity"],
     ["webapp.views.parts", "webapp.views.live"],
-    ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views"],
+    ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views", "webapp.views.headers"],
     ["webapp.queue"],
     [
         "webapp.changes",
@@ -100,6 +101,7 @@ LAYERS = [
     ["webapp.patches"],
     ["webapp.rendering.caret", "webapp.rendering.fence", "webapp.rendering.finished"],
     ["webapp.rendering.unfinished", "webapp.rendering.process", "webapp.rendering.difference"],
+    ["webapp.logs"],
     ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
     ["webapp.sse"],
     [

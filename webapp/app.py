@@ -14,7 +14,7 @@ from typing import cast
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import cli, lockchat, secret_key
+from webapp import cli, lockchat, logs, secret_key
 from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.audit import Audit
@@ -85,6 +85,7 @@ def build(config: Config) -> Flask:
     files.make_directory(config.data_dir)
     app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
     secret = config.secret_key or secret_key.kept(config.data_dir / "secret_key")
+    logs.hide([*config.secrets, secret])
     app.config.update(
         SECRET_KEY=secret,
         SESSION_COOKIE_NAME=visitor.cookie_name(secret),

@@ -84,6 +84,12 @@ class Config(UpstreamConfig):
         """The database's URL: `database_url` if set, else a SQLite file in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'lockchat.sqlite3'}"
 
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What no log may show."""
+        passwords = [_password_of(url) for url in (self.proxy, self.database_url) if url]
+        return (self.auth, self.api_key, self.secret_key, self.login_secret, self.metrics_token, *passwords)
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
         """Return the settings in an environment. Raises ConfigError for an invalid one."""
@@ -336,6 +342,13 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _password_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None
 
 
 def _refused(name: str, value: str | None, accepted: str) -> ConfigError:

@@ -160,7 +160,9 @@ class _PatientConnection(sqlite3.Connection):
 
 def _sqlite_engine(url: Any, *, durable: bool) -> Engine:
     # timeout=0: Storage._begin does the waiting. The pool never waits either: no greenlet switch happens in a query.
-    engine = create_engine(url, connect_args={"timeout": 0, "factory": _PatientConnection}, max_overflow=-1)
+    arguments = {"timeout": 0, "factory": _PatientConnection}
+    # hide_parameters: no message reaches the log with an error.
+    engine = create_engine(url, connect_args=arguments, max_overflow=-1, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:

@@ -27,6 +27,7 @@ def engine(url: URL, *, durable: bool) -> Engine:
     made = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={"options": options, "connect_timeout": CONNECT_SECONDS},
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_timeout=ANSWER_SECONDS,
         max_overflow=15,
