@@ -25,6 +25,7 @@ control_socket_disable = True
 # Else a local client, or one behind a proxy that passes such headers on, could name the path and the prefix.
 forwarder_headers = ""
 limit_request_fields = 64  # twice what a browser behind a proxy sends
+limit_request_field_size = 16 * 2**10  # bytes; twice the usual limit, for the cookies of all services of a domain
 
 # Each connection is an open file, and often one more to the upstream; many systems allow only 1024 at first.
 files, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with four changes: time-outs, buffers, turns, and connections that close early.
+"""gunicorn's gevent worker with five changes: time-outs, buffers, turns, error pages, connections that close early.
 
 gunicorn waits `keepalive` seconds for each request head, however many connections are open. So a few thousand silent
 connections could take every place.
@@ -6,17 +6,30 @@ connections could take every place.
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
+import gunicorn.util  # type: ignore[import-untyped]
 from gevent.server import StreamServer  # type: ignore[import-untyped]
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
+from webapp.views.headers import HEADERS, PRIVATE
+
 LEAST_SECONDS = 0.5
+LINGER_SECONDS = 1.0
+DISCARDED_PIECES = 64  # of 64 KiB
 # gevent accepts 100 at a time, whose requests then run in one round of the loop: 130 ms without a stream.
 StreamServer.max_accept = 1
 SocketUnreader.max_body_chunk = 64 * 2**10  # bytes; with gunicorn's 1 MB, a thousand unfinished bodies take a gigabyte
+SENTENCES = {
+    414: "The address of this page is too long.",
+    431: "Your browser sent more cookies than this server reads. Delete the cookies of this site, and of the sites"
+    " that share its domain, then open the page again.",
+    500: "Something went wrong in this server. The administrator can find the error in the log.",
+}
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -50,3 +63,33 @@ def patience(open_connections: int, most_connections: int, seconds: float) -> fl
     """The time-out of a request head: all `seconds` while half of the connections are free, then less."""
     free = 1 - open_connections / most_connections
     return max(LEAST_SECONDS, seconds * min(1.0, 2 * free))
+
+
+def write_error(client: Any, status: int, reason: str, _detail: str) -> None:
+    """Answer a request that never reaches the app, in place of gunicorn: with our headers, and a sentence."""
+    sentence = SENTENCES.get(status, "This server cannot read the request.")
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{reason}</title>
+<h1>{reason}</h1><p>{sentence}</p></html>
+"""
+    head = HEADERS | {
+        "Cache-Control": PRIVATE,
+        "Connection": "close",
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Length": str(len(page)),
+    }
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in head.items())]
+    gunicorn.util.write_nonblock(client, ("\r\n".join(lines) + "\r\n\r\n" + page).encode())
+    _discard_rest(client)
+
+
+def _discard_rest(client: Any) -> None:
+    """Read what the browser still sends: with unread bytes, the system would reset the connection before the answer."""
+    with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
+        client.shutdown(socket.SHUT_WR)
+        for _piece in range(DISCARDED_PIECES):
+            if not client.recv(64 * 2**10):
+                break
+            gevent.sleep()
+
+
+gunicorn.util.write_error = write_error

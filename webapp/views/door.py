@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.accounts import LONGEST, login_of
@@ -21,9 +21,10 @@ from webapp.views.problems import refused
 from webapp.views.sidebar import sidebar
 
 KNOWN_NAMES = 10  # that a browser remembers of those who signed in there
-# Without "cookies": that would sign the user out of every site of this domain.
-# https://www.w3.org/TR/clear-site-data/
+# Without "cookies": that would sign the user out of every site of this domain. Without "executionContexts", which few
+# browsers know: it reloads other tabs. Over plain http browsers ignore all of it. https://www.w3.org/TR/clear-site-data/
 CLEARED = '"cache", "storage"'
+CLEARED_BELOW = '"cache"'  # below a path of a larger site, whose other pages share the storage
 
 blueprint = Blueprint("door", __name__)
 
@@ -55,8 +56,10 @@ def sign_out() -> ResponseReturnValue:
     if user and user.sign_in:
         parts().team.accounts.sign_out(visitor.actor(), user.sign_in.token_hash)
     answer = make_response(redirect(url_for("door.show_sign_in"), 303))
-    answer.delete_cookie(visitor.token_cookie(), path=_cookie_path(), httponly=True, samesite="Lax")
-    answer.headers["Clear-Site-Data"] = CLEARED
+    answer.delete_cookie(
+        visitor.token_cookie(), path=visitor.cookie_path(), secure=request.is_secure, httponly=True, samesite="Lax"
+    )
+    answer.headers["Clear-Site-Data"] = CLEARED_BELOW if request.script_root else CLEARED
     return answer
 
 
@@ -99,7 +102,7 @@ def signed_in(answer: Response | ResponseReturnValue, token: str, login: str) ->
         visitor.token_cookie(),
         token,
         max_age=seconds,
-        path=_cookie_path(),
+        path=visitor.cookie_path(),
         secure=request.is_secure,
         httponly=True,
         samesite="Lax",
@@ -120,10 +123,6 @@ def _place() -> str:
     """The page that the visitor wanted, on this server."""
     wanted = local_path(request.values.get("next", ""))
     return request.script_root + wanted if wanted else url_for("chat.index")
-
-
-def _cookie_path() -> str:
-    return current_app.session_interface.get_cookie_path(current_app)
 
 
 def _sign_in_page(error: AppError | None = None) -> ResponseReturnValue:

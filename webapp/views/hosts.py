@@ -25,7 +25,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNUSABLE_HOST = "lockchat.unusable_host"
 WILDCARDS = ("0.0.0.0", "::")
 # Headers that proxies add: the connection then comes from the proxy, not from the browser.
-FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+FORWARDING = (
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
 
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -54,7 +61,7 @@ def check_host() -> None:
     https://en.wikipedia.org/wiki/DNS_rebinding.
     """
     name = _name_of(request.host)
-    if not (_is_own_name(name) or name in parts().config.hosts or name in _names_of_listener()):
+    if not (is_own_name(request.host) or name in parts().config.hosts or name in _names_of_listener()):
         raise Misdirected(
             _(
                 "This server does not accept the name %(host)s. To allow it, an administrator sets"
@@ -118,7 +125,7 @@ def is_insider() -> bool:
     scheme, _space, given = request.headers.get("Authorization", "").partition(" ")
     if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return True
-    return is_loopback(request.remote_addr or "") and not is_forwarded() and _is_own_name(_name_of(request.host))
+    return is_loopback(request.remote_addr or "") and not is_forwarded() and is_own_name(request.host)
 
 
 def came_from() -> str:
@@ -158,8 +165,9 @@ def _name_of(host: str) -> str:
     return found[1].strip("[]").rstrip(".").lower() if found else ""
 
 
-def _is_own_name(name: str) -> bool:
-    """Whether the name always means this machine, so that DNS cannot point it elsewhere."""
+def is_own_name(host: str) -> bool:
+    """Whether the name of a host always means this machine, so that DNS cannot point it elsewhere."""
+    name = _name_of(host)
     return name.endswith(".localhost") or is_loopback(name)
 
 

@@ -24,7 +24,9 @@ from webapp.limits import Gate
 from webapp.loop import give_way
 from webapp.openings import Opening
 from webapp.team import PASSWORD
-from webapp.views import forms, hosts, marks, problems, visitor
+from webapp.views import forms, forwarded, hosts, marks, problems, visitor
+from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
+from webapp.views.parts import of as parts_of
 from webapp.views.parts import parts
 
 COMMENT = re.compile(rb"^[ ]*+(?://[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)$", re.MULTILINE)
@@ -36,33 +38,6 @@ MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other stre
 # 5 % more bytes; level 6 takes 150 ms for a page with a long message.
 LEVELS = {32 * 2**10: 6, 256 * 2**10: 4, MOST_COMPRESSED_BYTES: 1}
 FILES = 64  # of ours, kept as they are sent
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types lockchat",
-    ]
-)
-
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    # Not `no-referrer`: with it a browser sends `Origin: null` with our own forms.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 
 
 class IdConverter(BaseConverter):
@@ -76,7 +51,7 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["id"] = IdConverter
     app.session_interface = visitor.Sessions()
     app.request_class = forms.FormRequest
-    app.wsgi_app = hosts.guard(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = forwarded.guard(hosts.guard(app.wsgi_app), parts_of(app).config.proxies)  # type: ignore[assignment, method-assign]
     app.before_request(_open_request)
     app.after_request(_close_request)
     app.url_defaults(_add_version)
@@ -182,8 +157,10 @@ def _check_address() -> None:
 def _close_request(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.is_secure and not hosts.is_own_name(request.host):
+        response.headers["Strict-Transport-Security"] = ONLY_TLS
     if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "private, no-store")
+        response.headers.setdefault("Cache-Control", PRIVATE)
     elif "v" not in request.args:  # without a version, the file at this address may change
         response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Request-Id"] = g.get("request_id", "")

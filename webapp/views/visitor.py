@@ -51,10 +51,26 @@ def cookie_name(secret_key: str) -> str:
     return f"lockchat_{hmac.digest(secret_key.encode(), b'cookie name', 'sha256').hex()[:8]}"
 
 
-class _Session(SecureCookieSession):
-    """A session, and whether it comes from the cookie of an earlier version."""
+def cookie_path() -> str:
+    """The path of our cookies: below a path of a larger site, its other pages do not get them."""
+    return request.script_root or "/"
 
-    is_old = False
+
+def _guarded(name: str) -> str:
+    """The name of a cookie as this request's browser keeps it: over TLS no other site can set it.
+
+    `__Host-` wants the path "/", so below a path it is `__Secure-`.
+    See https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.
+    """
+    if not request.is_secure:
+        return name
+    return f"__Secure-{name}" if request.script_root else f"__Host-{name}"
+
+
+class _Session(SecureCookieSession):
+    """A session, and the name of the cookie that it comes from, if that was set before TLS or an earlier version."""
+
+    old_name = ""
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -71,6 +87,12 @@ class Sessions(SecureCookieSessionInterface):
     def get_expiration_time(self, app: Flask, session: SessionMixin) -> datetime:
         return datetime.now(UTC) + app.permanent_session_lifetime
 
+    def get_cookie_name(self, app: Flask) -> str:
+        return _guarded(super().get_cookie_name(app))
+
+    def get_cookie_path(self, app: Flask) -> str:
+        return cookie_path()
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
@@ -82,20 +104,20 @@ class Sessions(SecureCookieSessionInterface):
         serializer = self.get_signing_serializer(app)
         if serializer is None:
             return None
-        name = self.get_cookie_name(app)
-        is_old = name not in request.cookies and OLD_COOKIE in request.cookies
+        names = [self.get_cookie_name(app), super().get_cookie_name(app), OLD_COOKIE]
+        name = next((name for name in names if name in request.cookies), names[0])
         try:
-            found = self.session_class(serializer.loads(request.cookies.get(OLD_COOKIE if is_old else name, "")))
+            found = self.session_class(serializer.loads(request.cookies.get(name, "")))
         except BadSignature:
             return self.session_class()
-        if is_old:
-            found.is_old = found.modified = True  # so that it is saved under the new name
+        if name != names[0]:
+            found.old_name, found.modified = name, True  # so that it is saved under the new name
         return found
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         super().save_session(app, session, response)
-        if isinstance(session, _Session) and session.is_old and self.should_set_cookie(app, session):
-            response.delete_cookie(OLD_COOKIE, path=self.get_cookie_path(app))
+        if isinstance(session, _Session) and session.old_name and self.should_set_cookie(app, session):
+            response.delete_cookie(session.old_name)  # they were set for the whole host
 
 
 def identify() -> None:
@@ -171,7 +193,7 @@ def actor() -> Actor:
 
 def token_cookie() -> str:
     """The name of the cookie with the token of a sign-in."""
-    return f"{current_app.config['SESSION_COOKIE_NAME']}_in"
+    return _guarded(f"{current_app.config['SESSION_COOKIE_NAME']}_in")
 
 
 def user_tag() -> str:
