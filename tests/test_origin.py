@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.visitor import Visitor
+from tests.visitor import Visitor, text_of
 
 OURS, FOREIGN = "same", "https://evil.example"
 
@@ -19,7 +19,15 @@ def post(visitor, origin: str | None, fetch_site: str | None):
 
 
 @pytest.mark.parametrize(
-    ("origin", "fetch_site"), [(OURS, "same-origin"), (None, "none"), (OURS, None), (None, None), (None, "same-origin")]
+    ("origin", "fetch_site"),
+    [
+        (OURS, "same-origin"),
+        (None, "none"),
+        (OURS, None),
+        (None, None),
+        (None, "same-origin"),
+        ("https://chat.example.org", "same-origin"),  # a proxy changed the Host header: only the browser knows
+    ],
 )
 def test_our_own_page_and_curl_may_write(alice, origin, fetch_site):
     assert post(alice, origin, fetch_site).status_code == 303
@@ -32,7 +40,7 @@ def test_our_own_page_and_curl_may_write(alice, origin, fetch_site):
         (OURS, "cross-site"),
         (OURS, "same-site"),
         (FOREIGN, None),
-        (FOREIGN, "same-origin"),
+        (FOREIGN, "none"),
         ("null", None),
         ("null", "same-origin"),
         ("http://127.0.0.1:1", None),
@@ -86,3 +94,32 @@ def test_every_form_is_guarded(alice, path):
 
 def test_another_site_may_link_to_a_page(alice):
     assert alice.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings"),
+    [
+        ({}, {"hosts": frozenset({"chat.example.org"})}),
+        ({"X-Forwarded-For": "10.0.0.9"}, {}),
+        ({"X-Forwarded-Host": "chat.example.org"}, {}),
+    ],
+)
+def test_a_proxy_that_changes_the_name_is_named(make_visitor, caplog, headers, settings):
+    visitor = make_visitor(allow_open=frozenset({"proxy"}), **settings)
+
+    answer = visitor.post("/preferences", headers=headers | {"Origin": "https://chat.example.org"})
+
+    assert answer.status_code == 403
+    said = text_of(answer.text)
+    assert "your browser asked https://chat.example.org, and the request arrived for 127.0.0.1:" in said
+    assert "proxy_set_header Host $http_host;" in said
+    assert "a form of https://chat.example.org arrived for 127.0.0.1" in caplog.text
+
+
+def test_a_name_that_a_proxy_changed_to_an_unknown_one_is_named(make_visitor):
+    visitor = make_visitor(allow_open=frozenset({"proxy"}), hosts=frozenset({"chat.example.org"}))
+
+    answer = visitor.get("/", headers={"Host": "lockchat:8000", "X-Forwarded-Host": "chat.example.org"})
+
+    assert answer.status_code == 421
+    assert "your browser asked chat.example.org, and the request arrived for lockchat:8000" in text_of(answer.text)

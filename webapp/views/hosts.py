@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterable
@@ -34,6 +35,8 @@ FORWARDING = (
     "X-Real-IP",
 )
 
+log = logging.getLogger(__name__)
+
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -62,6 +65,8 @@ def check_host() -> None:
     """
     name = _name_of(request.host)
     if not (is_own_name(request.host) or name in parts().config.hosts or name in _names_of_listener()):
+        if _name_of(_forwarded_host()) in parts().config.hosts:
+            raise Misdirected(_name_sentence(_forwarded_host()))
         raise Misdirected(
             _(
                 "This server does not accept the name %(host)s. To allow it, an administrator sets"
@@ -94,9 +99,20 @@ def check_open_login() -> None:
     )
 
 
+def check_origin() -> None:
+    """Raise Forbidden for a form of another site. Names a proxy that makes our own forms look like one."""
+    if is_same_origin():
+        return
+    if asked := _changed_name():
+        log.warning("a proxy changes the name of the host: a form of %s arrived for %s", asked, request.host)
+        raise Forbidden(_name_sentence(asked))
+    raise Forbidden(_("This request comes from another site, so it was refused."))
+
+
 def is_same_origin() -> bool:
     """Whether a browser says that the request comes from our own page, or no browser sent it.
 
+    A page cannot set Sec-Fetch-Site, so "same-origin" counts even if a proxy changed the Host header since.
     See https://www.w3.org/TR/fetch-metadata/ and https://fetch.spec.whatwg.org/#origin-header.
     """
     fetch_site = request.headers.get("Sec-Fetch-Site", "none")
@@ -105,13 +121,44 @@ def is_same_origin() -> bool:
     if (header := request.headers.get("Origin")) is None:
         return True
     origin = split_address(header)
+    if fetch_site == "same-origin":
+        return origin.scheme in ("http", "https") and bool(origin.netloc)
     if origin.netloc.lower() != request.host.lower():
         return False
     return origin.scheme == request.scheme or (
         # A proxy may use TLS without saying so: only without a proxy is plain http certain.
         (origin.scheme, request.scheme) == ("https", "http")
-        and (fetch_site == "same-origin" or (is_forwarded() and request.headers.get("X-Forwarded-Proto") != "http"))
+        and is_forwarded()
+        and request.headers.get("X-Forwarded-Proto") != "http"
     )
+
+
+def _changed_name() -> str:
+    """The origin of a form if its page is probably ours and a proxy changed the Host header; else empty."""
+    origin = split_address(request.headers.get("Origin", ""))
+    if "Sec-Fetch-Site" in request.headers or not origin.netloc or origin.netloc.lower() == request.host.lower():
+        return ""
+    name, host = _name_of(origin.netloc), _name_of(request.host)
+    is_ours = name in parts().config.hosts and name != host
+    is_inside = is_forwarded() and is_own_name(request.host) and not is_own_name(origin.netloc)
+    return f"{origin.scheme}://{origin.netloc}" if is_ours or is_inside or origin.netloc == _forwarded_host() else ""
+
+
+def _forwarded_host() -> str:
+    """The host that the browser asked for, as a proxy reports it. For sentences only."""
+    return request.headers.get("X-Forwarded-Host", "").partition(",")[0].strip()
+
+
+def _name_sentence(asked: str) -> str:
+    return _(
+        "A proxy in front of this server changes the name of the host: your browser asked %(asked)s, and the request"
+        " arrived for %(host)s. Let the proxy pass the name on. nginx: %(nginx)s Apache: %(apache)s"
+    ) % {
+        "asked": asked,
+        "host": request.host,
+        "nginx": "proxy_set_header Host $http_host;",
+        "apache": "ProxyPreserveHost On",
+    }
 
 
 def is_forwarded() -> bool:

@@ -18,8 +18,6 @@ from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
 
 from webapp import language
-from webapp.errors import Forbidden
-from webapp.language import gettext as _
 from webapp.limits import Gate
 from webapp.loop import give_way
 from webapp.openings import Opening
@@ -117,8 +115,8 @@ def _open_request() -> ResponseReturnValue | None:
     _check_address()
     if marks.is_without_user():
         return None
-    if request.method not in hosts.SAFE_METHODS and not hosts.is_same_origin():
-        raise Forbidden(_("This request comes from another site, so it was refused."))
+    if request.method not in hosts.SAFE_METHODS:
+        hosts.check_origin()
     is_known = request.routing_exception is None
     if not visitor.is_open():
         visitor.identify()
