@@ -1,0 +1,125 @@
+"""Every route of the app: foreign pages change nothing, no GET does, and neither do fields that no form offers."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from tests.team import PASSWORD
+from tests.test_matrix import MATRIX, filled, stage  # noqa: F401 (a fixture)
+from tests.upstream import Upstream
+from webapp.storage.schema import metadata
+
+UNSAFE = [rule for method, rule in MATRIX if method == "POST"]
+SAFE = [rule for method, rule in MATRIX if method == "GET"]
+BY_TIME = {"seen_at", "beat_at", "lease_until"}  # columns that change while nobody does anything
+FOREIGN = [
+    {"Origin": "null"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "nonsense"},
+]
+FIELDS = {"text": "Hi", "title": "Title", "name": "Name", "model": "gpt-4", "temperature": "", "system": ""}
+
+
+def rows(team) -> dict[str, list[dict[str, object]]]:
+    """All that the database holds."""
+    with team.parts.storage.read() as tx:
+        found = {
+            table.name: [dict(row) for row in tx.execute(select(table)).mappings()]
+            for table in metadata.sorted_tables
+            if table.name != "workers"
+        }
+    for row in (row for table in found.values() for row in table):
+        for column in BY_TIME & row.keys():
+            del row[column]
+    return {name: sorted(table, key=repr) for name, table in found.items()}
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_no_form_of_another_page_changes_anything(stage, headers):  # noqa: F811
+    team, visitors, values = stage
+    before = rows(team)
+
+    answers = {
+        rule: tuple(
+            visitors[who].post(filled(rule, values), data=FIELDS, headers=headers, allow_redirects=False).status_code
+            for who in ("owner", "admin")
+        )
+        for rule in UNSAFE
+    }
+
+    assert answers == dict.fromkeys(UNSAFE, (403, 403))
+    assert rows(team) == before
+
+
+def test_no_get_changes_anything(stage):  # noqa: F811
+    team, visitors, values = stage
+    for rule in SAFE:  # first, what is made once: the HTML of an answer
+        visitors["owner"].get(filled(rule, values), allow_redirects=False)
+    before = rows(team)
+
+    for rule in SAFE:
+        for who in ("owner", "admin", "stranger"):
+            for method in ("GET", "HEAD"):
+                visitors[who].request(method, filled(rule, values), allow_redirects=False)
+
+    assert rows(team) == before
+
+
+def unasked(values: dict[str, str], base_url: str) -> dict[str, str]:
+    """Fields that no form offers to a member."""
+    return FIELDS | {
+        "role": "admin",
+        "user_id": values["user_id"],
+        "owner": values["user_id"],
+        "account": values["user_id"],
+        "login": "carol",
+        "way": "proxy",
+        "is_admin": "true",
+        "admin": "1",
+        "disabled_at": "",
+        "base_url": base_url,
+        "url": base_url,
+        "api_key": "mine",
+        "auth": "mine",
+        "proxy": base_url,
+        "status": "done",
+        "html": "<b>mine</b>",
+        "created_at": "1999-01-01",
+    }
+
+
+def test_fields_that_no_form_offers_change_nothing(stage, upstream):  # noqa: F811
+    team, visitors, values = stage
+    owner = team.user_id("Alice")
+    kept = {account.user_id: (account.role, account.login, account.way) for account in team.parts.team.users.all()}
+    asked = len(upstream.requests)
+
+    with Upstream() as other:
+        fields = unasked(values, other.url)
+        for rule in UNSAFE:
+            if "/sign-out" not in rule and "sign-ins" not in rule:  # the owner goes on
+                visitors["owner"].post(filled(rule, values), data=fields, params=fields, allow_redirects=False)
+        assert other.requests == []
+
+    assert len(upstream.requests) > asked
+    found = {account.user_id: (account.role, account.login, account.way) for account in team.parts.team.users.all()}
+    assert {user_id: one for user_id, one in found.items() if user_id in kept} == kept
+    assert {one[0] for user_id, one in found.items() if user_id not in kept} <= {"member"}
+    conversations = rows(team)["conversations"]
+    assert {row["user_id"] for row in conversations} == {owner}
+    assert not [row for row in conversations if row["created_at"].year < 2000]
+    assert not [row for row in rows(team)["messages"] if row.get("html") == "<b>mine</b>"]
+
+
+def test_an_invite_makes_no_administrator_of_who_asks_for_it(team):
+    fields = unasked({"user_id": "00000000-0000-4000-8000-000000000000"}, "http://127.0.0.1:1")
+
+    answer = team.stranger().post_form(f"/invite/{team.invite()}", **(fields | {"name": "Eve", "password": PASSWORD}))
+
+    assert answer.status_code == 303
+    [account] = team.parts.team.users.all()
+    assert (account.role, account.login) == ("member", "eve")
