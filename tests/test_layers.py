@@ -38,6 +38,7 @@ LAYERS = [
     ["webapp.views.identity"],
     ["webapp.views.parts", "webapp.views.live"],
     ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views", "webapp.views.headers"],
+    ["webapp.views.browsers"],
     ["webapp.queue"],
     [
         "webapp.changes",

@@ -16,6 +16,7 @@ from webapp.language import gettext as _
 from webapp.language import ngettext
 from webapp.rendering import process
 from webapp.rendering.notes import scoped
+from webapp.views import browsers
 
 SHORTEST_SECONDS = 0.2  # a shorter time gives no useful rate
 CAPTION = re.compile(r"<figcaption>[^<]*+</figcaption>")
@@ -146,6 +147,7 @@ def figures(message: Message) -> str:
 
 FILTERS = {
     "date": language.date,
+    "browser": browsers.name_of,
     "used_tokens": window.used_tokens,
     "moment": moment,
     "has_outline": has_outline,
