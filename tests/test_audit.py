@@ -12,6 +12,7 @@ from tests.team import PASSWORD, links, problem, sign_in
 from tests.visitor import text_of
 from webapp import audit as use_cases
 from webapp.storage.schema import accounts, audit, invites, sign_ins, throttles
+from webapp.retention import Retention
 from webapp.upkeep import Upkeep
 
 
@@ -118,9 +119,9 @@ def test_entries_are_kept_as_long_as_the_setting_says(team, carol):
         tx.execute(update(audit).values(at=datetime.now(UTC) - timedelta(days=31)))
     carol.post_form("/admin/invites", role="member")
 
-    Upkeep(team.parts.storage, audit_days=32).tick()
+    Upkeep(team.parts.storage, Retention(team.parts.config, team.parts.storage), audit_days=32).tick()
     kept = len(entries(team))
-    Upkeep(team.parts.storage, audit_days=30).tick()
+    Upkeep(team.parts.storage, Retention(team.parts.config, team.parts.storage), audit_days=30).tick()
 
     assert kept > 1
     assert entries(team) == [("Carol", "invite_made", "member")]
@@ -136,7 +137,7 @@ def test_ended_sign_ins_and_old_links_are_removed_too(team, carol):
     with team.parts.storage.begin() as tx:
         tx.execute(update(throttles).values(at=long_ago))
 
-    Upkeep(team.parts.storage).tick()
+    Upkeep(team.parts.storage, Retention(team.parts.config, team.parts.storage)).tick()
 
     with team.parts.storage.read() as tx:
         assert [tx.execute(select(table)).all() for table in (sign_ins, invites, throttles)] == [[], [], []]

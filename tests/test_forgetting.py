@@ -16,6 +16,7 @@ from tests.history import add_turns
 from webapp import create_app
 from webapp.chat import Conversation, Message
 from webapp.config import Config
+from webapp.retention import Retention
 from webapp.storage import Storage, conversations, files, message_words, messages
 from webapp.storage.message_words import Wanted
 from webapp.storage.migrate import _alembic, _connection, migrate
@@ -195,7 +196,8 @@ def test_the_upkeep_removes_what_a_broken_import_left(site, alice):
 
 
 def test_upkeep_that_is_closed_ends_at_once(site):
-    upkeep = Upkeep(site.extensions["lockchat"].storage)
+    storage = site.extensions["lockchat"].storage
+    upkeep = Upkeep(storage, Retention(Config(), storage))
     upkeep.start()
 
     upkeep.close()

@@ -50,6 +50,7 @@ LAYERS = [
         "webapp.upkeep",
         "webapp.users",
     ],
+    ["webapp.retention"],
     ["webapp.invites"],
     ["webapp.accounts", "webapp.openings", "webapp.audit"],
     ["webapp.files.reader"],

@@ -109,10 +109,12 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/admin/invites"): admin_page(303),
     ("GET", "/admin/users/<id:user_id>/reset"): admin_page(303),
     ("GET", "/admin/users/<id:user_id>/role"): admin_page(303),
+    ("GET", "/admin/users/<id:user_id>/retention"): admin_page(303),
     ("GET", "/admin/users/<id:user_id>/disable"): admin_page(303),
     ("POST", "/admin/invites"): admin_form(400),  # without a role
     ("POST", "/admin/invites/<id:invite_id>/withdraw"): admin_form(),
     ("POST", "/admin/users/<id:user_id>/role"): admin_form(400),  # without a role
+    ("POST", "/admin/users/<id:user_id>/retention"): admin_form(),
     ("POST", "/admin/users/<id:user_id>/reset"): admin_form(200),
     ("POST", "/admin/users/<id:user_id>/disable"): admin_form(),  # {user_id} is Erin's, who tries nothing
     ("POST", "/admin/users/<id:user_id>/enable"): admin_form(),

@@ -9,6 +9,8 @@ from sqlalchemy import select, update
 
 from tests.wait import wait_until
 from webapp import upkeep
+from webapp.config import Config
+from webapp.retention import Retention
 from webapp.storage.schema import conversations, messages
 
 
@@ -62,7 +64,8 @@ def test_a_deletion_purges_nothing_of_anybody(site, alice):
 def test_the_timer_comes_again_and_again(site, bob, monkeypatch):
     monkeypatch.setattr(upkeep, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.01)
-    timed = upkeep.Upkeep(site.extensions["lockchat"].storage)
+    storage = site.extensions["lockchat"].storage
+    timed = upkeep.Upkeep(storage, Retention(Config(), storage))
     timed.start()
     wait_until(lambda: titles(site) == ["alice kept", "alice today", "bob kept"], 20)
 

@@ -35,6 +35,7 @@ from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.queue import Queue
 from webapp.rendering import process
+from webapp.retention import Retention
 from webapp.settings import SettingsCheck
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
@@ -116,7 +117,8 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
-    team, upkeep, changes = _team(config, storage, hub), Upkeep(storage, config.audit_days), Changes(storage, hub)
+    team, changes = _team(config, storage, hub), Changes(storage, hub)
+    upkeep = Upkeep(storage, Retention(config, storage), config.audit_days)
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]

@@ -1,4 +1,4 @@
-"""Commands for who has a shell on the server: `flask create-admin`. gunicorn's start runs `main`."""
+"""Commands for who has a shell on the server: `flask create-admin`, `flask prune`. gunicorn's start runs `main`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ELSEWHERE = ("unix:", "fd:", "0.0.0.0", "[::]", ":")  # these do not say an addr
 
 def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
+    app.cli.command("prune", help="Delete for good the conversations that are kept no longer.")(prune)
     app.cli.command("create-admin", help="Print a link that makes one account, for an administrator.")(create_admin)
 
 
@@ -29,6 +30,15 @@ def create_admin() -> None:
     if here.config.login == "open":
         raise click.ClickException("with LOCKCHAT_LOGIN=open nobody has an account.")
     click.echo(_said(here.team.invites.make_for_admin()))
+
+
+def prune() -> None:
+    """Delete the conversations that are kept no longer, and purge those deleted more than a day ago."""
+    try:
+        count = parts.parts().upkeep.prune()
+    except AppError as error:
+        raise click.ClickException(error.sentence) from None
+    click.echo(f"Deleted {count} conversations that are kept no longer.")
 
 
 def main() -> None:

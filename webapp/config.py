@@ -27,6 +27,7 @@ PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
 TITLES = ("words", "upstream")
+RETENTION_PINNED = ("delete", "keep")
 MOST_DAYS = 36_500  # a hundred years
 
 
@@ -76,6 +77,8 @@ class Config(UpstreamConfig):
     max_import_bytes: int = 64 * 2**20
     imports_per_hour: int = 30
     conversations_per_user: int = 10_000
+    retention_days: int = 0  # 0: for ever
+    retention_pinned: str = "delete"
     proxies: tuple[str, ...] = ()
     audit_days: int = 365
 
@@ -164,6 +167,8 @@ def _of_team(read: _Settings) -> dict[str, Any]:
         "login_header": read.header("LOGIN_HEADER", Config.login_header),
         "login_secret": read.secret_key("LOGIN_SECRET"),
         "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
+        "retention_days": read.whole("RETENTION_DAYS", Config.retention_days, least=0, most=MOST_DAYS),
+        "retention_pinned": read.choice("RETENTION_PINNED", RETENTION_PINNED),
     }
 
 

@@ -12,7 +12,10 @@ ROLES = (MEMBER, ADMIN)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in. `login` is the name in the form that is compared; it is unique for each `way`."""
+    """Somebody who may sign in. `login` is the name in the form that is compared; it is unique for each `way`.
+
+    `retention_days` is an exception from the setting of that name; None where the setting counts.
+    """
 
     user_id: str
     way: str
@@ -21,6 +24,7 @@ class Account:
     role: str
     created_at: datetime
     disabled_at: datetime | None = None
+    retention_days: int | None = None
     password: str | None = field(default=None, repr=False)  # its hash
 
     @property

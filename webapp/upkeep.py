@@ -1,4 +1,7 @@
-"""Upkeep: purges deleted conversations, ended sign-ins and old copies once an hour, and returns freed memory."""
+"""Upkeep: purges deleted conversations, ended sign-ins and old copies once an hour, and returns freed memory.
+
+Once a day it also deletes the conversations that are kept no longer.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from webapp.accounts import IDLE, LONGEST
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
+from webapp.retention import Retention
 from webapp.storage import Storage, audit, conversations, files, forgetting, invites, sign_ins, throttles
 
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
+EXPIRE_SECONDS = 24 * 3600.0
 WAIT_SECONDS = 1.0
 TRIM_SECONDS = 10.0
 ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
@@ -26,8 +31,10 @@ log = logging.getLogger(__name__)
 class Upkeep:
     """Purges one database. Several workers may do it at the same time."""
 
-    def __init__(self, storage: Storage, audit_days: int = 365) -> None:
+    def __init__(self, storage: Storage, retention: Retention, audit_days: int = 365) -> None:
         self._storage = storage
+        self._retention = retention
+        self._expire_at = time.monotonic()
         self._audit_time = timedelta(days=audit_days)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -46,17 +53,30 @@ class Upkeep:
         try:
             if self._storage.is_sqlite:
                 files.remove_old_copies(self._storage.url.database)
-            before = datetime.now(UTC) - UNDO_TIME
-            while not self._closed.is_set():
-                with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
-                    if not conversations.purge_some(tx, before):
-                        break
-            forgetting.forget(self._storage, self._closed.is_set)
+            if time.monotonic() >= self._expire_at:
+                self.prune()
+                self._expire_at = time.monotonic() + EXPIRE_SECONDS
+            else:
+                self._purge_conversations()
             self._purge_people(datetime.now(UTC))
         except StorageUnavailable:
             pass  # the next tick tries again
         except Exception:
             log.exception("the upkeep failed")
+
+    def prune(self) -> int:
+        """Delete the conversations that are kept no longer, and purge; return how many. Raises StorageUnavailable."""
+        count = self._retention.expire(self._closed.is_set)
+        self._purge_conversations()
+        return count
+
+    def _purge_conversations(self) -> None:
+        before = datetime.now(UTC) - UNDO_TIME
+        while not self._closed.is_set():
+            with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+                if not conversations.purge_some(tx, before):
+                    break
+        forgetting.forget(self._storage, self._closed.is_set)
 
     def _purge_people(self, now: datetime) -> None:
         with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from webapp.errors import Conflict, NotFound
+from webapp.config import MOST_DAYS
+from webapp.errors import Conflict, Invalid, NotFound
 from webapp.generation import Hub
 from webapp.invites import checked_role
 from webapp.language import gettext as _
+from webapp.language import number
 from webapp.storage import Storage, accounts, audit, messages, sign_ins
 from webapp.team import ADMIN, Account, Actor
 
@@ -70,6 +72,19 @@ class Users:
             audit.note(tx, actor, "role_changed", f"{account.name}: {role}")
 
         self._storage.run(change)
+
+    def change_retention(self, actor: Actor, user_id: str, typed: str) -> None:
+        """Keep somebody's conversations for so many days, 0 for ever; empty: as the setting says.
+
+        Raises Invalid, NotFound.
+        """
+        typed = typed.strip()
+        if typed and not (typed.isascii() and typed.isdecimal() and len(typed) <= 6 and int(typed) <= MOST_DAYS):
+            raise Invalid(_("Write a number of days from 0 to %(limit)s, or nothing.") % {"limit": number(MOST_DAYS)})
+        with self._storage.begin() as tx:
+            account = self._known(tx, user_id)
+            accounts.change(tx, user_id, retention_days=int(typed) if typed else None)
+            audit.note(tx, actor, "retention_changed", f"{account.name}: {typed}")
 
     def sign_out(self, actor: Actor, user_id: str) -> None:
         """Sign somebody out in all browsers. Raises NotFound."""

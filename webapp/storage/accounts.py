@@ -48,6 +48,13 @@ def admins(tx: Connection, way: str) -> list[str]:
     return list(tx.execute(query.order_by(accounts.c.user_id).with_for_update()).scalars())
 
 
+def retention_days(tx: Connection, after: str, limit: int) -> list[tuple[str, int | None]]:
+    """The users after this id, in the order of their ids, each with the `retention_days` of the account."""
+    query = select(users.c.id, accounts.c.retention_days).outerjoin(accounts, accounts.c.user_id == users.c.id)
+    rows = tx.execute(query.where(users.c.id > after).order_by(users.c.id).limit(limit))
+    return [(row.id, row.retention_days) for row in rows]
+
+
 def account_of(row: Row[Any]) -> Account:
     """The account in a row that has its columns."""
     return Account(
@@ -58,6 +65,7 @@ def account_of(row: Row[Any]) -> Account:
         role=row.role,
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        retention_days=row.retention_days,
         password=row.password,
     )
 

@@ -1,7 +1,8 @@
-"""Conversations in the database. Every query names the owner, except purging and titles, which users never call."""
+"""Conversations in the database. Every query names the owner, except those of the background: purging and titles."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
@@ -18,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     select,
     tuple_,
     update,
@@ -41,6 +43,7 @@ COLUMNS: list[ColumnElement[Any]] = [
     conversations.c.options,
 ]
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
+EXPIRED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,28 @@ def restore(tx: Connection, user_id: str, conversation_id: str) -> bool:
     """Undo a deletion; return False if this user has no such conversation."""
     restored = tx.execute(update(conversations).where(_is(user_id, conversation_id)).values(deleted_at=None))
     return _numbered(tx, user_id, conversation_id, restored)
+
+
+def expire_some(
+    tx: Connection, user_ids: Sequence[str], used_before: datetime, deleted_at: datetime, *, with_pinned: bool
+) -> int:
+    """Mark some conversations of these users as deleted, last used before that time; return how many.
+
+    Marks EXPIRED_AT_ONCE at most, and none with a running reply.
+    """
+    running = select(messages.c.conversation_id).where(messages.c.status == literal_column("'streaming'"))
+    is_due = [
+        conversations.c.updated_at < used_before,
+        conversations.c.deleted_at.is_(None),
+        conversations.c.id.not_in(running),
+    ]
+    if not with_pinned:
+        is_due.append(~conversations.c.pinned)
+    some = select(conversations.c.id).where(conversations.c.user_id.in_(user_ids), *is_due).limit(EXPIRED_AT_ONCE)
+    ids = tx.execute(some).scalars().all()
+    # PostgreSQL checks the conditions once more: somebody may have gone on with one meanwhile.
+    tx.execute(update(conversations).where(conversations.c.id.in_(ids), *is_due).values(deleted_at=deleted_at))
+    return len(ids)
 
 
 def purge_some(tx: Connection, before: datetime) -> bool:

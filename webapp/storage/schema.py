@@ -96,6 +96,12 @@ conversations = Table(
     Index("ix_conversations_listed", "user_id", "pinned", "updated_at", "id"),
     Index(None, "user_id", "revision"),
 )
+Index(
+    "ix_conversations_deleted",
+    conversations.c.deleted_at,
+    sqlite_where=text("deleted_at IS NOT NULL"),
+    postgresql_where=text("deleted_at IS NOT NULL"),
+)
 
 NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")
 
@@ -261,6 +267,7 @@ accounts = Table(
     Column("password", Text),  # its argon2id hash
     Column("created_at", Moment, nullable=False),
     Column("disabled_at", Moment),
+    Column("retention_days", Integer),  # an exception for this user; 0: for ever
     Index(None, "way", "login", unique=True),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.config import MOST_DAYS
 from webapp.errors import AppError
 from webapp.team import PASSWORD, ROLES
 from webapp.views.marks import for_admins
@@ -55,6 +56,16 @@ def change_role(user_id: str) -> ResponseReturnValue:
     return _to_users()
 
 
+@blueprint.post("/admin/users/<id:user_id>/retention")
+@for_admins
+def change_retention(user_id: str) -> ResponseReturnValue:
+    try:
+        parts().team.users.change_retention(actor(), user_id, request.form.get("days", ""))
+    except AppError as error:
+        return _users_page(error)
+    return _to_users()
+
+
 @blueprint.post("/admin/users/<id:user_id>/disable")
 @for_admins
 def disable_user(user_id: str) -> ResponseReturnValue:
@@ -82,6 +93,7 @@ def sign_out_user(user_id: str) -> ResponseReturnValue:
 @blueprint.get("/admin/invites")
 @blueprint.get("/admin/users/<id:user_id>/reset")
 @blueprint.get("/admin/users/<id:user_id>/role")
+@blueprint.get("/admin/users/<id:user_id>/retention")
 @blueprint.get("/admin/users/<id:user_id>/disable")
 @for_admins
 def show_users_again(user_id: str = "") -> ResponseReturnValue:
@@ -103,6 +115,7 @@ def _users_page(error: AppError | None = None, token: str = "") -> ResponseRetur
         last_seen=here.team.users.last_seen(),
         pending=here.team.invites.pending(),
         roles=ROLES,
+        most_days=MOST_DAYS,
         has_password=here.config.login == PASSWORD,
         token=token,
         problem=error.sentence if error else "",

@@ -15,7 +15,7 @@ from webapp.views.chat import page, typed_options
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
-from webapp.views.sidebar import sidebar
+from webapp.views.sidebar import retention, sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
@@ -115,6 +115,7 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         models=parts().models.names(),
         name_chars=NAME_CHARS,
         is_mac=_is_mac(),
+        retention=retention(current_user()),
         import_megabytes=parts().config.max_import_bytes // 2**20,
         problem=error.sentence if error else "",
         typed={field: request.form.get(field, "") for field in FIELDS} | {"options": typed_options() or {}},

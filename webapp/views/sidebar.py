@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from webapp import groups
+from webapp.retention import days_of
+from webapp.views import words
 from webapp.views.parts import parts
-from webapp.views.visitor import local_now
+from webapp.views.visitor import User, local_now
 
 
 def sidebar(user_id: str, after: str = "") -> dict[str, object]:
@@ -20,3 +22,9 @@ def a_page(user_id: str, after: str, folder_id: str = "") -> dict[str, object]:
     listed, further = parts().conversations.listed(user_id, after, folder_id)
     is_start = not after and not folder_id
     return {"groups": groups.grouped(listed, local_now(), is_start=is_start), "further": further}
+
+
+def retention(user: User) -> str:
+    """The sentence on how long this user's conversations are kept; nothing if that is for ever."""
+    config = parts().config
+    return words.retention(days_of(config, user.account), with_pinned=config.retention_pinned == "delete")

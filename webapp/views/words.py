@@ -145,6 +145,18 @@ def figures(message: Message) -> str:
     return " · ".join(parts)
 
 
+def retention(days: int, *, with_pinned: bool) -> str:
+    """What is said to a user whose conversations are kept so many days; nothing if they are kept for ever."""
+    if not days:
+        return ""
+    first = ngettext(
+        "A conversation is deleted for good %(num)s day after its last message.",
+        "A conversation is deleted for good %(num)s days after its last message.",
+        days,
+    ) % {"num": language.number(days)}
+    return first if with_pinned else first + " " + _("Pinned ones are kept.")
+
+
 FILTERS = {
     "date": language.date,
     "browser": browsers.name_of,
