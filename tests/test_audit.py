@@ -11,8 +11,8 @@ from sqlalchemy import event, select, update
 from tests.team import PASSWORD, links, problem, sign_in
 from tests.visitor import text_of
 from webapp import audit as use_cases
-from webapp.storage.schema import accounts, audit, invites, sign_ins, throttles
 from webapp.retention import Retention
+from webapp.storage.schema import accounts, audit, invites, sign_ins, throttles
 from webapp.upkeep import Upkeep
 
 

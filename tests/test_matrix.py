@@ -62,6 +62,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/import"): pages(302),
     ("GET", "/presets"): pages(302),
     ("GET", "/account"): pages(),
+    ("GET", "/account/delete"): pages(),
     ("GET", "/c/<id:conversation_id>"): own_page(),
     ("GET", "/c/<id:conversation_id>/menu"): own_page(),
     ("GET", "/c/<id:conversation_id>/export"): own_page(),
@@ -127,6 +128,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/invite/<token>"): dict.fromkeys(EVERYONE, 400),  # without a password
     ("POST", "/account/sign-ins/<id:sign_in_id>/end"): own_form(),
     ("POST", "/account/password"): forms(403),  # without the current one
+    ("POST", "/account/delete"): forms(403),  # without the password
     ("POST", "/account/sign-ins/end"): forms(),
     ("POST", "/sign-out"): dict.fromkeys(EVERYONE, 303),
 }

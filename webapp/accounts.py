@@ -130,21 +130,25 @@ class Accounts:
 
         Raises Invalid, Throttled, Busy, and Forbidden if the current password is wrong.
         """
-        attempt, now = Attempt.of(account.login, client), datetime.now(UTC)
-        self._storage.run(lambda tx: throttle.begin(tx, attempt, now))
-        if not self._passwords.matches(account.password, current):
-            self._note_failure(account, client)
-            raise Forbidden(_("The current password is wrong."))
+        self.prove(account, client, current)
         stored = self._passwords.hash(new)
 
         def change(tx: Connection) -> str:
-            throttle.forgive(tx, attempt, now)
             accounts.change(tx, account.user_id, password=stored)
             sign_ins.remove_all(tx, account.user_id)
             audit.note(tx, actor_of(account, client), "password_changed")
             return begin_sign_in(tx, account.user_id, client)
 
         return self._storage.run(change)
+
+    def prove(self, account: Account, client: Client, password: str) -> None:
+        """Check the password of somebody who is signed in. Raises Throttled, Busy, and Forbidden if it is wrong."""
+        attempt, now = Attempt.of(account.login, client), datetime.now(UTC)
+        self._storage.run(lambda tx: throttle.begin(tx, attempt, now))
+        if not self._passwords.matches(account.password, password):
+            self._note_failure(account, client)
+            raise Forbidden(_("The current password is wrong."))
+        self._storage.run(lambda tx: throttle.forgive(tx, attempt, now))
 
     def _note_failure(self, account: Account | None, client: Client) -> None:
         # An unknown name is left out: it may be a password in the wrong field.

@@ -27,6 +27,7 @@ from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
 from webapp.invites import Invites
+from webapp.leaving import Leaving
 from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, SendLimits, Words
 from webapp.lockchat import Lockchat
 from webapp.openings import Openings
@@ -56,6 +57,7 @@ from webapp.views import (
     health,
     http,
     joining,
+    leaving,
     listing,
     pages,
     parts,
@@ -117,8 +119,8 @@ def _join(app: Flask, config: Config) -> None:
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
-    team, changes = _team(config, storage, hub), Changes(storage, hub)
-    upkeep = Upkeep(storage, Retention(config, storage), config.audit_days)
+    upkeep, changes = Upkeep(storage, Retention(config, storage), config.audit_days), Changes(storage, hub)
+    team = _team(config, storage, hub, upkeep)
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
@@ -166,11 +168,13 @@ def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
         part.close()
 
 
-def _team(config: Config, storage: Storage, hub: Hub) -> parts.Team:
+def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.Team:
     """The parts for users who sign in."""
     passwords = Passwords()
+    accounts = Accounts(storage, passwords)
     return parts.Team(
-        accounts=Accounts(storage, passwords),
+        accounts=accounts,
+        leaving=Leaving(storage, hub, accounts, upkeep.wake),
         invites=Invites(storage, passwords, config.login),
         users=Users(storage, hub, config.login),
         openings=Openings(storage),
@@ -255,7 +259,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, admin, log_view]
+        modules += [joining, leaving, admin, log_view]
     if config.login == PASSWORD:
         modules.append(door)
     for module in modules:

@@ -9,20 +9,25 @@ import ctypes
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
 
 from webapp.accounts import IDLE, LONGEST
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
-from webapp.storage import Storage, audit, conversations, files, forgetting, invites, sign_ins, throttles
+from webapp.storage import Storage, accounts, audit, conversations, files, forgetting, invites, sign_ins, throttles
 
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
 EXPIRE_SECONDS = 24 * 3600.0
 WAIT_SECONDS = 1.0
 TRIM_SECONDS = 10.0
+LEFT_TIME = timedelta(hours=1)  # a request that began before its user left has ended by then
 ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
 
 log = logging.getLogger(__name__)
@@ -34,7 +39,7 @@ class Upkeep:
     def __init__(self, storage: Storage, retention: Retention, audit_days: int = 365) -> None:
         self._storage = storage
         self._retention = retention
-        self._expire_at = time.monotonic()
+        self._expire_at = self._tick_at = time.monotonic()
         self._audit_time = timedelta(days=audit_days)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -71,12 +76,20 @@ class Upkeep:
         return count
 
     def _purge_conversations(self) -> None:
-        before = datetime.now(UTC) - UNDO_TIME
+        now = datetime.now(UTC)
+        self._in_steps(partial(conversations.delete_some_of_left, deleted_at=now - UNDO_TIME - LEFT_TIME))
+        self._in_steps(partial(conversations.purge_some, before=now - UNDO_TIME))
+        with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+            accounts.purge_left(tx, now - LEFT_TIME)
+        forgetting.forget(self._storage, self._closed.is_set)
+
+    def _in_steps(self, step: Callable[[Connection], bool]) -> None:
+        """Call a step in one short transaction after the other, until it finds nothing."""
         while not self._closed.is_set():
             with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
-                if not conversations.purge_some(tx, before):
+                if not step(tx):
                     break
-        forgetting.forget(self._storage, self._closed.is_set)
+            self._closed.wait(forgetting.PAUSE_SECONDS)
 
     def _purge_people(self, now: datetime) -> None:
         with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
@@ -85,13 +98,17 @@ class Upkeep:
             throttles.purge(tx, now - ALL_ATTEMPTS)
             audit.purge(tx, now - self._audit_time)
 
+    def wake(self) -> None:
+        """Let the thread tick within TRIM_SECONDS."""
+        self._tick_at = 0.0
+
     def _run(self) -> None:
-        tick_at = time.monotonic() + FIRST_SECONDS
+        self._tick_at = time.monotonic() + FIRST_SECONDS
         while not self._closed.wait(TRIM_SECONDS):
             return_memory()
-            if time.monotonic() >= tick_at:
+            if time.monotonic() >= self._tick_at:
+                self._tick_at = time.monotonic() + EVERY_SECONDS
                 self.tick()
-                tick_at = time.monotonic() + EVERY_SECONDS
 
 
 def return_memory() -> None:

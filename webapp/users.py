@@ -44,7 +44,7 @@ class Users:
 
         def disable(tx: Connection) -> list[str]:
             account = self._known(tx, user_id)
-            self._keep_an_admin(tx, account)
+            keep_an_admin(tx, account)
             accounts.change(tx, user_id, disabled_at=datetime.now(UTC))
             sign_ins.remove_all(tx, user_id)
             audit.note(tx, actor, "disabled", account.name)
@@ -67,7 +67,7 @@ class Users:
         def change(tx: Connection) -> None:
             account = self._known(tx, user_id)
             if role != ADMIN:
-                self._keep_an_admin(tx, account)
+                keep_an_admin(tx, account)
             accounts.change(tx, user_id, role=role)
             audit.note(tx, actor, "role_changed", f"{account.name}: {role}")
 
@@ -99,7 +99,8 @@ class Users:
             raise NotFound(_("This user does not exist."))
         return account
 
-    def _keep_an_admin(self, tx: Connection, account: Account) -> None:
-        """Raise Conflict if this account is the last administrator."""
-        if accounts.admins(tx, self._way) == [account.user_id]:
-            raise Conflict(_("This is the only administrator. Make somebody else one first."))
+
+def keep_an_admin(tx: Connection, account: Account) -> None:
+    """Raise Conflict if this account is the last administrator."""
+    if accounts.admins(tx, account.way) == [account.user_id]:
+        raise Conflict(_("This is the only administrator. Make somebody else one first."))

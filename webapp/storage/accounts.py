@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from webapp.storage import insert_missing
-from webapp.storage.schema import accounts, users
+from webapp.storage.schema import accounts, conversations, presets, queued, users
 from webapp.team import ADMIN, Account
 
 
@@ -46,6 +47,21 @@ def admins(tx: Connection, way: str) -> list[str]:
         accounts.c.way == way, accounts.c.role == ADMIN, accounts.c.disabled_at.is_(None)
     )
     return list(tx.execute(query.order_by(accounts.c.user_id).with_for_update()).scalars())
+
+
+def leave(tx: Connection, user_id: str, now: datetime) -> None:
+    """Delete an account with its sign-ins, and what its user would still send; the purge deletes the rest."""
+    theirs = select(conversations.c.id).where(conversations.c.user_id == user_id)
+    tx.execute(delete(queued).where(queued.c.conversation_id.in_(theirs)))
+    tx.execute(delete(presets).where(presets.c.user_id == user_id))
+    tx.execute(delete(accounts).where(accounts.c.user_id == user_id))
+    tx.execute(update(users).where(users.c.id == user_id).values(deleted_at=now))
+
+
+def purge_left(tx: Connection, before: datetime) -> None:
+    """Delete the users who left before that time, once their conversations are purged."""
+    has_some = exists(select(conversations.c.id).where(conversations.c.user_id == users.c.id))
+    tx.execute(delete(users).where(users.c.deleted_at < before, ~has_some))
 
 
 def retention_days(tx: Connection, after: str, limit: int) -> list[tuple[str, int | None]]:

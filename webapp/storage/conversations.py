@@ -202,6 +202,15 @@ def expire_some(
     return len(ids)
 
 
+def delete_some_of_left(tx: Connection, deleted_at: datetime) -> bool:
+    """Mark some conversations of users who left as deleted at this time; return False if there is none."""
+    left = select(users.c.id).where(users.c.deleted_at.is_not(None))
+    is_there = conversations.c.deleted_at.is_(None) | (conversations.c.deleted_at > deleted_at)
+    some = select(conversations.c.id).where(conversations.c.user_id.in_(left), is_there).limit(EXPIRED_AT_ONCE)
+    marked = update(conversations).where(conversations.c.id.in_(some)).values(deleted_at=deleted_at)
+    return tx.execute(marked).rowcount > 0
+
+
 def purge_some(tx: Connection, before: datetime) -> bool:
     """Delete some messages or pictures of one conversation deleted before that time; return False if there is none."""
     query = select(conversations.c.id).where(conversations.c.deleted_at < before).limit(1)

@@ -74,6 +74,7 @@ users = Table(
     Column("id", String(36), primary_key=True),
     Column("created_at", Moment, nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),  # the number of the last change
+    Column("deleted_at", Moment, index=True),  # the purge deletes what is left of this user
 )
 
 conversations = Table(

@@ -43,7 +43,7 @@ def sign_in() -> ResponseReturnValue:
     name, password = request.form.get("name", ""), request.form.get("password", "")
     old_token = request.cookies.get(visitor.token_cookie(), "")
     try:
-        token, account = parts().team.accounts.sign_in(name, password, _client(name), old_token=old_token)
+        token, account = parts().team.accounts.sign_in(name, password, client_of(name), old_token=old_token)
     except AppError as error:
         return _sign_in_page(error)
     return signed_in(redirect(_place(), 303), token, account.login)
@@ -55,12 +55,7 @@ def sign_out() -> ResponseReturnValue:
     user = visitor.known_user()
     if user and user.sign_in:
         parts().team.accounts.sign_out(visitor.actor(), user.sign_in.token_hash)
-    answer = make_response(redirect(url_for("door.show_sign_in"), 303))
-    answer.delete_cookie(
-        visitor.token_cookie(), path=visitor.cookie_path(), secure=request.is_secure, httponly=True, samesite="Lax"
-    )
-    answer.headers["Clear-Site-Data"] = CLEARED_BELOW if request.script_root else CLEARED
-    return answer
+    return signed_out(redirect(url_for("door.show_sign_in"), 303))
 
 
 @blueprint.get("/account")
@@ -74,7 +69,7 @@ def change_password() -> ResponseReturnValue:
     assert account is not None
     current, new = request.form.get("current", ""), request.form.get("password", "")
     try:
-        token = parts().team.accounts.change_password(account, _client(account.login), current, new)
+        token = parts().team.accounts.change_password(account, client_of(account.login), current, new)
     except AppError as error:
         return _account_page(error)
     return signed_in(redirect(url_for("door.show_account", saved=1), 303), token, account.login)
@@ -113,7 +108,17 @@ def signed_in(answer: Response | ResponseReturnValue, token: str, login: str) ->
     return answer
 
 
-def _client(name: str) -> Client:
+def signed_out(answer: ResponseReturnValue) -> Response:
+    """The answer that takes the cookie of the sign-in away, and what the page keeps in the browser."""
+    response = make_response(answer)
+    response.delete_cookie(
+        visitor.token_cookie(), path=visitor.cookie_path(), secure=request.is_secure, httponly=True, samesite="Lax"
+    )
+    response.headers["Clear-Site-Data"] = CLEARED_BELOW if request.script_root else CLEARED
+    return response
+
+
+def client_of(name: str) -> Client:
     """The browser, with its device if this name has signed in there before."""
     is_known = visitor.tag_of(login_of(name)) in session.get("known", [])
     return replace(visitor.client(), device=str(session.get("device", "")) if is_known else "")

@@ -18,6 +18,7 @@ from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.invites import Invites
+from webapp.leaving import Leaving
 from webapp.limits import Gate
 from webapp.openings import Openings
 from webapp.presets import Presets
@@ -42,6 +43,7 @@ class Team:
     """The parts that open login does not use."""
 
     accounts: Accounts
+    leaving: Leaving
     invites: Invites
     users: Users
     openings: Openings

@@ -1,0 +1,46 @@
+"""The page on which users delete their account, and all that is theirs."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, render_template, request, session
+from flask.typing import ResponseReturnValue
+
+from webapp.errors import AppError
+from webapp.team import PASSWORD
+from webapp.views import visitor
+from webapp.views.door import client_of, signed_out
+from webapp.views.parts import parts
+from webapp.views.problems import refused
+from webapp.views.sidebar import sidebar
+
+blueprint = Blueprint("leaving", __name__)
+
+
+@blueprint.get("/account/delete")
+def show_leaving() -> ResponseReturnValue:
+    return _page()
+
+
+@blueprint.post("/account/delete")
+def delete_account() -> ResponseReturnValue:
+    account = visitor.current_user().account
+    assert account is not None
+    try:
+        parts().team.leaving.leave(account, client_of(account.login), request.form.get("proof", ""))
+    except AppError as error:
+        return _page(error)
+    g.user = None
+    session.clear()
+    return signed_out(render_template("left.html", has_password=account.way == PASSWORD))
+
+
+def _page(error: AppError | None = None) -> ResponseReturnValue:
+    user = visitor.current_user()
+    page = render_template(
+        "leave.html",
+        **sidebar(user.id),
+        account=user.account,
+        has_password=parts().config.login == PASSWORD,
+        problem=error.sentence if error else "",
+    )
+    return refused(page, error)
