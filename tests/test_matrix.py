@@ -70,6 +70,11 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/m/<id:message_id>/raw"): own_page(),
     ("GET", "/m/<id:message_id>/retry"): own_page(302),
     ("GET", "/p/<id:picture_id>"): own_page(),
+    ("GET", "/shares"): pages(),
+    ("POST", "/c/<id:conversation_id>/share"): own_form(),
+    ("GET", "/s/<id:share_id>"): pages(),  # for every member who has the link
+    ("GET", "/s/<id:share_id>/p/<id:picture_id>"): pages(),
+    ("POST", "/shares/<id:share_id>/revoke"): own_form(),
     ("GET", "/conversations"): pages(),
     ("GET", "/changes"): pages(),
     ("GET", "/shortcuts"): pages(302),
@@ -137,7 +142,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
 @pytest.fixture
 def stage(make_team, upstream):
     """The team, each kind of visitor, and the values of the addresses: all of Alice's."""
-    team = make_team()
+    team = make_team(sharing="team")
     visitors = {
         "owner": team.join("Alice"),
         "member": team.join("Bob"),
@@ -157,6 +162,7 @@ def stage(make_team, upstream):
     [preset] = team.parts.presets.of(team.user_id("Alice"))
     alice.post_form("/folders", name="Work")
     [folder] = team.parts.folders.of(team.user_id("Alice"))
+    alice.post_form(f"/c/{alice.conversation_id}/share")
     other = team.stranger()
     other.post_form("/sign-in", name="alice", password=PASSWORD)
     sign_ins = team.parts.team.accounts.sign_ins(team.user_id("Alice"))
@@ -168,6 +174,7 @@ def stage(make_team, upstream):
         "folder_id": folder.id,
         "picture_id": picture,
         "step": "edit",
+        "share_id": team.parts.team.shares.of(team.user_id("Alice"))[0].id,
         "token": team.invite(),
         "sign_in_id": sign_ins[0].id,
         "user_id": team.user_id("Erin"),
@@ -207,8 +214,8 @@ def filled(rule: str, values: dict[str, str]) -> str:
     return rule
 
 
-def test_every_route_is_in_the_matrix(team):
-    assert routes(team.site) == set(MATRIX)
+def test_every_route_is_in_the_matrix(make_team):
+    assert routes(make_team(sharing="team").site) == set(MATRIX)
 
 
 def test_every_route_lets_in_those_of_the_matrix_only(stage):

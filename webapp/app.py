@@ -38,6 +38,7 @@ from webapp.queue import Queue
 from webapp.rendering import process
 from webapp.retention import Retention
 from webapp.settings import SettingsCheck
+from webapp.shares import Shares
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
@@ -64,6 +65,7 @@ from webapp.views import (
     pictures,
     search,
     settings,
+    sharing,
     stream,
     transfer,
     visitor,
@@ -177,6 +179,7 @@ def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.T
         leaving=Leaving(storage, hub, accounts, upkeep.wake),
         invites=Invites(storage, passwords, config.login),
         users=Users(storage, hub, config.login),
+        shares=Shares(storage),
         openings=Openings(storage),
         audit=Audit(storage),
     )
@@ -262,5 +265,7 @@ def _dress(app: Flask, config: Config) -> None:
         modules += [joining, leaving, admin, log_view]
     if config.login == PASSWORD:
         modules.append(door)
+    if config.sharing == "team":
+        modules.append(sharing)
     for module in modules:
         app.register_blueprint(module.blueprint)

@@ -27,6 +27,7 @@ PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
 TITLES = ("words", "upstream")
+SHARING = ("off", "team")
 RETENTION_PINNED = ("delete", "keep")
 MOST_DAYS = 36_500  # a hundred years
 
@@ -79,6 +80,7 @@ class Config(UpstreamConfig):
     conversations_per_user: int = 10_000
     retention_days: int = 0  # 0: for ever
     retention_pinned: str = "delete"
+    sharing: str = "off"
     proxies: tuple[str, ...] = ()
     audit_days: int = 365
 
@@ -145,7 +147,12 @@ class Config(UpstreamConfig):
         return self
 
     def check_login(self) -> None:
-        """Raise ConfigError for a login by proxy that others could pass off as theirs."""
+        """Raise ConfigError for a login by proxy that others could pass off as theirs, or sharing in open login."""
+        if self.sharing == "team" and self.login == "open":
+            raise ConfigError(
+                f"{PREFIX}SHARING=team lets users who sign in read shared conversations, but {PREFIX}LOGIN=open knows"
+                f" no users: set {PREFIX}LOGIN=password or {PREFIX}LOGIN=proxy, or leave {PREFIX}SHARING out."
+            )
         if self.login != "proxy":
             return
         if not self.proxies:
@@ -167,6 +174,7 @@ def _of_team(read: _Settings) -> dict[str, Any]:
         "login_header": read.header("LOGIN_HEADER", Config.login_header),
         "login_secret": read.secret_key("LOGIN_SECRET"),
         "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
+        "sharing": read.choice("SHARING", SHARING),
         "retention_days": read.whole("RETENTION_DAYS", Config.retention_days, least=0, most=MOST_DAYS),
         "retention_pinned": read.choice("RETENTION_PINNED", RETENTION_PINNED),
     }

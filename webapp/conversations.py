@@ -92,7 +92,7 @@ class Conversations:
                 end = branches.newest_below(tx, user_id, conversation_id, wanted)
                 path = branches.path(tx, user_id, conversation_id, end) if end else path
             place = path.index(wanted) if wanted in path else None
-            first, after = _window(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
+            first, after = bounds(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
             siblings = branches.siblings(tx, conversation_id, [None, *path][first:after])
             shown = messages.some(tx, user_id, conversation_id, path[first:after], siblings=siblings)
             shown = [with_text(tx, message, running) for message in shown]
@@ -212,7 +212,7 @@ def too_many_conversations(limit: int) -> TooLarge:
     )
 
 
-def _window(tx: Connection, path: list[str], place: int | None, last: int, *, is_end: bool) -> tuple[int, int]:
+def bounds(tx: Connection, path: list[str], place: int | None, last: int, *, is_end: bool) -> tuple[int, int]:
     """Where the messages of a branch that a page shows begin and end.
 
     They go on to the end of the branch, if the page has room for all of them from `place` on; else they begin there,

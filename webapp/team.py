@@ -1,4 +1,4 @@
-"""The values of sign-in: accounts, sign-ins, invites, entries of the audit log."""
+"""The values of sign-in: accounts, sign-ins, invites, shares, entries of the audit log."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ class Invite:
     role: str
     expires_at: datetime
     user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A conversation that the team may read, as it stood at `created_at`: its branch up to the message `message_id`.
+
+    `owner` is the name of the user `user_id`.
+    """
+
+    id: str
+    user_id: str
+    owner: str
+    conversation_id: str
+    message_id: str
+    title: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,6 +297,17 @@ invites = Table(
     Column("used_at", Moment),
 )
 
+# Conversations that the team may read: the branch up to a message, which does not change any more.
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("title", Text, nullable=False),  # as it was then
+    Column("created_at", Moment, nullable=False),
+)
+
 # How full the allowances of attempts to sign in are. The keys are hashes of names and addresses.
 throttles = Table(
     "throttles",

@@ -93,5 +93,6 @@ def _shared() -> dict[str, Any]:
         "user_tag": visitor.user_tag(),
         "plain": visitor.is_text_browser(),  # then no control is shown that needs script or a popover
         "login": parts().config.login,
+        "can_share": parts().config.sharing == "team",
         "user": visitor.known_user(),
     }

@@ -23,6 +23,7 @@ from webapp.limits import Gate
 from webapp.openings import Openings
 from webapp.presets import Presets
 from webapp.queue import Queue
+from webapp.shares import Shares
 from webapp.storage import Storage
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
@@ -46,6 +47,7 @@ class Team:
     leaving: Leaving
     invites: Invites
     users: Users
+    shares: Shares
     openings: Openings
     audit: Audit
 

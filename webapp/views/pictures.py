@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
+from webapp.chat import Picture
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
@@ -13,7 +16,11 @@ blueprint = Blueprint("pictures", __name__)
 
 @blueprint.get("/p/<id:picture_id>")
 def show_picture(picture_id: str) -> ResponseReturnValue:
-    picture, data = parts().conversations.picture(current_user().id, picture_id)
+    return picture_answer(*parts().conversations.picture(current_user().id, picture_id))
+
+
+def picture_answer(picture: Picture, data: Iterator[bytes]) -> Response:
+    """The answer with a picture that this user may see."""
     answer = Response(data, content_type=picture.kind)
     answer.content_length = picture.size
     ending = picture.kind.partition("/")[2]
@@ -22,4 +29,5 @@ def show_picture(picture_id: str) -> ResponseReturnValue:
     # A browser that has the picture asks each time whether this user may still see it.
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.set_etag(picture.id)
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer

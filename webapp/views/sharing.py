@@ -1,0 +1,44 @@
+"""Shared conversations: their owner shares, lists and revokes them; every member with the link reads them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.views.parts import parts
+from webapp.views.pictures import picture_answer
+from webapp.views.sidebar import sidebar
+from webapp.views.visitor import actor, current_user
+
+blueprint = Blueprint("sharing", __name__)
+
+
+@blueprint.post("/c/<id:conversation_id>/share")
+def share_conversation(conversation_id: str) -> ResponseReturnValue:
+    parts().team.shares.share(actor(), conversation_id)
+    return redirect(url_for("sharing.show_shares"), 303)
+
+
+@blueprint.get("/shares")
+def show_shares() -> ResponseReturnValue:
+    user_id = current_user().id
+    return render_template("shares.html", **sidebar(user_id), shares=parts().team.shares.of(user_id))
+
+
+@blueprint.post("/shares/<id:share_id>/revoke")
+def revoke_share(share_id: str) -> ResponseReturnValue:
+    parts().team.shares.revoke(actor(), share_id)
+    return redirect(url_for("sharing.show_shares"), 303)
+
+
+@blueprint.get("/s/<id:share_id>")
+def show_share(share_id: str) -> ResponseReturnValue:
+    user_id = current_user().id
+    reading = parts().team.shares.show(share_id, at=request.args.get("at"), before=request.args.get("before"))
+    return render_template("shared.html", **sidebar(user_id), reading=reading, share=reading.share)
+
+
+@blueprint.get("/s/<id:share_id>/p/<id:picture_id>")
+def show_picture(share_id: str, picture_id: str) -> ResponseReturnValue:
+    current_user()
+    return picture_answer(*parts().team.shares.picture(share_id, picture_id))
