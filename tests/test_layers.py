@@ -56,7 +56,7 @@ LAYERS = [
     ["webapp.retention"],
     ["webapp.invites"],
     ["webapp.accounts", "webapp.openings", "webapp.audit"],
-    ["webapp.files.reader"],
+    ["webapp.files.reader", "webapp.quotas"],
     ["webapp.files.zips"],
     [
         "webapp.files.ours",
@@ -99,7 +99,7 @@ LAYERS = [
     ["webapp.upstream.exchange", "webapp.upstream.answers", "webapp.upstream.listing"],
     ["webapp.upstream.failures"],
     ["webapp.storage.messages", "webapp.storage.accounts", "webapp.storage.folders"],
-    ["webapp.storage.message_words", "webapp.storage.pictures", "webapp.storage.forgetting"],
+    ["webapp.storage.message_words", "webapp.storage.spending", "webapp.storage.pictures", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
     ["webapp.upstream.lifeline"],
     ["webapp.storage.files", "webapp.storage.postgresql"],

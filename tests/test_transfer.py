@@ -586,7 +586,7 @@ def test_an_import_that_breaks_off_shows_nothing(alice, site, import_file):
         raise StorageUnavailable("away")
 
     with pytest.raises(StorageUnavailable):
-        archive._add(user_id, break_off())
+        archive._add(Holder(user_id), break_off())
 
     assert "Half" not in alice.get("/").text
     assert alice.get(f"/c/{conversation.id}").status_code == 404

@@ -28,13 +28,14 @@ from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
 from webapp.invites import Invites
 from webapp.leaving import Leaving
-from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, SendLimits, Words
+from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, Words
 from webapp.lockchat import Lockchat
 from webapp.openings import Openings
 from webapp.passwords import Passwords
 from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.queue import Queue
+from webapp.quotas import Quotas, SendLimits
 from webapp.rendering import process
 from webapp.retention import Retention
 from webapp.settings import SettingsCheck
@@ -142,7 +143,7 @@ def _join(app: Flask, config: Config) -> None:
             queue=queue,
             presets=Presets(storage, check),
             folders=Folders(storage),
-            archive=Archive(config, storage, models, limits.stored, typesetter),
+            archive=Archive(config, storage, models, limits, typesetter),
             followers=_followers(config),
             team=team,
             changes=changes,
@@ -230,7 +231,8 @@ def _send_limits(config: Config) -> SendLimits:
     """The limits that all doors to a send share."""
     # The histories of running replies stay in memory until the replies end.
     histories = Gate(ANSWERS, per_user=8 * HISTORY_CHARS, per_address=16 * HISTORY_CHARS, total=32 * HISTORY_CHARS)
-    return SendLimits(_streams(config, ANSWERS), histories, Allowance(STORED, config.stored_chars_per_day, DAY_SECONDS))
+    allowance = Allowance(STORED, config.stored_chars_per_day, DAY_SECONDS)
+    return SendLimits(_streams(config, ANSWERS), histories, allowance, Quotas(config))
 
 
 def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:

@@ -22,6 +22,7 @@ from webapp.files.record import Record
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
+from webapp.quotas import SendLimits
 from webapp.storage import Storage, conversations, message_words, messages, pictures
 from webapp.storage.message_words import Found, Wanted
 from webapp.tree import branch, in_order
@@ -51,13 +52,14 @@ class Archive:
     """The conversations of all users; every method takes the user's id or holder."""
 
     def __init__(
-        self, config: Config, storage: Storage, models: Models, stored_chars: Allowance, typesetter: Typesetter
+        self, config: Config, storage: Storage, models: Models, limits: SendLimits, typesetter: Typesetter
     ) -> None:
         self._config = config
         self._typesetter = typesetter
         self._storage = storage
         self._models = models
-        self._stored_chars = stored_chars
+        self._stored_chars = limits.stored
+        self._quotas = limits.quotas
         self._imports = Allowance(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
         self.gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
 
@@ -93,13 +95,14 @@ class Archive:
         Raises Invalid, TooLarge, Busy; then nothing is stored.
         """
         self._imports.spend(holder, 1)
+        self._storage.run(lambda tx: self._quotas.begin_import(tx, holder))
         with self._storage.read() as tx:
             known = conversations.ids(tx, holder.user_id)
         config = self._config
         limits = Limits(config.max_import_bytes, config.max_question_chars, config.max_answer_bytes)
         with reading(file, limits, holder.user_id, known) as (head, batches):
             self._check(holder, head)
-            imported = self._add(holder.user_id, batches)
+            imported = self._add(holder, batches)
         self._typesetter.catch_up(TYPESET_SECONDS)
         return replace(imported, there=[*head.there, *imported.there], left_out=head.left_out)
 
@@ -113,18 +116,20 @@ class Archive:
             give_way()
 
     def _check(self, holder: Holder, head: Head) -> None:
-        with self._storage.read() as tx:
-            if conversations.count(tx, holder.user_id) + head.conversations > self._config.conversations_per_user:
-                raise too_many_conversations(self._config.conversations_per_user)
+        with self._storage.begin(durable=False) as tx:
+            most = self._quotas.check_import(tx, holder, head.size)
+            if conversations.count(tx, holder.user_id) + head.conversations > most:
+                raise too_many_conversations(most)
         self._stored_chars.spend(holder, head.chars + head.messages * TURN_CHARS // 2)
 
-    def _add(self, user_id: str, batches: Iterator[Batch]) -> Imported:
+    def _add(self, holder: Holder, batches: Iterator[Batch]) -> Imported:
         """Store each batch in a short transaction, so that others can write in between.
 
         New conversations are marked as deleted until all are stored, and stay so if the worker dies. So are deleted
         ones that come back.
         """
-        arrivals = Arrivals(user_id, datetime.now(UTC))
+        user_id, address = holder.user_id, self._quotas.address(holder)
+        arrivals = Arrivals(user_id, datetime.now(UTC), address)
         for batch in batches:
             started = time.monotonic()
             new = [replace(one, user_id=user_id, model=self._models.choose(one.model)) for one in batch.conversations]

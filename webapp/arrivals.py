@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Message
-from webapp.storage import conversations, messages, pictures
+from webapp.storage import conversations, messages, pictures, spending
+from webapp.storage.spending import Amount
 
 
 class Arrivals:
     """The conversations of one import of a user. New ones are hidden until `finish`, marked as deleted at `hidden_at`.
 
     Nothing that is here is changed: neither a title nor a text. The shown branch goes on where the user did not.
+    `address` is the browser's, where limits hold for addresses too.
     """
 
-    def __init__(self, user_id: str, hidden_at: datetime) -> None:
+    def __init__(self, user_id: str, hidden_at: datetime, address: str | None) -> None:
         self.new: list[Conversation] = []
         self.there: dict[str, Conversation] = {}
         self.grown: set[str] = set()
         self._user_id = user_id
         self._hidden_at = hidden_at
+        self._address = address
         self._leaves: dict[str, str | None] = {}  # the shown messages of those that are here
         self._passed: set[str] = set()  # of these, those whose shown message is in the file too
 
@@ -41,7 +45,9 @@ class Arrivals:
         """Store those messages that are not here, parents before their children; return those that lack pictures."""
         here = messages.present(tx, self._user_id, [message.id for message in batch])
         missing = [message for message in batch if message.id not in here]
-        messages.add(tx, *missing)
+        messages.add(tx, *(replace(message, is_imported=True) for message in missing), address=self._address)
+        amount = Amount(stored=sum(message.size for message in missing))
+        spending.add(tx, dict.fromkeys(spending.holders(self._user_id, self._address), amount), self._hidden_at)
         self._passed |= {one.conversation_id for one in batch if one.id == self._leaves.get(one.conversation_id)}
         self.grown |= {one.conversation_id for one in missing} & self.there.keys()
         lacking = pictures.lacking(tx, [message.id for message in batch if message.pictures])

@@ -193,6 +193,7 @@ class Message:
     of all messages with the same parent, this one included, in the order of insertion, where the caller asked for them.
     `pictures` are those of a reply, in order.
     `window` is the context window of a reply's model in tokens, `least_tokens` a lower bound of those in its request.
+    `is_imported`: its words and figures are those of a file, which anybody can write.
     """
 
     id: str
@@ -211,6 +212,13 @@ class Message:
     least_tokens: int | None = None
     siblings: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    is_imported: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of its text, reasoning and pictures."""
+        texts = len(self.text.encode()) + len(self.reasoning.encode())
+        return texts + sum(picture.size for picture in self.pictures)
 
 
 @dataclass(frozen=True, slots=True)

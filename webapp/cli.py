@@ -10,9 +10,11 @@ from flask import Flask
 
 from webapp.config import Config
 from webapp.errors import AppError
-from webapp.invites import FIRST_TIME, Invites
+from webapp.invites import FIRST_TIME, SERVER, Invites
 from webapp.passwords import Passwords
-from webapp.storage import Storage
+from webapp.quotas import MOST, NAMES, said_limit
+from webapp.storage import Storage, audit, spending
+from webapp.team import ROLES
 from webapp.views import parts
 
 ELSEWHERE = ("unix:", "fd:", "0.0.0.0", "[::]", ":")  # these do not say an address that a browser could open
@@ -22,6 +24,7 @@ def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
     app.cli.command("prune", help="Delete for good the conversations that are kept no longer.")(prune)
     app.cli.command("create-admin", help="Print a link that makes one account, for an administrator.")(create_admin)
+    app.cli.command("set-limit", help="Set a limit of a role; without a value remove it.")(set_limit)
 
 
 def create_admin() -> None:
@@ -39,6 +42,16 @@ def prune() -> None:
     except AppError as error:
         raise click.ClickException(error.sentence) from None
     click.echo(f"Deleted {count} conversations that are kept no longer.")
+
+
+@click.argument("role", type=click.Choice(ROLES))
+@click.argument("name", type=click.Choice(NAMES))
+@click.argument("value", type=click.IntRange(0, MOST), required=False)
+def set_limit(role: str, name: str, value: int | None) -> None:
+    """Set a limit. With open login, where there is no page for it, everybody is a member."""
+    with parts.parts().storage.begin() as tx:
+        spending.set_limit(tx, role, name, value)
+        audit.note(tx, SERVER, "limit_changed", said_limit(role, name, value))
 
 
 def main() -> None:

@@ -85,6 +85,12 @@ class Throttled(Busy):
     code = "throttled"
 
 
+class Limited(Busy):
+    """A limit that an administrator has set is reached. Retry after `retry_after` seconds."""
+
+    code = "limited"
+
+
 class StorageUnavailable(AppError):
     """The database cannot be read or written right now."""
 

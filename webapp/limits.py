@@ -156,15 +156,6 @@ class Allowance:
         return min(left + (self._clock() - since) * self._rate, self._amount)
 
 
-@dataclass(frozen=True, slots=True)
-class SendLimits:
-    """The limits of all sends: running replies, memory for histories, stored characters."""
-
-    replies: Gate
-    histories: Gate
-    stored: Allowance
-
-
 def _keys(holder: Holder) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("user", holder.user_id), ("address", holder.address)
 

@@ -16,13 +16,14 @@ from sqlalchemy import Connection
 from webapp.chat import Queued
 from webapp.config import Config
 from webapp.conversations import known
-from webapp.errors import AppError, Busy, Conflict, NotFound, StorageUnavailable, UpstreamError
+from webapp.errors import AppError, Busy, Conflict, Limited, NotFound, StorageUnavailable, UpstreamError
 from webapp.language import gettext as _
 from webapp.sends import Send, Turn, checked
 from webapp.settings import SettingsCheck, Typed
 from webapp.storage import Storage, conversations, messages, queued
 from webapp.turns import Turns
 
+SOON_SECONDS = 60
 LOOK_SECONDS = 2.0  # without a word from this worker's pulse: another worker's reply has ended, or its worker
 
 log = logging.getLogger(__name__)
@@ -125,9 +126,10 @@ class Queue:
     def _try(self, one: Queued) -> None:
         try:
             self._send(one)
-        except (Busy, StorageUnavailable, UpstreamError) as error:
-            log.info("a queued message of conversation %s waits: %s", one.conversation_id, error.code)
         except Exception as error:
+            if is_passing(error):
+                log.info("a queued message of conversation %s waits: %s", one.conversation_id, type(error).__name__)
+                return
             level = logging.WARNING if isinstance(error, AppError) else logging.ERROR
             log.log(level, "a queued message of conversation %s is held", one.conversation_id, exc_info=error)
             self._storage.run(lambda tx: queued.change(tx, one.conversation_id, one.key, is_held=True))
@@ -154,3 +156,10 @@ class Queue:
             raise Conflict(_("Another message waits for the answer already. Edit it, or take it back."))
         queued.add(tx, new)
         return there or new
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether trying again soon may help. The limit of a day or a month is the user's to decide on."""
+    if isinstance(error, Limited):
+        return (error.retry_after or 0) <= SOON_SECONDS
+    return isinstance(error, Busy | StorageUnavailable | UpstreamError)

@@ -21,8 +21,9 @@ from webapp.following import with_text
 from webapp.generation import Generation, Hub, Source
 from webapp.history import History
 from webapp.language import gettext as _
-from webapp.limits import Holder, SendLimits
+from webapp.limits import Holder
 from webapp.lockchat import Lockchat
+from webapp.quotas import SendLimits
 from webapp.sends import Send, Turn, checked, checked_key
 from webapp.settings import Changes, SettingsCheck
 from webapp.storage import Storage, branches, conversations, messages, queued
@@ -206,18 +207,21 @@ class Turns:
         now, here = datetime.now(UTC), ask.find(tx, True)
         if ask.is_queued and not queued.remove(tx, here.conversation.id, ask.send.key):
             raise _SentBefore
+        address = self._limits.quotas.address(ask.holder)
         if ask.is_new:
-            self._add_conversation(tx, here.conversation)
+            conversations.add(tx, here.conversation)
         if here.parent_id != past.leaf_id:  # another tab has sent a message meanwhile
             past = history.read(tx, running, here.conversation, here.parent_id)
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=self._models.choose(conversation.model))
-        asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now)
+        asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now, address)
         said = [(asked.role, asked.text), *_rest_of(here.begun)]
         tokens = past.least_tokens + sum(
             least_tokens(text) for text in (conversation.system, *(text for _role, text in said))
         )
-        reply = self._add_reply(tx, conversation, asked, ask.send.key, now, tokens)
+        reply = self._new_reply(conversation, asked, now, tokens, here.begun)
+        self._add_reply(tx, conversation, reply, ask.send.key, address)
+        self._spend(tx, ask)
         siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
         wire = history.wire(conversation.system, [*past.messages, *said])
         source: Source = self._upstream.stream(
@@ -229,16 +233,16 @@ class Turns:
         question = replace(asked, siblings=siblings[asked.parent_id])
         return Turn(conversation, question, replace(reply, siblings=siblings[asked.id])), source
 
-    def _add_conversation(self, tx: Connection, conversation: Conversation) -> None:
-        limit = self._config.conversations_per_user
-        if conversations.count(tx, conversation.user_id) >= limit:
-            raise too_many_conversations(limit)
-        conversations.add(tx, conversation)
+    def _spend(self, tx: Connection, ask: _Ask) -> None:
+        """Count what was stored for the limits of its user. Comes last: others who send for them wait from here on."""
+        most = self._limits.quotas.send(tx, ask.holder, len(ask.send.text.encode()))
+        if ask.is_new and conversations.count(tx, ask.user_id) > most:
+            raise too_many_conversations(most)
 
-    def _add_reply(
-        self, tx: Connection, conversation: Conversation, question: Message, key: str, now: datetime, tokens: int
+    def _new_reply(
+        self, conversation: Conversation, question: Message, now: datetime, tokens: int, begun: Message | None
     ) -> Message:
-        reply = Message(
+        return Message(
             new_id(),
             conversation.id,
             question.id,
@@ -249,22 +253,26 @@ class Turns:
             model=conversation.model,
             window=self._models.window(conversation.model),
             least_tokens=tokens,
+            is_imported=begun is not None and begun.is_imported,
         )
-        messages.add(tx, reply, worker_id=self._worker_id)
+
+    def _add_reply(
+        self, tx: Connection, conversation: Conversation, reply: Message, key: str, address: str | None
+    ) -> None:
+        messages.add(tx, reply, worker_id=self._worker_id, address=address)
         if not messages.claim_key(tx, conversation.user_id, key, reply.id):
             raise _SentBefore
         conversations.change(
             tx,
             conversation.user_id,
             conversation.id,
-            updated_at=now,
+            updated_at=reply.created_at,
             leaf_id=reply.id,
             model=conversation.model,
             temperature=conversation.temperature,
             system=conversation.system,
             options=conversation.options or None,
         )
-        return reply
 
     def _start(self, reply: Message, source: Source, on_end: Callable[[], None]) -> None:
         try:
@@ -330,7 +338,9 @@ def _rest_of(begun: Message | None) -> list[tuple[Role, str]]:
     return [("assistant", begun.text), ("user", continuing.QUESTION)] if begun else []
 
 
-def _add_question(tx: Connection, conversation_id: str, parent_id: str | None, text: str, now: datetime) -> Message:
+def _add_question(
+    tx: Connection, conversation_id: str, parent_id: str | None, text: str, now: datetime, address: str | None
+) -> Message:
     question = Message(new_id(), conversation_id, parent_id, "user", text, "done", now)
-    messages.add(tx, question)
+    messages.add(tx, question, address=address)
     return question

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-from webapp.chat import Message
+from webapp.chat import Message, Outcome, Usage
 
 NEARLY_FULL = 0.9
 VARIED_CHARS = 12  # different ones, in a text that is no repeated phrase
+BYTES_PER_TOKEN = 4  # of most languages, on the average
 READ_CHARS = 400_000  # of one text: they take up to 40 ms; the rest only adds tokens
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
@@ -33,6 +34,24 @@ def least_tokens(text: str) -> int:
         cjk = "".join(_CJK.findall(_without_rulers(text)))
         tokens += len(cjk) // (2 if len(set(cjk)) >= VARIED_CHARS else 8)
     return tokens * 3 // 4
+
+
+def tokens_of(outcome: Outcome, least: int | None, answer: str) -> tuple[int, int, int]:
+    """Return the tokens of a request and of its answer; and how many of them are estimated, not the upstream's numbers.
+
+    `least` are those that the request has at least. A request that failed without an answer counts nothing.
+    """
+    usage = outcome.usage or Usage()
+    is_nothing = outcome.status == "error" and not answer and not outcome.usage
+    # English has 1.3 tokens a word, where `least_tokens` counts 0.75.
+    prompt = 0 if is_nothing else (least or 0) * 7 // 4
+    completion = -(-len(answer.encode()) // BYTES_PER_TOKEN)
+    estimated = (prompt if usage.prompt_tokens is None else 0) + (completion if usage.completion_tokens is None else 0)
+    return (
+        prompt if usage.prompt_tokens is None else usage.prompt_tokens,
+        completion if usage.completion_tokens is None else usage.completion_tokens,
+        estimated,
+    )
 
 
 def _without_rulers(text: str) -> str:

@@ -70,7 +70,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The numbers of new conversations, of messages and of characters in a file; or the error that refuses it.
+    """The numbers of new conversations, messages, characters and bytes in a file; or the error that refuses it.
 
     `there` are the ids of the user's own conversations, whose export the file is; `left_out` are the titles of those
     that cannot be read.
@@ -79,6 +79,7 @@ class Head:
     conversations: int = 0
     messages: int = 0
     chars: int = 0
+    size: int = 0
     there: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     refusal: AppError | None = None
@@ -163,6 +164,7 @@ def _head(records: list[Record], known_ids: Collection[str], there: tuple[str, .
         conversations=sum(record.conversation.id not in known_ids for record in records),
         messages=len(messages),
         chars=sum(map(_chars, messages)) + sum(len(record.conversation.system) for record in records),
+        size=sum(message.size for message in messages),
         there=there,
         left_out=tuple(found.left_out),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from webapp.chat import Conversation, Listed
-from webapp.storage import changes, folders, insert_missing, pictures
+from webapp.storage import changes, folders, insert_missing, pictures, spending
 from webapp.storage.schema import conversations, foldered, messages, users
 from webapp.storage.schema import folders as folders_table
 
@@ -223,6 +223,7 @@ def purge_some(tx: Connection, before: datetime) -> bool:
         return True
     # SQLite limits the depth of cascades, and a chain of parents can be longer.
     tx.execute(update(messages).where(messages.c.parent_id.in_(ids)).values(parent_id=None))
+    spending.give_back(tx, ids, datetime.now(UTC))
     tx.execute(delete(messages).where(messages.c.id.in_(ids)))
     if len(ids) < MESSAGES_AT_ONCE:
         tx.execute(delete(conversations).where(conversations.c.id == conversation_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from webapp.chat import Delta, Message, Node, Outcome, merge
 from webapp.outcomes import FIELDS, flat, from_flat
-from webapp.storage import insert_missing, insert_or_keep, message_words, pictures
+from webapp.storage import insert_missing, insert_or_keep, message_words, pictures, spending
 from webapp.storage.schema import conversations, messages, pieces, sends
 
 IDS_PER_QUERY = 500  # below every database's limit of variables
@@ -47,6 +48,7 @@ FIELDS_OF_MESSAGE = (
     "window",
     "least_tokens",
     "pictures",
+    "is_imported",
 )
 
 
@@ -151,10 +153,14 @@ def present(tx: Connection, user_id: str, message_ids: Sequence[str]) -> set[str
     return set(tx.execute(query).scalars())
 
 
-def add(tx: Connection, *new: Message, worker_id: str | None = None) -> None:
-    """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them."""
+def add(tx: Connection, *new: Message, worker_id: str | None = None, address: str | None = None) -> None:
+    """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them.
+
+    `address` is the browser's, where limits hold for addresses too.
+    """
     if new:
-        tx.execute(insert(messages), [_columns(message) | {"worker_id": worker_id} for message in new])
+        same = {"worker_id": worker_id, "address": address}
+        tx.execute(insert(messages), [_columns(message) | same for message in new])
         message_words.add(tx, [message.id for message in new if message.status != "streaming"])
 
 
@@ -198,7 +204,10 @@ def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, 
 
 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
-    """Save finished replies and delete their pieces."""
+    """Save finished replies and delete their pieces. Counts each once, for limits and usage."""
+    if not (finals := list(finals)):
+        return
+    rows = spending.running_rows(tx, [final.reply_id for final in finals])
     for final in finals:
         tx.execute(
             update(messages)
@@ -214,6 +223,12 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
         message_words.add(tx, [final.reply_id])
+    ended = [one for one in finals if one.reply_id in rows]
+    spending.book(
+        tx,
+        [spending.Ended(rows[one.reply_id], one.text, one.reasoning, one.outcome) for one in ended],
+        datetime.now(UTC),
+    )
 
 
 def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
@@ -268,7 +283,8 @@ def running(tx: Connection, worker_id: str) -> dict[str, bool]:
 
 def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
     """Mark replies that nobody runs as interrupted, with their saved text."""
-    for reply_id in reply_ids:
+    rows, ended = spending.running_rows(tx, list(reply_ids)), []
+    for reply_id in rows:
         saved = merge([piece for _number, piece in pieces_after(tx, reply_id, 0)])
         values = {
             "status": "interrupted",
@@ -279,6 +295,8 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
         tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
         message_words.add(tx, [reply_id])
+        ended.append(spending.Ended(rows[reply_id], saved.text, saved.reasoning, Outcome("interrupted")))
+    spending.book(tx, ended, datetime.now(UTC))
 
 
 def _columns(message: Message) -> dict[str, Any]:
@@ -296,6 +314,7 @@ def _columns(message: Message) -> dict[str, Any]:
         "model": message.model,
         "window": message.window,
         "least_tokens": message.least_tokens,
+        "is_imported": message.is_imported,
     }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -135,6 +136,8 @@ messages = Table(
     Column("tool", Text),  # that the model asked for
     Column("dropped", Text),  # the user's settings that the model refused
     Column("pictures", JSON(none_as_null=True)),  # stored ones: [[id, kind, size, width, height], ...]
+    Column("address", String(64)),  # the browser's, where limits hold for addresses too
+    Column("is_imported", Boolean, nullable=False, server_default=false()),  # its text and figures are those of a file
     Column("worker_id", String(36)),
     Column("stop_requested", Boolean, nullable=False, server_default=false()),
     Column("created_at", Moment, nullable=False),
@@ -328,4 +331,44 @@ audit = Table(
     Column("action", String(32), nullable=False),
     Column("target", String(200), nullable=False),
     Column("address", String(64), nullable=False),
+)
+
+# Limits that administrators have set, for a role or for a user's id. Without a row there is no limit.
+limits = Table(
+    "limits",
+    metadata,
+    Column("scope", String(36), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# What a user or an address has used, for the limits. A counter counts for the period in the column before it.
+counters = Table(
+    "counters",
+    metadata,
+    Column("holder", String(80), primary_key=True),  # a user's id, or @ and an address
+    Column("minute", BigInteger, nullable=False),  # since 1970
+    Column("messages", Integer, nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("day_tokens", BigInteger, nullable=False),
+    Column("imports", Integer, nullable=False),
+    Column("month", String(7), nullable=False),
+    Column("month_tokens", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # stored now
+)
+
+# The figures of the usage page. They outlive conversations and accounts.
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("user_id", String(36), primary_key=True),
+    Column("model", String(200), primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("estimated_tokens", BigInteger, nullable=False),  # of these two, where the upstream gave no numbers
+    Column("begun", Integer, nullable=False),  # answers of which something came
+    Column("first_token_seconds", Float, nullable=False),  # of these, their sum
 )

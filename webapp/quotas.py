@@ -1,0 +1,171 @@
+"""The limits that administrators set, for roles and for users, in the database: all workers share them.
+
+`webapp.limits` are the outer limits, which protect the server itself. With open login these here hold for each address
+too: a browser without its cookie is a new user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from webapp import language
+from webapp.config import Config
+from webapp.errors import Limited, TooLarge
+from webapp.language import gettext as _
+from webapp.language import mark, ngettext, number
+from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, wait
+from webapp.storage import spending
+from webapp.storage.spending import Amount, Rules
+
+MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS = (
+    "messages_per_minute",
+    "running_replies",
+    "tokens_per_day",
+    "tokens_per_month",
+)
+STORED, CONVERSATIONS, IMPORTS = "stored_bytes", "conversations", "imports_per_day"
+NAMES = (MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS, STORED, CONVERSATIONS, IMPORTS)
+MOST = 10**15
+MEGABYTE = 10**6
+
+# For the limit of the user, and of the address.
+SENTENCES: Mapping[str, tuple[str, str]] = {
+    MESSAGES: (
+        mark("You have sent as many messages as are allowed in a minute: %(limit)s."),
+        mark("Your address has sent as many messages as are allowed in a minute: %(limit)s."),
+    ),
+    RUNNING: (
+        mark("As many of your answers are running as are allowed: %(limit)s. Wait for one, or stop it."),
+        mark("As many answers are running at your address as are allowed: %(limit)s. Wait for one."),
+    ),
+    DAY_TOKENS: (
+        mark("You have used the tokens that are allowed in a day: %(limit)s."),
+        mark("Your address has used the tokens that are allowed in a day: %(limit)s."),
+    ),
+    MONTH_TOKENS: (
+        mark("You have used the tokens that are allowed in a month: %(limit)s."),
+        mark("Your address has used the tokens that are allowed in a month: %(limit)s."),
+    ),
+    IMPORTS: (
+        mark("You have imported as many files as are allowed in a day: %(limit)s."),
+        mark("Your address has imported as many files as are allowed in a day: %(limit)s."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SendLimits:
+    """The limits of all sends: running replies, memory for histories, stored characters; what administrators set."""
+
+    replies: Gate
+    histories: Gate
+    stored: Allowance
+    quotas: Quotas
+
+
+class Quotas:
+    """Counts what users do in the transaction that does it, and compares it with their limits."""
+
+    def __init__(self, config: Config) -> None:
+        self._has_addresses = config.login == "open"
+        self._most_conversations = config.conversations_per_user
+
+    def address(self, holder: Holder) -> str | None:
+        """The address, if limits hold for it."""
+        return holder.address or None if self._has_addresses else None
+
+    def send(self, tx: Connection, holder: Holder, size: int) -> int:
+        """Count a message of `size` bytes whose reply is stored; return how many conversations its user may have.
+
+        The counters stay locked to the end of the transaction: of two at the last place the second sees the first.
+        Raises Limited and TooLarge; then roll back.
+        """
+        now, address = datetime.now(UTC), self.address(holder)
+        counted = self._add(tx, holder, Amount(messages=1, stored=size), now)
+        rules = spending.rules(tx, holder.user_id, address)
+        for key, used in counted.items():
+            _check(key, rules, MESSAGES, used.messages - 1, _minute_after(now), now)
+            _check(key, rules, RUNNING, rules.running[key] - 1, None, now)
+            _check(key, rules, DAY_TOKENS, used.day_tokens, _day_after(now), now)
+            _check(key, rules, MONTH_TOKENS, used.month_tokens, _month_after(now), now)
+            _check_size(rules, used.bytes)
+        return self._conversations(rules)
+
+    def begin_import(self, tx: Connection, holder: Holder) -> None:
+        """Count an import. Raises Limited; then roll back."""
+        now = datetime.now(UTC)
+        counted = self._add(tx, holder, Amount(imports=1), now)
+        rules = spending.rules(tx, holder.user_id, self.address(holder))
+        for key, used in counted.items():
+            _check(key, rules, IMPORTS, used.imports - 1, _day_after(now), now)
+
+    def check_import(self, tx: Connection, holder: Holder, size: int) -> int:
+        """Return how many conversations the user may have. Raises TooLarge if `size` more bytes are too many."""
+        rules = spending.rules(tx, holder.user_id, self.address(holder))
+        for used in self._add(tx, holder, Amount(), datetime.now(UTC)).values():
+            _check_size(rules, used.bytes + size)
+        return self._conversations(rules)
+
+    def _add(self, tx: Connection, holder: Holder, amount: Amount, now: datetime) -> dict[str, Row[Any]]:
+        keys = spending.holders(holder.user_id, self.address(holder))
+        rows = spending.add(tx, dict.fromkeys(keys, amount), now)
+        return {key: rows[key] for key in keys}  # the user's first: their sentence helps more
+
+    def _conversations(self, rules: Rules) -> int:
+        return min(rules.limits.get(CONVERSATIONS, self._most_conversations), self._most_conversations)
+
+
+def said_limit(whose: str, name: str, value: int | None) -> str:
+    """A limit as the audit log names it."""
+    return f"{whose}: {name} {'none' if value is None else value}"
+
+
+def _check(key: str, rules: Rules, name: str, used: int, end: datetime | None, now: datetime) -> None:
+    """Raise Limited if nothing is left until `end`; without one, until an answer has ended."""
+    limit = rules.limits.get(name)
+    if limit is None or used < limit:
+        return
+    sentence = _(SENTENCES[name][key.startswith("@")]) % {"limit": number(limit)}
+    if end is None:
+        raise Limited(sentence, retry_after=RETRY_SECONDS)
+    raise Limited(f"{sentence} {_until(end, now)}", retry_after=int((end - now).total_seconds()) + 1)
+
+
+def _check_size(rules: Rules, used: int) -> None:
+    limit = rules.limits.get(STORED)
+    if limit is not None and used > limit:
+        raise TooLarge(
+            _("You may store %(limit)s MB, and this would be more. Delete conversations: a day later there is room.")
+            % {"limit": number(limit / MEGABYTE, 0 if limit % MEGABYTE == 0 else 2)}
+        )
+
+
+def _until(end: datetime, now: datetime) -> str:
+    """The sentence that says when a limit ends."""
+    seconds = (end - now).total_seconds()
+    if seconds < HOUR_SECONDS:
+        return wait(seconds)
+    hours = int(seconds / HOUR_SECONDS) + 1
+    sentence = ngettext(
+        "Try again in %(num)s hour: on %(date)s at 00:00 UTC.",
+        "Try again in %(num)s hours: on %(date)s at 00:00 UTC.",
+        hours,
+    )
+    return sentence % {"num": number(hours), "date": language.date(end)}
+
+
+def _minute_after(now: datetime) -> datetime:
+    return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def _day_after(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _month_after(now: datetime) -> datetime:
+    return _day_after((now.replace(day=1) + timedelta(days=31)).replace(day=1)) - timedelta(days=1)

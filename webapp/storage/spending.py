@@ -1,0 +1,213 @@
+"""What users have used, in the database: counters for the limits of users and addresses, figures for administrators."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Table,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.chat import Outcome
+from webapp.storage.schema import accounts, conversations, counters, limits, messages, usage
+from webapp.team import MEMBER
+from webapp.window import tokens_of
+
+MODEL_CHARS = 200
+RUNNING = "running"  # the scope of the rows with numbers of running replies
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What is added to the counters of one holder. `stored` is in bytes, and may be negative."""
+
+    messages: int = 0
+    tokens: int = 0
+    imports: int = 0
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of a user by name, their own before those of their role; the running replies of each holder."""
+
+    limits: Mapping[str, int]
+    running: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A reply that ends now. `row` is one of `running_rows`."""
+
+    row: Row[Any]
+    text: str
+    reasoning: str
+    outcome: Outcome
+
+
+def holders(user_id: str, address: str | None) -> list[str]:
+    """The keys of the counters: the user's, and the address's where limits hold for addresses."""
+    return [user_id, f"@{address}"] if address else [user_id]
+
+
+def add(tx: Connection, amounts: Mapping[str, Amount], now: datetime) -> dict[str, Row[Any]]:
+    """Add to counters of this minute, day and month; return the new rows. Locks them: others wait for this transaction.
+
+    A counter of an earlier period begins anew.
+    """
+    rows = [
+        {
+            "holder": holder,
+            "minute": int(now.timestamp()) // 60,
+            "messages": amount.messages,
+            "day": day_of(now),
+            "day_tokens": amount.tokens,
+            "imports": amount.imports,
+            "month": month_of(now),
+            "month_tokens": amount.tokens,
+            "bytes": amount.stored,
+        }
+        for holder, amount in sorted(amounts.items())  # in one order: no two transactions wait for each other
+    ]
+    if not rows:
+        return {}
+    new = counters.alias("excluded").c  # the row that is already there gets this one's amounts
+
+    def counted(period: str, name: str) -> ColumnElement[Any]:
+        return case((counters.c[period] == new[period], counters.c[name] + new[name]), else_=new[name])
+
+    changes = {name: new[name] for name in ("minute", "day", "month")} | {
+        "messages": counted("minute", "messages"),
+        "day_tokens": counted("day", "day_tokens"),
+        "imports": counted("day", "imports"),
+        "month_tokens": counted("month", "month_tokens"),
+        "bytes": counters.c.bytes + new.bytes,
+    }
+    statement = _insert(tx, counters).values(rows).on_conflict_do_update(index_elements=["holder"], set_=changes)
+    added: Sequence[Row[Any]] = tx.execute(statement.returning(counters)).all()
+    return {row.holder: row for row in added}
+
+
+def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
+    """What limits this user now: one query. A user without an account is a member."""
+    role = select(accounts.c.role).where(accounts.c.user_id == user_id).scalar_subquery()
+    set_ones = select(limits.c.scope, limits.c.name, limits.c.value).where(
+        limits.c.scope.in_([literal(user_id), func.coalesce(role, MEMBER)])
+    )
+    are_running = messages.c.status == literal_column("'streaming'")  # the condition of the index
+    theirs = select(func.count()).join_from(messages, conversations)
+    counts = {user_id: theirs.where(are_running, conversations.c.user_id == user_id)}
+    if address:
+        counts[f"@{address}"] = select(func.count()).where(are_running, messages.c.address == address)
+    running = [select(literal(RUNNING), literal(key), count.scalar_subquery()) for key, count in counts.items()]
+    rows = [tuple(row) for row in tx.execute(union_all(set_ones, *running))]
+    found = {name: value for scope, name, value in rows if scope not in (RUNNING, user_id)}
+    found |= {name: value for scope, name, value in rows if scope == user_id}
+    return Rules(found, {name: value for scope, name, value in rows if scope == RUNNING})
+
+
+def limits_of(tx: Connection, scope: str) -> dict[str, int]:
+    """The limits of a role or of a user's id, by name."""
+    query = select(limits.c.name, limits.c.value).where(limits.c.scope == scope)
+    return {row.name: row.value for row in tx.execute(query)}
+
+
+def set_limit(tx: Connection, scope: str, name: str, value: int | None) -> None:
+    """Set one limit of a role or of a user's id; None removes it."""
+    tx.execute(delete(limits).where(limits.c.scope == scope, limits.c.name == name))
+    if value is not None:
+        tx.execute(insert(limits).values(scope=scope, name=name, value=value))
+
+
+def running_rows(tx: Connection, reply_ids: Collection[str]) -> dict[str, Row[Any]]:
+    """Those of these replies that still run, by id, with what `book` needs. Locks them."""
+    columns = (messages.c.id, messages.c.model, messages.c.address, messages.c.least_tokens, messages.c.pictures)
+    query = (
+        select(*columns, conversations.c.user_id)
+        .join_from(messages, conversations)
+        .where(messages.c.id.in_(reply_ids), messages.c.status == "streaming")
+        .order_by(messages.c.id)
+        .with_for_update(of=messages, key_share=True)
+    )
+    rows: Iterable[Any] = tx.execute(query)
+    return {row.id: row for row in rows}
+
+
+def book(tx: Connection, ended: Iterable[Ended], now: datetime) -> None:
+    """Count replies that end, for limits and for the usage page."""
+    amounts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    figures: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0] * 7)
+    for one in ended:
+        prompt, completion, estimated = tokens_of(one.outcome, one.row.least_tokens, one.text + one.reasoning)
+        pictures = sum(picture[2] for picture in one.row.pictures or [])
+        size = len(one.text.encode()) + len(one.reasoning.encode()) + pictures
+        for holder in holders(one.row.user_id, one.row.address):
+            amounts[holder] = [amounts[holder][0] + prompt + completion, amounts[holder][1] + size]
+        first = one.outcome.first_token_seconds
+        has_failed = one.outcome.status in ("error", "interrupted")
+        new = (1, int(has_failed), prompt, completion, estimated, int(first is not None), first or 0.0)
+        key = (one.row.user_id, one.row.model[:MODEL_CHARS])
+        figures[key] = [sum(pair) for pair in zip(figures[key], new, strict=True)]
+    add(tx, {holder: Amount(tokens=tokens, stored=size) for holder, (tokens, size) in amounts.items()}, now)
+    _add_figures(tx, figures, now)
+
+
+def give_back(tx: Connection, message_ids: Sequence[str], now: datetime) -> None:
+    """Take messages that are deleted now off the stored bytes."""
+    size = _bytes_of(tx, messages.c.text) + _bytes_of(tx, messages.c.reasoning)
+    columns = (conversations.c.user_id, messages.c.address, size.label("size"), messages.c.pictures)
+    query = select(*columns).join_from(messages, conversations).where(messages.c.id.in_(message_ids))
+    amounts: dict[str, int] = defaultdict(int)
+    for row in tx.execute(query):
+        for holder in holders(row.user_id, row.address):
+            amounts[holder] -= row.size + sum(picture[2] for picture in row.pictures or [])
+    add(tx, {holder: Amount(stored=stored) for holder, stored in amounts.items()}, now)
+
+
+def day_of(now: datetime) -> str:
+    """The day in UTC, as in 2026-03-31."""
+    return now.astimezone(UTC).date().isoformat()
+
+
+def month_of(now: datetime) -> str:
+    """The month in UTC, as in 2026-03."""
+    return day_of(now)[:7]
+
+
+def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Sequence[float]], now: datetime) -> None:
+    names = [column.name for column in usage.columns][3:]
+    rows = [
+        {"day": day_of(now), "user_id": user_id, "model": model, **dict(zip(names, values, strict=True))}
+        for (user_id, model), values in sorted(figures.items())
+    ]
+    if rows:
+        new = usage.alias("excluded").c
+        changes = {name: usage.c[name] + new[name] for name in names}
+        keys = ["day", "user_id", "model"]
+        tx.execute(_insert(tx, usage).values(rows).on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+def _bytes_of(tx: Connection, column: ColumnElement[str]) -> ColumnElement[int]:
+    return func.length(cast(column, LargeBinary)) if tx.dialect.name == "sqlite" else func.octet_length(column)
+
+
+def _insert(tx: Connection, table: Table) -> Any:
+    return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
