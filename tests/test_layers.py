@@ -24,6 +24,7 @@ LAYERS = [
         "webapp.views.admin",
         "webapp.views.changes",
         "webapp.views.log",
+        "webapp.views.limits",
         "webapp.views.settings",
         "webapp.views.search",
         "webapp.views.listing",

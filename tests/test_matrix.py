@@ -127,6 +127,10 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/admin/users/<id:user_id>/sign-out"): admin_form(),
     ("GET", "/admin/log"): admin_page(),
     ("POST", "/admin/log/export"): admin_form(200),
+    ("GET", "/admin/limits"): admin_page(),
+    ("GET", "/admin/limits/<id:user_id>"): admin_page(),
+    ("POST", "/admin/limits"): admin_form(404),  # without a role
+    ("POST", "/admin/limits/<id:user_id>"): admin_form(),
     ("GET", "/sign-in"): {**pages(302), "stranger": 200, "disabled": 200},
     ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
     ("GET", "/invite/<token>"): EVERYONE,

@@ -60,6 +60,7 @@ from webapp.views import (
     http,
     joining,
     leaving,
+    limits,
     listing,
     pages,
     parts,
@@ -264,7 +265,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, log_view]
+        modules += [joining, leaving, admin, limits, log_view]
     if config.login == PASSWORD:
         modules.append(door)
     if config.sharing == "team":

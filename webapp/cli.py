@@ -12,7 +12,7 @@ from webapp.config import Config
 from webapp.errors import AppError
 from webapp.invites import FIRST_TIME, SERVER, Invites
 from webapp.passwords import Passwords
-from webapp.quotas import MOST, NAMES, said_limit
+from webapp.quotas import MOST, NAMES, said
 from webapp.storage import Storage, audit, spending
 from webapp.team import ROLES
 from webapp.views import parts
@@ -51,7 +51,7 @@ def set_limit(role: str, name: str, value: int | None) -> None:
     """Set a limit. With open login, where there is no page for it, everybody is a member."""
     with parts.parts().storage.begin() as tx:
         spending.set_limit(tx, role, name, value)
-        audit.note(tx, SERVER, "limit_changed", said_limit(role, name, value))
+        audit.note(tx, SERVER, "limit_changed", said(role, name, value))
 
 
 def main() -> None:

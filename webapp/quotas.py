@@ -6,6 +6,7 @@ too: a browser without its cookie is a new user.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Row
 
 from webapp import language
 from webapp.config import Config
-from webapp.errors import Limited, TooLarge
+from webapp.errors import Invalid, Limited, TooLarge
 from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
 from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, wait
@@ -32,6 +33,7 @@ STORED, CONVERSATIONS, IMPORTS = "stored_bytes", "conversations", "imports_per_d
 NAMES = (MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS, STORED, CONVERSATIONS, IMPORTS)
 MOST = 10**15
 MEGABYTE = 10**6
+UNITS = {STORED: MEGABYTE}  # of the numbers that administrators type
 
 # For the limit of the user, and of the address.
 SENTENCES: Mapping[str, tuple[str, str]] = {
@@ -120,9 +122,28 @@ class Quotas:
         return min(rules.limits.get(CONVERSATIONS, self._most_conversations), self._most_conversations)
 
 
-def said_limit(whose: str, name: str, value: int | None) -> str:
+def said(whose: str, name: str, value: int | None) -> str:
     """A limit as the audit log names it."""
     return f"{whose}: {name} {'none' if value is None else value}"
+
+
+def shown(limits: Mapping[str, int]) -> dict[str, int]:
+    """Limits as the form shows them: megabytes, not bytes."""
+    return {name: value // UNITS.get(name, 1) for name, value in limits.items()}
+
+
+def typed(fields: Mapping[str, str]) -> dict[str, int | None]:
+    """The limits in the fields of a form; None where one is empty. Raises Invalid."""
+    return {name: _number(text, UNITS.get(name, 1)) for name, text in fields.items()}
+
+
+def _number(text: str, unit: int) -> int | None:
+    digits = re.sub(r"[\s,.']", "", text[:100])  # between thousands
+    if not digits:
+        return None
+    if not digits.isdecimal() or (value := int(digits) * unit) > MOST:
+        raise Invalid(_("A limit is a whole number, or empty: %(text)s is neither.") % {"text": text[:100]})
+    return value
 
 
 def _check(key: str, rules: Rules, name: str, used: int, end: datetime | None, now: datetime) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
+from webapp import quotas
 from webapp.config import MOST_DAYS
 from webapp.errors import Conflict, Invalid, NotFound
 from webapp.generation import Hub
 from webapp.invites import checked_role
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, accounts, audit, messages, sign_ins
-from webapp.team import ADMIN, Account, Actor
+from webapp.storage import Storage, accounts, audit, messages, sign_ins, spending
+from webapp.team import ADMIN, ROLES, Account, Actor
 
 
 class Users:
@@ -92,6 +94,35 @@ class Users:
             account = self._known(tx, user_id)
             sign_ins.remove_all(tx, user_id)
             audit.note(tx, actor, "signed_out", account.name)
+
+    def known(self, user_id: str) -> Account:
+        """One account. Raises NotFound."""
+        with self._storage.read() as tx:
+            return self._known(tx, user_id)
+
+    def limits(self, scope: str) -> dict[str, int]:
+        """The limits of a role or of a user's id by name, as a form shows them."""
+        with self._storage.read() as tx:
+            return quotas.shown(spending.limits_of(tx, scope))
+
+    def limited(self) -> set[str]:
+        """The ids of the users with limits of their own."""
+        with self._storage.read() as tx:
+            return spending.limited(tx)
+
+    def set_limits(self, actor: Actor, scope: str, typed: Mapping[str, str]) -> None:
+        """Set the limits of a role or of a user's id; an empty one is removed. Raises Invalid, NotFound."""
+        values = quotas.typed(typed)
+
+        def change(tx: Connection) -> None:
+            whose = scope if scope in ROLES else self._known(tx, scope).name
+            old = spending.limits_of(tx, scope)
+            for name, value in values.items():
+                if value != old.get(name):
+                    spending.set_limit(tx, scope, name, value)
+                    audit.note(tx, actor, "limit_changed", quotas.said(whose, name, value))
+
+        self._storage.run(change)
 
     def _known(self, tx: Connection, user_id: str) -> Account:
         account = accounts.get(tx, user_id)

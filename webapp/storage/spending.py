@@ -130,6 +130,11 @@ def limits_of(tx: Connection, scope: str) -> dict[str, int]:
     return {row.name: row.value for row in tx.execute(query)}
 
 
+def limited(tx: Connection) -> set[str]:
+    """The roles and the ids of users that have limits."""
+    return set(tx.execute(select(limits.c.scope).distinct()).scalars())
+
+
 def set_limit(tx: Connection, scope: str, name: str, value: int | None) -> None:
     """Set one limit of a role or of a user's id; None removes it."""
     tx.execute(delete(limits).where(limits.c.scope == scope, limits.c.name == name))
