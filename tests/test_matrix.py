@@ -127,6 +127,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/admin/users/<id:user_id>/sign-out"): admin_form(),
     ("GET", "/admin/log"): admin_page(),
     ("POST", "/admin/log/export"): admin_form(200),
+    ("GET", "/admin/usage"): admin_page(),
     ("GET", "/admin/limits"): admin_page(),
     ("GET", "/admin/limits/<id:user_id>"): admin_page(),
     ("POST", "/admin/limits"): admin_form(404),  # without a role

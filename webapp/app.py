@@ -50,6 +50,7 @@ from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream import demo
 from webapp.upstream.models import Models
+from webapp.usage import Usage
 from webapp.users import Users
 from webapp.views import (
     admin,
@@ -70,6 +71,7 @@ from webapp.views import (
     sharing,
     stream,
     transfer,
+    usage,
     visitor,
 )
 from webapp.views import changes as changes_views
@@ -184,6 +186,7 @@ def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.T
         shares=Shares(storage),
         openings=Openings(storage),
         audit=Audit(storage),
+        usage=Usage(storage, config.login),
     )
 
 
@@ -265,7 +268,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, log_view]
+        modules += [joining, leaving, admin, limits, usage, log_view]
     if config.login == PASSWORD:
         modules.append(door)
     if config.sharing == "team":

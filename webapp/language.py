@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import date as date_type
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def number(value: float, decimals: int = 0) -> str:
     return f"{value:,.{decimals}f}".translate({ord(","): sample[1:-5], ord("."): sample[-2]})
 
 
-def date(moment: datetime) -> str:
+def date(moment: date_type) -> str:
     """The day of a moment in words, such as 3 March 2026."""
     months = [
         # Translators: the names of the months, in the form they have in a date.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +61,37 @@ class Ended:
     text: str
     reasoning: str
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was used: replies, those of them that failed, tokens, and the seconds to the first token of `begun` replies.
+
+    `estimated_tokens` are those that the upstream gave no numbers of.
+    """
+
+    messages: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated_tokens: int = 0
+    begun: int = 0
+    first_token_seconds: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean time to the first token; None where there was none."""
+        return self.first_token_seconds / self.begun if self.begun else None
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+
+FIGURES = [field.name for field in fields(Figures)]  # as the columns are named
 
 
 def holders(user_id: str, address: str | None) -> list[str]:
@@ -159,7 +190,7 @@ def running_rows(tx: Connection, reply_ids: Collection[str]) -> dict[str, Row[An
 def book(tx: Connection, ended: Iterable[Ended], now: datetime) -> None:
     """Count replies that end, for limits and for the usage page."""
     amounts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    figures: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0] * 7)
+    figures: dict[tuple[str, str], Figures] = defaultdict(Figures)
     for one in ended:
         prompt, completion, estimated = tokens_of(one.outcome, one.row.least_tokens, one.text + one.reasoning)
         pictures = sum(picture[2] for picture in one.row.pictures or [])
@@ -168,9 +199,8 @@ def book(tx: Connection, ended: Iterable[Ended], now: datetime) -> None:
             amounts[holder] = [amounts[holder][0] + prompt + completion, amounts[holder][1] + size]
         first = one.outcome.first_token_seconds
         has_failed = one.outcome.status in ("error", "interrupted")
-        new = (1, int(has_failed), prompt, completion, estimated, int(first is not None), first or 0.0)
-        key = (one.row.user_id, one.row.model[:MODEL_CHARS])
-        figures[key] = [sum(pair) for pair in zip(figures[key], new, strict=True)]
+        new = Figures(1, int(has_failed), prompt, completion, estimated, int(first is not None), first or 0.0)
+        figures[one.row.user_id, one.row.model[:MODEL_CHARS]] += new
     add(tx, {holder: Amount(tokens=tokens, stored=size) for holder, (tokens, size) in amounts.items()}, now)
     _add_figures(tx, figures, now)
 
@@ -197,15 +227,25 @@ def month_of(now: datetime) -> str:
     return day_of(now)[:7]
 
 
-def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Sequence[float]], now: datetime) -> None:
-    names = [column.name for column in usage.columns][3:]
+def figures(tx: Connection, by: str, since: str) -> dict[str, Figures]:
+    """The figures from the day `since` on, summed by one of the columns day, user_id and model."""
+    sums = [func.sum(usage.c[name]) for name in FIGURES]
+    query = select(usage.c[by], *sums).where(usage.c.day >= since).group_by(usage.c[by])
+    found = {}
+    for key, *counts, seconds in tx.execute(query):
+        values: list[Any] = [*map(int, counts), float(seconds)]  # PostgreSQL sums whole numbers up to decimals
+        found[key] = Figures(*values)
+    return found
+
+
+def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Figures], now: datetime) -> None:
     rows = [
-        {"day": day_of(now), "user_id": user_id, "model": model, **dict(zip(names, values, strict=True))}
-        for (user_id, model), values in sorted(figures.items())
+        {"day": day_of(now), "user_id": user_id, "model": model, **asdict(one)}
+        for (user_id, model), one in sorted(figures.items(), key=lambda item: item[0])
     ]
     if rows:
         new = usage.alias("excluded").c
-        changes = {name: usage.c[name] + new[name] for name in names}
+        changes = {name: usage.c[name] + new[name] for name in FIGURES}
         keys = ["day", "user_id", "model"]
         tx.execute(_insert(tx, usage).values(rows).on_conflict_do_update(index_elements=keys, set_=changes))
 

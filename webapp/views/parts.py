@@ -29,6 +29,7 @@ from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
 from webapp.upstream.models import Models
+from webapp.usage import Usage
 from webapp.users import Users
 from webapp.views.places import Places
 
@@ -50,6 +51,7 @@ class Team:
     shares: Shares
     openings: Openings
     audit: Audit
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

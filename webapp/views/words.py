@@ -160,6 +160,7 @@ def retention(days: int, *, with_pinned: bool) -> str:
 FILTERS = {
     "date": language.date,
     "browser": browsers.name_of,
+    "number": language.number,
     "used_tokens": window.used_tokens,
     "moment": moment,
     "has_outline": has_outline,
