@@ -137,6 +137,7 @@ LAYERS = [
     ["webapp.pictures", "webapp.references", "webapp.upstream.thinking"],
     [
         "webapp.chat",
+        "webapp.charts",
         "webapp.team",
         "webapp.tokens",
         "webapp.language",

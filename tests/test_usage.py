@@ -11,6 +11,7 @@ from tests.team import links
 from tests.test_quotas import import_file
 from tests.upstream import error, tokens
 from tests.visitor import Visitor, text_of
+from webapp.charts import Point, columns, rows
 
 TODAY = f"'{datetime.now(UTC).date()}'"
 ROW = "INSERT INTO usage VALUES ({day}, {user}, 'm', 1, 0, 5, 5, 0, {begun}, {seconds})"
@@ -92,3 +93,67 @@ def test_the_page_is_for_administrators(carol, alice):
     assert alice.get("/admin/usage").status_code == 403
     assert links(carol.get("/settings").text, "/admin/usage") == ["/admin/usage"]
     assert links(alice.get("/settings").text, "/admin/usage") == []
+
+
+# Charts
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def charts(admin: Visitor, **query: int) -> list:
+    page = html5lib.parse(admin.get("/admin/usage", params=query).text, namespaceHTMLElements=False)
+    return [svg for svg in page.iter(f"{SVG}svg") if svg.get("role") == "img"]
+
+
+def test_each_chart_has_a_name_with_its_highest_value_and_a_table_beside_it(carol, alice, upstream):
+    upstream.always(*tokens("Hi", usage=USAGE))
+    alice.end(alice.new_chat("One"))
+
+    names = [chart.get("aria-label") for chart in charts(carol)]
+
+    assert "Tokens. Highest: 1,234 (Alice). The table below has the numbers." in names
+    assert "Messages. Highest: 1 (gpt-4). The table below has the numbers." in names
+    assert not [name for name in names if name.startswith("Errors")], "a chart of nothing says nothing"
+    assert len(names) == 9  # messages, tokens and time, by day, user and model
+
+
+def test_a_chart_of_days_has_a_column_for_each_day(team, carol):
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql(ROW.format(user="'x'", begun=0, seconds=0, day=TODAY))
+
+    heights = [float(bar.get("height")) for bar in charts(carol, days=7)[0].iter(f"{SVG}rect")]
+
+    assert heights[-1] == 96 or heights[-2] == 96  # midnight may have passed
+    assert sum(heights) == 96
+    assert len(heights) == 7
+
+
+def test_names_that_are_markup_or_long_stay_text(team, carol):
+    model = "<b>" + "m" * 60
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql(ROW.replace("'m'", f"'{model}'").format(user="'x'", begun=0, seconds=0, day=TODAY))
+
+    page = carol.get("/admin/usage").text
+
+    assert "<b>" not in page
+    assert f"&lt;b&gt;{'m' * 24}…</text>" in page
+
+
+def test_rows_are_as_long_as_their_values_and_ten_at_most():
+    points = [Point(str(number), number, str(number)) for number in range(12)]
+
+    chart = rows("Title", points)
+
+    assert chart
+    assert [bar.point.value for bar in chart.bars] == [*range(11, 1, -1)]
+    assert (chart.bars[0].width, chart.bars[-1].width) == (320, 58.18)
+    assert chart.height == 300
+
+
+def test_little_is_seen_beside_much_and_nothing_is_not_drawn():
+    chart = columns("Title", [Point("a", 10**9, ""), Point("b", 1, ""), Point("c", 0, "")])
+
+    assert chart
+    assert [bar.height for bar in chart.bars] == [96, 1, 0]
+    assert columns("Title", [Point("a", 0, "")]) is None
+    assert rows("Title", []) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import OPTIONS
 from tests.browser.test_reading import OVERHANG
@@ -39,5 +40,26 @@ def test_each_page_of_sign_in_stands_in_the_middle(team, new_browser, width):
     look("account")
     page.goto(f"{team.url}/admin/users")
     look("users")
+    page.goto(f"{team.url}/admin/limits")
+    look("limits")
 
-    assert found == dict.fromkeys(["sign-in", "invite", "account", "users"], (True, 0, []))
+    assert found == dict.fromkeys(["sign-in", "invite", "account", "users", "limits"], (True, 0, []))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme):
+    carol = team.join("Carol", "admin")
+    carol.end(carol.new_chat("Hi"))
+    page = new_browser(viewport={"width": width, "height": 800}, color_scheme=theme).new_page()
+    page.goto(f"{team.url}/sign-in")
+    page.get_by_label("Your name").fill("Carol")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    page.goto(f"{team.url}/admin/usage")
+
+    expect(page.get_by_role("img", name="Messages. Highest: 1 (Carol).")).to_be_visible()
+    violations = Axe().run(page, options=OPTIONS).response["violations"]
+    found = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+    assert found == (True, 0, [])
