@@ -9,6 +9,7 @@ import pytest
 from tests.upstream import Wait, body, error, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
+from webapp.storage import spending
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 DONE = b"data: [DONE]\n\n"
@@ -204,6 +205,23 @@ def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, make_site, sit
     assert "The model gpt-3.5-turbo is not offered here." in text_of(refused.text)
     assert is_waiting(alice)
     assert take(alice, "k").status_code == 200
+
+
+def test_one_that_meets_the_limit_of_a_day_is_held_and_the_next_try_says_until_when(alice, upstream, site):
+    end = Event()
+    upstream.answer(*body(token("a"), Wait(end), DONE))
+    reply = alice.new_chat("One")
+    put(alice, "Two", key="k")
+    with site.extensions["lockchat"].storage.begin() as tx:
+        spending.set_limit(tx, "member", "tokens_per_day", 0)
+
+    end.set()
+    alice.end(reply)
+    wait_until(lambda: "could not be sent by itself" in alice.page(), 20, "the queued message to be held")
+    refused = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
+
+    assert "You have used the tokens that are allowed in a day: 0. Try again in" in text_of(refused.text)
+    assert is_waiting(alice)
 
 
 def test_a_deleted_conversation_sends_nothing(alice, upstream, running):

@@ -112,7 +112,7 @@ def test_each_chart_has_a_name_with_its_highest_value_and_a_table_beside_it(caro
     names = [chart.get("aria-label") for chart in charts(carol)]
 
     assert "Tokens. Highest: 1,234 (Alice). The table below has the numbers." in names
-    assert "Messages. Highest: 1 (gpt-4). The table below has the numbers." in names
+    assert "Sent messages. Highest: 1 (gpt-4). The table below has the numbers." in names
     assert not [name for name in names if name.startswith("Errors")], "a chart of nothing says nothing"
     assert len(names) == 9  # messages, tokens and time, by day, user and model
 

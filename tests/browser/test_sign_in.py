@@ -59,7 +59,7 @@ def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme)
 
     page.goto(f"{team.url}/admin/usage")
 
-    expect(page.get_by_role("img", name="Messages. Highest: 1 (Carol).")).to_be_visible()
+    expect(page.get_by_role("img", name="Sent messages. Highest: 1 (Carol).")).to_be_visible()
     violations = Axe().run(page, options=OPTIONS).response["violations"]
     found = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
     assert found == (True, 0, [])

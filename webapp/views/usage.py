@@ -44,7 +44,7 @@ def show_usage() -> ResponseReturnValue:
 def _charts(draw: Callable[[str, Sequence[Point]], Chart | None], named: Sequence[tuple[str, Figures]]) -> list[Chart]:
     """A chart of each measure that is not nothing."""
     measures: list[tuple[str, Callable[[Figures], float]]] = [
-        (_("Messages"), lambda one: one.messages),
+        (_("Sent messages"), lambda one: one.messages),
         (_("Tokens"), lambda one: one.tokens),
         (_("Errors"), lambda one: one.errors),
     ]
