@@ -136,6 +136,9 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
     ("GET", "/invite/<token>"): EVERYONE,
     ("POST", "/invite/<token>"): dict.fromkeys(EVERYONE, 400),  # without a password
+    ("GET", "/keys"): pages(),
+    ("POST", "/keys"): forms(400),  # without a time
+    ("POST", "/keys/<id:key_id>/revoke"): own_form(),
     ("POST", "/account/sign-ins/<id:sign_in_id>/end"): own_form(),
     ("POST", "/account/password"): forms(403),  # without the current one
     ("POST", "/account/delete"): forms(403),  # without the password
@@ -147,7 +150,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
 @pytest.fixture
 def stage(make_team, upstream):
     """The team, each kind of visitor, and the values of the addresses: all of Alice's."""
-    team = make_team(sharing="team")
+    team = make_team(sharing="team", api=True)
     visitors = {
         "owner": team.join("Alice"),
         "member": team.join("Bob"),
@@ -168,6 +171,8 @@ def stage(make_team, upstream):
     alice.post_form("/folders", name="Work")
     [folder] = team.parts.folders.of(team.user_id("Alice"))
     alice.post_form(f"/c/{alice.conversation_id}/share")
+    alice.post_form("/keys", name="Script", days="7")
+    [key] = team.parts.team.keys.of(team.user_id("Alice"))
     other = team.stranger()
     other.post_form("/sign-in", name="alice", password=PASSWORD)
     sign_ins = team.parts.team.accounts.sign_ins(team.user_id("Alice"))
@@ -183,6 +188,7 @@ def stage(make_team, upstream):
         "token": team.invite(),
         "sign_in_id": sign_ins[0].id,
         "user_id": team.user_id("Erin"),
+        "key_id": key.id,
         "invite_id": team.parts.team.invites.pending()[0].id,
     }
     return team, visitors, values
@@ -220,7 +226,7 @@ def filled(rule: str, values: dict[str, str]) -> str:
 
 
 def test_every_route_is_in_the_matrix(make_team):
-    assert routes(make_team(sharing="team").site) == set(MATRIX)
+    assert routes(make_team(sharing="team", api=True).site) == set(MATRIX)
 
 
 def test_every_route_lets_in_those_of_the_matrix_only(stage):

@@ -27,6 +27,7 @@ from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
 from webapp.invites import Invites
+from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, Words
 from webapp.lockchat import Lockchat
@@ -76,6 +77,7 @@ from webapp.views import (
 )
 from webapp.views import changes as changes_views
 from webapp.views import folders as folder_views
+from webapp.views import keys as keys_views
 from webapp.views import log as log_view
 from webapp.views import queue as queue_views
 
@@ -183,6 +185,7 @@ def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.T
         leaving=Leaving(storage, hub, accounts, upkeep.wake),
         invites=Invites(storage, passwords, config.login),
         users=Users(storage, hub, config.login),
+        keys=Keys(storage, config.login),
         shares=Shares(storage),
         openings=Openings(storage),
         audit=Audit(storage),
@@ -273,5 +276,7 @@ def _dress(app: Flask, config: Config) -> None:
         modules.append(door)
     if config.sharing == "team":
         modules.append(sharing)
+    if config.api:
+        modules.append(keys_views)
     for module in modules:
         app.register_blueprint(module.blueprint)

@@ -30,6 +30,7 @@ TITLES = ("words", "upstream")
 SHARING = ("off", "team")
 RETENTION_PINNED = ("delete", "keep")
 MOST_DAYS = 36_500  # a hundred years
+OFF_ON = ("0", "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class Config(UpstreamConfig):
     login: str = "open"
     login_header: str = "Remote-User"
     login_secret: str | None = field(default=None, repr=False)
+    api: bool = False
     allow_open: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     metrics_token: str | None = field(default=None, repr=False)
@@ -131,9 +133,7 @@ class Config(UpstreamConfig):
             stored_chars_per_day=read.whole("STORED_CHARS_PER_DAY", cls.stored_chars_per_day, least=1, most=10**15),
             max_import_bytes=read.whole("MAX_IMPORT_BYTES", cls.max_import_bytes, least=2**20, most=2**28),
             imports_per_hour=read.whole("IMPORTS_PER_HOUR", cls.imports_per_hour, least=1, most=1_000_000),
-            conversations_per_user=read.whole(
-                "CONVERSATIONS_PER_USER", cls.conversations_per_user, least=1, most=10**7
-            ),
+            conversations_per_user=read.whole("CONVERSATIONS_PER_USER", cls.conversations_per_user, most=10**7),
             proxies=read.proxies("PROXIES"),
             **_of_team(read),
         )
@@ -147,11 +147,17 @@ class Config(UpstreamConfig):
         return self
 
     def check_login(self) -> None:
-        """Raise ConfigError for a login by proxy that others could pass off as theirs, or sharing in open login."""
+        """Raise ConfigError for a login that others could pass off as theirs, and for what needs users who sign in."""
         if self.sharing == "team" and self.login == "open":
             raise ConfigError(
                 f"{PREFIX}SHARING=team lets users who sign in read shared conversations, but {PREFIX}LOGIN=open knows"
                 f" no users: set {PREFIX}LOGIN=password or {PREFIX}LOGIN=proxy, or leave {PREFIX}SHARING out."
+            )
+        if self.api and self.login == "open":
+            # A key would outlive the cookie that is its owner, and nobody could disable it.
+            raise ConfigError(
+                f"{PREFIX}API=1 gives users keys for programs, so it needs users who sign in:"
+                f" set {PREFIX}LOGIN to password or proxy."
             )
         if self.login != "proxy":
             return
@@ -174,6 +180,7 @@ def _of_team(read: _Settings) -> dict[str, Any]:
         "login_header": read.header("LOGIN_HEADER", Config.login_header),
         "login_secret": read.secret_key("LOGIN_SECRET"),
         "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
+        "api": read.choice("API", OFF_ON) == "1",
         "sharing": read.choice("SHARING", SHARING),
         "retention_days": read.whole("RETENTION_DAYS", Config.retention_days, least=0, most=MOST_DAYS),
         "retention_pinned": read.choice("RETENTION_PINNED", RETENTION_PINNED),
@@ -198,7 +205,7 @@ class _Reader:
             raise _refused(name, value, "one of: " + ", ".join(accepted))
         return value
 
-    def whole(self, name: str, default: int, *, least: int, most: int) -> int:
+    def whole(self, name: str, default: int, *, least: int = 1, most: int) -> int:
         value = self.text(name)
         try:
             number = default if value is None else int(value)

@@ -1,4 +1,4 @@
-"""The values of sign-in: accounts, sign-ins, invites, shares, entries of the audit log."""
+"""The values of sign-in: accounts, sign-ins, invites, keys of the API, shares, entries of the audit log."""
 
 from __future__ import annotations
 
@@ -43,6 +43,20 @@ class SignIn:
     browser: str
     created_at: datetime
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of the API. `token_hash` names it in the database and nowhere else; `ending` are its last characters."""
+
+    id: str
+    token_hash: str = field(repr=False)
+    user_id: str
+    name: str
+    ending: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

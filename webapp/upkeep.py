@@ -1,4 +1,4 @@
-"""Upkeep: purges deleted conversations, ended sign-ins and old copies once an hour, and returns freed memory.
+"""Upkeep: purges deleted conversations, ended sign-ins, old keys and copies once an hour, and returns freed memory.
 
 Once a day it also deletes the conversations that are kept no longer.
 """
@@ -20,7 +20,18 @@ from webapp.accounts import IDLE, LONGEST
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
-from webapp.storage import Storage, accounts, audit, conversations, files, forgetting, invites, sign_ins, throttles
+from webapp.storage import (
+    Storage,
+    accounts,
+    api_keys,
+    audit,
+    conversations,
+    files,
+    forgetting,
+    invites,
+    sign_ins,
+    throttles,
+)
 
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
@@ -95,6 +106,7 @@ class Upkeep:
         with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
             sign_ins.purge(tx, begun_before=now - LONGEST, seen_before=now - IDLE)
             invites.purge(tx, now)
+            api_keys.purge(tx, now)
             throttles.purge(tx, now - ALL_ATTEMPTS)
             audit.purge(tx, now - self._audit_time)
 

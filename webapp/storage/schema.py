@@ -288,6 +288,20 @@ sign_ins = Table(
     Column("seen_at", Moment, nullable=False),
 )
 
+# The keys with which programs use the API in their owner's name. The database holds the SHA-256 of each.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(60), nullable=False),
+    Column("ending", String(4), nullable=False),  # of the key, to tell keys apart
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+)
+
 # Links that make an account, or set the password of one.
 invites = Table(
     "invites",

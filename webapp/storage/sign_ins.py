@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, union_all, update
 
 from webapp.storage.accounts import account_of
-from webapp.storage.schema import accounts, sign_ins
+from webapp.storage.schema import accounts, api_keys, sign_ins
 from webapp.team import Account, SignIn
 
 
@@ -65,9 +65,9 @@ def last_seen(tx: Connection) -> dict[str, datetime]:
 
 
 def known_tokens(tx: Connection, token_hashes: Collection[str]) -> set[str]:
-    """Those of the token hashes that still have a sign-in."""
-    query = select(sign_ins.c.token_hash).where(sign_ins.c.token_hash.in_(token_hashes))
-    return set(tx.execute(query).scalars())
+    """Those of the token hashes that still have a sign-in, or are of a key of the API."""
+    queries = [select(table.c.token_hash).where(table.c.token_hash.in_(token_hashes)) for table in (sign_ins, api_keys)]
+    return set(tx.execute(union_all(*queries)).scalars())
 
 
 def enabled_users(tx: Connection, user_ids: Collection[str]) -> set[str]:

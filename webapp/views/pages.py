@@ -94,5 +94,6 @@ def _shared() -> dict[str, Any]:
         "plain": visitor.is_text_browser(),  # then no control is shown that needs script or a popover
         "login": parts().config.login,
         "can_share": parts().config.sharing == "team",
+        "api": parts().config.api,
         "user": visitor.known_user(),
     }

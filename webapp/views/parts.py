@@ -18,6 +18,7 @@ from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.invites import Invites
+from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import Gate
 from webapp.openings import Openings
@@ -48,6 +49,7 @@ class Team:
     leaving: Leaving
     invites: Invites
     users: Users
+    keys: Keys
     shares: Shares
     openings: Openings
     audit: Audit
