@@ -101,6 +101,7 @@ LAYERS = [
         "webapp.storage.conversations",
     ],
     ["webapp.storage.changes"],
+    ["webapp.upstream.asking"],
     ["webapp.upstream.exchange", "webapp.upstream.answers", "webapp.upstream.listing"],
     ["webapp.upstream.failures"],
     ["webapp.storage.messages", "webapp.storage.accounts", "webapp.storage.folders"],

@@ -305,7 +305,7 @@ class TestConnections:
     def test_a_hundred_answers_need_one_connection(
         self, upstream: Upstream, client: Lockchat, framing: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.asking.TAIL_SECONDS", 5.0)
         upstream.always(*tokens("a", framing=framing))
 
         for _ in range(100):

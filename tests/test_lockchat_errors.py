@@ -396,8 +396,8 @@ class TestRetries:
     def test_a_stale_pooled_connection_is_replaced_at_once(
         self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("webapp.upstream.stream.BACKOFF_SECONDS", 8.0)
-        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.asking.BACKOFF_SECONDS", 8.0)
+        monkeypatch.setattr("webapp.upstream.asking.TAIL_SECONDS", 5.0)
         client = Lockchat(upstream.url, retries=1)
         upstream.answer(*tokens("a"))
         upstream.answer(Reset())
@@ -481,7 +481,7 @@ class TestTls:
     def test_a_private_authority_is_accepted_where_it_is_named(
         self, secure: Upstream, certificate: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.asking.TAIL_SECONDS", 5.0)
         client = Lockchat(secure.url, ca_bundle=str(certificate.with_name("ca.pem")), auth="k")
 
         texts = [delta.text for _ in range(3) for delta in client.stream(QUESTION, "gpt-4")]

@@ -171,7 +171,7 @@ class TestStop:
         assert upstream.client_left.wait(5)
 
     def test_a_stop_after_the_end_is_nothing(self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("webapp.upstream.stream.TAIL_SECONDS", 5.0)
+        monkeypatch.setattr("webapp.upstream.asking.TAIL_SECONDS", 5.0)
         client = Lockchat(upstream.url)
         stream = client.stream(QUESTION, "gpt-4")
         list(stream)

@@ -1,52 +1,30 @@
-"""The answer to one request as a stream of deltas: sends, retries, reads any framing, checks the end."""
+"""The answer to one request as a stream of deltas, for the pages: text, reasoning, pictures."""
 
 from __future__ import annotations
 
-import random
-import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from typing import Any
 
-import requests
-
-from webapp import references, sse
-from webapp.chat import Activity, Delta, Reference, Usage
+from webapp import references
+from webapp.chat import Activity, Delta, Reference
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.text import first_bytes
-from webapp.upstream import answers, framing, pictures, refusals, transport
-from webapp.upstream.exchange import ERROR_BYTES, Exchange, bounded, check, start_of
-from webapp.upstream.failures import MISSING_MODEL, Refused, failure_of
-from webapp.upstream.payloads import dump, load
-from webapp.upstream.refusals import Body, Refusal, Refusals
+from webapp.upstream import answers, pictures
+from webapp.upstream.asking import Asking, Progress
+from webapp.upstream.exchange import Exchange
+from webapp.upstream.payloads import load
+from webapp.upstream.refusals import Body, Refusals
 from webapp.upstream.thinking import Thinking
-from webapp.upstream.transport import Passing
-
-OPENING_BYTES = 1024  # enough to recognise an error in plain text
-JSON_BYTES_PER_ANSWER_BYTE = 3  # \\u0439 takes six bytes for two, but few characters are escaped
-BACKOFF_SECONDS = 0.25
-MAX_BACKOFF_SECONDS = 4.0
-FINISH_SECONDS = 5.0  # after its finish reason an upstream has only usage and [DONE] to send
-TAIL_SECONDS = 0.05  # how long, and how much, to read so that the connection can be used again
-TAIL_BYTES = 65536
-BREAK_SECONDS = 2.0  # for the end of an answer that names no finish reason: it may be broken
-
-_FIELD = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.M)
-_FAILED = {"error": "upstream", "insufficient_system_resource": "unavailable", "abort": "cut_off"}
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Progress(Progress):
     """The state of one try."""
 
-    began: bool = False  # the first text or reasoning was yielded
     has_text: bool = False
     has_reasoning: bool = False
-    is_over: bool = False  # the last byte has arrived
-    done: bool = False
-    finish_reason: str | None = None
-    usage: Usage | None = None
     sources: tuple[Reference, ...] = ()
     tool: str = ""
     pictures: pictures.Gathered = field(default_factory=pictures.Gathered)
@@ -56,169 +34,33 @@ class _Progress:
     thinking: Thinking = field(default_factory=Thinking)
 
 
-class Stream(Iterator[Delta]):
-    """The deltas of one answer; what it tells of the whole comes on the last one.
+class Stream(Asking[Delta]):
+    """The deltas of one answer; what it tells of the whole comes on the last one."""
 
-    Any thread or greenlet may call `abort` at any time: it cuts the connection and ends the iteration without an
-    error. Only one thread may iterate and close. Raises UpstreamError.
-    """
+    _progress: _Progress
 
     def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: Body, known: Refusals) -> None:
-        self._exchange = exchange
-        self._limits = limits
-        self._body = body
-        self._model: str = body["model"]
-        self._known = known
-        self._refused: list[Refusal] = list(known.of(self._model))
-        self._dropped: tuple[str, ...] = ()
-        self._line = exchange.line()
-        self._progress = _Progress()
-        self._head = bytearray()  # the answer's first bytes, in case it is no event stream
+        super().__init__(exchange, limits, body, known)
         self.listen(lambda activity: None, lambda: None)
-        self._deltas = self._run()
 
     def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
         """Call these while iterating: when the upstream works but brings no text; when all that arrived is yielded."""
         self._on_activity, self._on_wait = on_activity, on_wait
 
-    def __next__(self) -> Delta:
-        if self._line.aborted:
-            self._deltas.close()  # drops deltas that were read but not yet returned
-        return next(self._deltas)
+    def _new_progress(self) -> _Progress:
+        return _Progress()
 
-    def abort(self) -> None:
-        """Stop: end the iteration and cut the connection, at once."""
-        self._line.abort()
+    def _take(self, data: str) -> Iterator[Delta]:
+        return self._give(self._delta_of(data))
 
-    def close(self) -> None:
-        """Release the connection. While another thread waits for a delta, do the same as `abort`."""
-        try:
-            self._deltas.close()
-        except ValueError:  # the generator is running, in another thread
-            self.abort()
+    def _take_whole(self, payload: Any) -> Iterator[Delta]:
+        return self._give(answers.delta_of(payload))
 
-    def _run(self) -> Generator[Delta, None, None]:
-        line, tries, failure = self._line, 0, None
-        line.start("first_token_timeout", self._limits.first_token_seconds)
-        try:
-            while not line.aborted:
-                failure = None
-                try:
-                    yield from self._try()
-                except UpstreamError as error:
-                    failure = error
-                if failure is None or self._progress.began or line.expired:
-                    break
-                if self._leaves_out(failure):
-                    continue
-                if not self._waits_for_next_try(failure, tries):
-                    break
-                tries += 1
-        finally:
-            line.end()
-        if failure and not line.aborted:
-            raise self._exchange.shown(failure, line)
+    def _take_comment(self) -> None:
+        self._tell("working")
 
-    def _leaves_out(self, failure: UpstreamError) -> bool:
-        """Whether the model refuses a parameter that the next request can do without."""
-        refusal = refusals.named(self._sent(), failure.words) if isinstance(failure, Refused) else None
-        if refusal is None or refusal in self._refused:
-            return False
-        self._refused.append(refusal)
-        return True
-
-    def _sent(self) -> Body:
-        return refusals.without(self._body, self._refused)
-
-    def _waits_for_next_try(self, failure: UpstreamError, tries: int) -> bool:
-        line = self._line
-        if not isinstance(failure, Passing) or tries >= self._limits.retries:
-            return False
-        is_stale = line.reused and failure.reason == "network"
-        backoff = min(BACKOFF_SECONDS * 2**tries, MAX_BACKOFF_SECONDS) * random.uniform(0.5, 1)
-        seconds = 0 if is_stale else max(backoff, failure.retry_after or 0)
-        if seconds >= line.seconds_left():
-            return False
-        line.sleep(seconds)
-        return not line.expired
-
-    def _try(self) -> Iterator[Delta]:
-        self._progress, self._head = _Progress(), bytearray()
-        body = self._sent()
-        self._dropped = refusals.dropped(self._body, body)
-        response = self._exchange.send(self._line, "POST", "/chat/completions", dump(body))
-        try:
-            check(response)
-            response.request.body = None  # frees memory: it is the whole conversation
-            blocks = self._blocks(response)
-            opening = framing.opening_of(blocks)
-            if opening.startswith((b"{", b"[")):
-                yield from self._whole(chain([opening], blocks))
-            elif opening.startswith(b"<"):
-                raise UpstreamError("html")
-            else:
-                yield from self._events(chain([opening], blocks))
-                self._drain(blocks, TAIL_SECONDS)
-        finally:
-            response.close()
-
-    def _blocks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the bytes of the answer. Keep the first ones in case it is no event stream."""
-        progress = self._progress
-        read = transport.read(response, lambda: progress.began and not (progress.finish_reason or progress.done))
-        for block in pictures.held(read):
-            if not progress.began and len(self._head) < ERROR_BYTES:
-                self._head += block
-                if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
-                    raise failure_of(None, beginning)
-            yield block
-            self._on_wait()
-
-    def _whole(self, blocks: Iterator[bytes]) -> Iterator[Delta]:
-        """Yield the deltas of a JSON body: a whole completion instead of a stream. Raises its error."""
-        limit = JSON_BYTES_PER_ANSWER_BYTE * self._limits.max_answer_bytes + ERROR_BYTES
-        body = bounded(blocks, limit)
-        payload = load(body)
-        if isinstance(payload, dict) and not payload.get("choices"):
-            raise failure_of(None, payload, unknown="upstream" if payload.get("error") else "protocol")
-        if payload is None:
-            is_first_whole = isinstance(load(body.partition(b"\n")[0]), dict)
-            raise UpstreamError(
-                "answer_too_large" if len(body) > limit else "unframed" if is_first_whole else "protocol"
-            )
-        yield from self._give(answers.delta_of(payload))
-        self._progress.done = True
-        yield from self._conclude()
-
-    def _events(self, blocks: Iterator[bytes]) -> Iterator[Delta]:
-        progress, failure = self._progress, None
-        try:
-            for event in framing.events(self._with_ending(blocks), self._limits.max_line_bytes):
-                if not progress.finish_reason:
-                    self._line.resume()  # any event is a sign of life
-                if event.event == framing.COMMENT:
-                    self._tell("working")
-                elif (data := event.data.strip()) == "[DONE]":
-                    progress.done = True
-                    break
-                elif event.event == "error":
-                    raise failure_of(None, event.data)
-                elif data and not (progress.is_over and load(data) is None):
-                    yield from self._give(self._delta_of(data))
-        except sse.LineTooLong:
-            failure = UpstreamError("line_too_large")
-        except UpstreamError as error:
-            failure = error
-        if failure:
-            yield from self._give_rest()
-        elif progress.done and not progress.finish_reason and self._drain(blocks, BREAK_SECONDS):
-            failure = UpstreamError("cut_off")  # llama-cpp-python ends a request so that another one pushes out
-        if failure and failure.reason == "cut_off" and not self._head:
-            failure = UpstreamError("network")
-        # After the finish reason the answer is complete, even if the connection breaks.
-        if failure and not (progress.finish_reason and failure.reason == "cut_off"):
-            raise failure
-        yield from self._conclude()
+    def _wait(self) -> None:
+        self._on_wait()
 
     def _delta_of(self, data: str) -> Delta:
         """The delta of one event; a message that repeats what came before it adds nothing."""
@@ -231,17 +73,10 @@ class Stream(Iterator[Delta]):
             return replace(delta, text=text, reasoning="" if progress.has_reasoning else delta.reasoning)
         return delta
 
-    def _with_ending(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the blocks, and the blank line that some servers leave out after their last event."""
-        yield from blocks
-        self._progress.is_over = True
-        yield b"\n\n"
-
     def _give(self, delta: Delta) -> Iterator[Delta]:
         """Yield the delta's text and reasoning. Keep its usage and finish reason for the last delta."""
         progress = self._progress
-        if delta.usage:
-            progress.usage = answers.newer(progress.usage, delta.usage)
+        self._note_usage(delta)
         if delta.sources and delta.sources != progress.sources:
             known = (*progress.sources, *delta.sources)
             progress.sources = references.of((source.url, source.title) for source in known)
@@ -256,11 +91,7 @@ class Stream(Iterator[Delta]):
         if delta.tool:
             progress.tool = progress.tool.strip("?") or delta.tool
             self._tell("calling")
-        if failed := _FAILED.get(delta.finish_reason or ""):
-            raise UpstreamError(failed)
-        if delta.finish_reason:
-            progress.finish_reason = delta.finish_reason
-            self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
+        self._note_finish(delta)
 
     def _tell(self, activity: Activity) -> None:
         """Tell once what the upstream does while no text comes. Comments within a text tell nothing."""
@@ -290,18 +121,6 @@ class Stream(Iterator[Delta]):
         if text != all_text or reasoning != all_reasoning:
             raise UpstreamError("answer_too_large")
 
-    def _begin(self) -> None:
-        if not self._progress.began:
-            self._progress.began = True
-            self._body = {}  # there is no next try
-            self._known.remember(self._model, self._refused)
-            self._line.watch("idle_timeout", self._limits.idle_seconds)
-
-    def _passed(self, delta: Delta) -> Iterator[Delta]:
-        self._line.pause()
-        yield delta
-        self._line.resume()
-
     def _conclude(self) -> Iterator[Delta]:
         """Yield the last delta. Raises UpstreamError for an answer that is incomplete or empty."""
         yield from self._give_rest()
@@ -322,12 +141,10 @@ class Stream(Iterator[Delta]):
 
     def _raise_for_no_text(self) -> None:
         """Say what came instead of an answer. Returns for a model that used up its length while it thought."""
-        progress, said = self._progress, start_of(self._head)
+        progress = self._progress
         if progress.finish_reason == "content_filter":
             raise UpstreamError("filtered")
-        is_plain = said and not said.startswith(("{", "[")) and not _FIELD.match(said)
-        if is_plain and not (progress.began or progress.done):
-            raise failure_of(None, said, unknown="unframed" if " " in said else "protocol")
+        self._raise_for_no_answer()
         if progress.began and not (progress.done or progress.finish_reason):
             raise UpstreamError("cut_off")
         if progress.tool:
@@ -336,15 +153,3 @@ class Stream(Iterator[Delta]):
             raise UpstreamError("picture")
         if progress.finish_reason != "length":
             raise UpstreamError("no_answer" if progress.has_reasoning else "empty")
-
-    def _drain(self, blocks: Iterator[bytes], seconds: float) -> bool:
-        """Read what follows [DONE], a little and not for long, so that the connection can be used again.
-
-        Returns whether the connection broke.
-        """
-        self._line.watch("idle_timeout", seconds)
-        try:
-            bounded(blocks, TAIL_BYTES)
-        except UpstreamError:
-            return not self._line.expired
-        return False
