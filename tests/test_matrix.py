@@ -136,6 +136,8 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/sign-in"): dict.fromkeys(EVERYONE, 403),  # with a wrong password
     ("GET", "/invite/<token>"): EVERYONE,
     ("POST", "/invite/<token>"): dict.fromkeys(EVERYONE, 400),  # without a password
+    ("GET", "/v1/models"): dict.fromkeys(EVERYONE, 401),  # cookies are no way in; see test_api.py
+    ("POST", "/v1/chat/completions"): dict.fromkeys(EVERYONE, 401),
     ("GET", "/keys"): pages(),
     ("POST", "/keys"): forms(400),  # without a time
     ("POST", "/keys/<id:key_id>/revoke"): own_form(),

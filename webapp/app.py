@@ -19,6 +19,7 @@ from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.audit import Audit
 from webapp.changes import Changes
+from webapp.completions import Completions
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.errors import StorageUnavailable
@@ -55,6 +56,7 @@ from webapp.usage import Usage
 from webapp.users import Users
 from webapp.views import (
     admin,
+    api,
     chat,
     door,
     forms,
@@ -149,6 +151,7 @@ def _join(app: Flask, config: Config) -> None:
             presets=Presets(storage, check),
             folders=Folders(storage),
             archive=Archive(config, storage, models, limits, typesetter),
+            completions=Completions(upstream, models, limits),
             followers=_followers(config),
             team=team,
             changes=changes,
@@ -277,6 +280,6 @@ def _dress(app: Flask, config: Config) -> None:
     if config.sharing == "team":
         modules.append(sharing)
     if config.api:
-        modules.append(keys_views)
+        modules += [keys_views, api]
     for module in modules:
         app.register_blueprint(module.blueprint)

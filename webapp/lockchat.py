@@ -14,6 +14,7 @@ from webapp.upstream.exchange import Exchange, bounded, check
 from webapp.upstream.lifeline import Lifeline
 from webapp.upstream.payloads import load
 from webapp.upstream.refusals import Body, Refusals
+from webapp.upstream.relay import Relay
 from webapp.upstream.stream import Stream
 
 url = "http://super.lockchat.app"
@@ -87,6 +88,10 @@ class Lockchat(UpstreamConfig):
         if temperature is not None:
             body = {"temperature": temperature, **body}
         return Stream(self._exchange, self, body, self._refusals)
+
+    def relay(self, body: Body) -> Relay:
+        """Return the answer to a checked request in the upstream's own events. The first `next` sends the request."""
+        return Relay(self._exchange, self, body, self._refusals)
 
     def models(self) -> list[str]:
         """Return the ids of the models that the upstream offers. Raises UpstreamError."""

@@ -5,12 +5,14 @@ Only the app imports this module: gevent must have replaced `threading` before.
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from gevent.monkey import is_module_patched  # type: ignore[import-untyped]
+from gevent.monkey import get_original, is_module_patched  # type: ignore[import-untyped]
 from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]
 
 Result = TypeVar("Result")
@@ -41,6 +43,16 @@ def give_way() -> None:
         if time.monotonic() - _round_at >= STRETCH_SECONDS:
             time.sleep(PAUSE_SECONDS)
             note_round()
+
+
+def has_left(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection on which nothing is read or written at the moment."""
+    poll = get_original("select", "poll")()  # that of gevent does not know of RDHUP
+    try:
+        poll.register(connection, select.POLLRDHUP)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):  # it is closed on this side
+        return True
 
 
 def apart(work: Callable[[], Result]) -> Result:

@@ -1,4 +1,4 @@
-"""Answers that stay open: ends them when their user is signed out or disabled, in any worker."""
+"""Answers that stay open: ends them when their user is signed out or disabled in any worker, or a client has left."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Opening:
-    """One open answer. `token_hash` names the sign-in; it is empty where a proxy signs users in."""
+    """One open answer. `token_hash` names the sign-in or the key; it is empty where a proxy signs users in."""
 
     user_id: str
     token_hash: str
     hang_up: Callable[[], None]
+    has_left: Callable[[], bool] = bool  # whether the client is gone already
     is_over: bool = field(default=False, init=False)
 
 
@@ -52,7 +53,10 @@ class Openings:
         self._open.discard(opening)
 
     def look(self) -> None:
-        """End the answers of those who may no longer have them. While the database is away, all go on."""
+        """End the answers of those who left, or may no longer have them. While the database is away, these go on."""
+        for opening in list(self._open):
+            if opening.has_left():
+                self._end(opening)
         if not (current := list(self._open)):
             return
         with self._storage.read() as tx:
@@ -60,10 +64,13 @@ class Openings:
             tokens = sign_ins.known_tokens(tx, {opening.token_hash for opening in current})
         for opening in current:
             if opening.user_id not in users or (opening.token_hash and opening.token_hash not in tokens):
-                opening.is_over = True
-                self.discard(opening)
-                with suppress(OSError):  # the browser has left
-                    opening.hang_up()
+                self._end(opening)
+
+    def _end(self, opening: Opening) -> None:
+        opening.is_over = True
+        self.discard(opening)
+        with suppress(OSError):  # the browser has left
+            opening.hang_up()
 
     def _run(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):

@@ -43,7 +43,7 @@ def delta_of(said: Any) -> Delta:
         raise failure_of(None, said, unknown="protocol")
     if payload.get("error") or payload.get("object") == "error":
         raise failure_of(None, payload)
-    choice = _first(payload.get("choices"))
+    choice = first_choice(payload.get("choices"))
     if choice.get("error"):
         raise failure_of(None, choice)
     part = choice.get("delta") or choice.get("message")
@@ -83,7 +83,7 @@ class Repeats:
 
 def is_whole(payload: Any) -> bool:
     """Whether a chunk holds a whole message and no delta: the last one of some servers repeats all before it."""
-    choice = _first(payload.get("choices")) if isinstance(payload, dict) else {}
+    choice = first_choice(payload.get("choices")) if isinstance(payload, dict) else {}
     return not choice.get("delta") and isinstance(choice.get("message"), dict)
 
 
@@ -94,7 +94,7 @@ def newer(old: Usage | None, new: Usage) -> Usage:
     return Usage(*(now if now is not None else before for now, before in zip(astuple(new), astuple(old), strict=True)))
 
 
-def _first(choices: Any) -> dict[str, Any]:
+def first_choice(choices: Any) -> dict[str, Any]:
     """The choice with the index 0. The others are other answers to the same question."""
     if not isinstance(choices, list) or not choices:
         return {}

@@ -63,7 +63,7 @@ class Asking(Iterator[Piece]):
         self._body = body
         self._model: str = body["model"]
         self._known = known
-        self._refused: list[Refusal] = list(known.of(self._model))
+        self._refused: list[Refusal] = list(filter(self._can_leave_out, known.of(self._model)))
         self._dropped: tuple[str, ...] = ()
         self._first_seconds = limits.first_token_seconds
         self._line = exchange.line()
@@ -89,6 +89,9 @@ class Asking(Iterator[Piece]):
 
     def _new_progress(self) -> Progress:
         raise NotImplementedError
+
+    def _can_leave_out(self, refusal: Refusal) -> bool:
+        return True
 
     def _take(self, data: str) -> Iterator[Piece]:
         """The pieces that the data of one event makes."""
@@ -137,7 +140,7 @@ class Asking(Iterator[Piece]):
     def _leaves_out(self, failure: UpstreamError) -> bool:
         """Whether the model refuses a parameter that the next request can do without."""
         refusal = refusals.named(self._sent(), failure.words) if isinstance(failure, Refused) else None
-        if refusal is None or refusal in self._refused:
+        if refusal is None or refusal in self._refused or not self._can_leave_out(refusal):
             return False
         self._refused.append(refusal)
         return True

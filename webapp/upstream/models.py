@@ -67,6 +67,11 @@ class Models:
         is_unknown = not self._fixed and self._listed is None
         return wanted if not names or wanted in names or (wanted and is_unknown) else names[0]
 
+    def is_offered(self, name: str) -> bool:
+        """Return whether the page offers this model, or the upstream has not said which models it has."""
+        names = self.names()
+        return name in names or (not self._fixed and self._listed is None)
+
     def window(self, name: str) -> int | None:
         """Return the context window of a model in tokens; None where the upstream does not say."""
         listed = (self._listed or {}).get(name)

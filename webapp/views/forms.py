@@ -160,11 +160,34 @@ def receive() -> None:
             request.__dict__.pop("stream", None)
 
 
-def _check(body: _Body) -> None:
+def size() -> int:
+    """The bytes of the body, as its sender says."""
+    return request.environ[BODY].left or 0
+
+
+def receive_bytes(most: int) -> bytes:
+    """Read a whole body that is no form, of at most this many bytes. Raises as `receive`."""
+    body: _Body = request.environ[BODY]
+    _check_framing(body)
+    if size() > most:
+        raise RequestEntityTooLarge
+    with SpooledTemporaryFile(MEMORY_BYTES) as file:
+        _copy(body, file)
+        file.seek(0)
+        return file.read()
+
+
+def _check_framing(body: _Body) -> None:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType  # no browser compresses a form; a small one could unpack to a huge one
     if body.left is None:
         raise LengthRequired
+
+
+def _check(body: _Body) -> None:
+    _check_framing(body)
+    if body.left is None:
+        return
     if request.mimetype == MULTIPART and marks.is_taking_file():
         limit = parts().config.max_import_bytes
         if body.left > limit + OTHER_BYTES:

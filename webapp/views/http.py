@@ -7,7 +7,8 @@ import hashlib
 import re
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
@@ -17,12 +18,11 @@ from flask import Flask, Response, current_app, g, redirect, request, session, s
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
 
-from webapp import language
+from webapp import language, loop
 from webapp.limits import Gate
-from webapp.loop import give_way
 from webapp.openings import Opening
 from webapp.team import PASSWORD
-from webapp.views import forms, forwarded, hosts, marks, problems, visitor
+from webapp.views import api_errors, forms, forwarded, hosts, marks, problems, visitor
 from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
 from webapp.views.parts import of as parts_of
 from webapp.views.parts import parts
@@ -61,12 +61,18 @@ def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: 
     """Answer with pieces as they come. Raises Busy if the gate lets no more in; by default, that of followers."""
     gate, holder = gate or parts().followers, visitor.current_user().holder
     gate.enter(holder)
-    if "gunicorn.socket" in request.environ:
-        request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)
     opening = _opening()
-    response = Response(stream_with_context(_while_allowed(pieces, opening)), content_type=content_type)
+    response = streamed(_while_allowed(pieces, opening), content_type)
     response.call_on_close(partial(gate.leave, holder))
     _watch(response, opening)
+    return response
+
+
+def streamed(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Response:
+    """The pieces as an answer, each sent as it comes."""
+    if "gunicorn.socket" in request.environ:
+        request.environ["gunicorn.socket"].settimeout(SEND_SECONDS)
+    response = Response(stream_with_context(pieces), content_type=content_type)
     # For nginx: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Cache-Control"] = "no-store, no-transform"
@@ -76,6 +82,31 @@ def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: 
 def end_with_user(response: Response) -> None:
     """Cut an answer off when its user is signed out or disabled while it is on its way."""
     _watch(response, _opening())
+
+
+@contextmanager
+def watched(abort: Callable[[], None]) -> Iterator[Opening]:
+    """While the block runs, call `abort` when the program that asks leaves, or may no longer have its answer."""
+    connection, user, openings = _connection(), visitor.current_user(), parts().team.openings
+
+    def hang_up() -> None:
+        try:
+            if connection:
+                connection.shutdown(socket.SHUT_RDWR)  # first: half an answer must not look like a whole one
+        finally:
+            abort()
+
+    has_left = partial(loop.has_left, connection) if connection else bool
+    opening = Opening(user.id, user.key_hash, hang_up, has_left)
+    openings.add(opening)
+    try:
+        yield opening
+    finally:
+        openings.discard(opening)
+
+
+def _connection() -> Any:
+    return request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
 
 
 def _watch(response: Response, opening: Opening | None) -> None:
@@ -91,7 +122,7 @@ def _opening() -> Opening | None:
     if user.account is None:
         return None
     # Closing the connection wakes a stream that waits for the next token.
-    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    connection = _connection()
     hang_up = partial(connection.shutdown, socket.SHUT_RDWR) if connection else lambda: None
     return Opening(user.id, user.sign_in.token_hash if user.sign_in else "", hang_up)
 
@@ -102,17 +133,20 @@ def _while_allowed(pieces: Iterator[bytes] | Iterator[str], opening: Opening | N
 
 
 def _open_request() -> ResponseReturnValue | None:
-    give_way()
+    loop.give_way()
     g.request_id = uuid.uuid4().hex[:12]
     # Files are small, so none is sent in parts: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
     request.environ.pop("HTTP_RANGE", None)
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(ANSWER_SECONDS)
     forms.hold_back()
-    chosen = "" if marks.is_without_user() else session.get("language", "")
+    chosen = "" if marks.is_without_user() or api_errors.is_api() else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]
     language.use(language.choose([chosen, *accepted]))
     _check_address()
+    if api_errors.is_api():  # no browser asks: a key is no cookie, so other sites cannot send it
+        visitor.identify_by_key()
+        return None
     if marks.is_without_user():
         return None
     if request.method not in hosts.SAFE_METHODS:

@@ -12,6 +12,7 @@ from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.audit import Audit
 from webapp.changes import Changes
+from webapp.completions import Completions
 from webapp.config import Config
 from webapp.conversations import Conversations
 from webapp.folders import Folders
@@ -71,6 +72,7 @@ class Parts:
     presets: Presets
     folders: Folders
     archive: Archive
+    completions: Completions
     followers: Gate
     team: Team
     changes: Changes

@@ -28,6 +28,7 @@ from webapp.errors import (
 from webapp.language import gettext as _
 from webapp.loop import give_way
 from webapp.settings import OPTIONS
+from webapp.views import api_errors
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
@@ -89,6 +90,8 @@ def refused(page: str, error: AppError | None) -> ResponseReturnValue:
 def _show_error(error: AppError) -> ResponseReturnValue:
     count(error.code)
     # After a time-out, the list would ask the same database again.
+    if api_errors.is_api():
+        return api_errors.answer(error, status_of(error))
     return _answer(status_of(error), error.sentence, headers_of(error), with_list=type(error) is not StorageUnavailable)
 
 
@@ -123,6 +126,8 @@ def _http_sentence(status: int) -> str:
 def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: bool = True) -> ResponseReturnValue:
     """The sentence: as plain text for the script, as a page with the typed text for a person."""
     give_way()  # the deadlines of many slow forms may end at once
+    if api_errors.is_api():
+        return api_errors.answer_of(status, sentence), status, headers
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
     models, model = parts().models.names(), _typed("model")

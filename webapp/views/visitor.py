@@ -36,6 +36,7 @@ class User:
     address: str
     account: Account | None = None
     sign_in: SignIn | None = None
+    key_hash: str = ""  # of the key of the API, if the request came with one
 
     @property
     def holder(self) -> Holder:
@@ -129,6 +130,16 @@ def identify() -> None:
     if login == PROXY:
         account = parts().team.accounts.of_proxy(identity.of_request(), client())
         g.user = User(account.user_id, _address(), account)
+
+
+def identify_by_key() -> None:
+    """Find out whose key of the API the request has; nothing else lets a program in. Raises SignedOut without one."""
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    found = parts().team.keys.recognise(token.strip()) if scheme.lower() == "bearer" else None
+    if found is None:
+        raise SignedOut(_("The API key is missing or wrong, or it has expired or been revoked."))
+    key, account = found
+    g.user = User(account.user_id, _address(), account, key_hash=key.token_hash)
 
 
 def check_right() -> None:

@@ -1,0 +1,112 @@
+"""The use case of the API: one answer of the upstream for a program, within the limits of its key's owner."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from webapp.chat import Failure, Outcome, Status, Usage
+from webapp.errors import UpstreamError
+from webapp.limits import Holder
+from webapp.lockchat import Lockchat
+from webapp.quotas import SendLimits
+from webapp.upstream.models import Models
+from webapp.upstream.relay import Payload, Relay
+
+log = logging.getLogger(__name__)
+
+
+class Answer(Iterator[Payload]):
+    """The chunks of an answer, or its one completion. Raises UpstreamError. Close it; `abort` works from any thread."""
+
+    def __init__(self, relay: Relay, on_end: Callable[[Outcome, int], None]) -> None:
+        self._relay = relay
+        self._on_end = on_end
+        self._is_over = False
+        self._started = time.monotonic()
+        self._first_token_seconds: float | None = None
+
+    def __next__(self) -> Payload:
+        try:
+            piece = next(self._relay)
+        except StopIteration:
+            self._end("stopped" if self._relay.is_aborted else "done")
+            raise
+        except UpstreamError as error:
+            self._end("interrupted" if error.reason == "cut_off" else "error", error.failure)
+            raise
+        if self._first_token_seconds is None:
+            self._first_token_seconds = time.monotonic() - self._started
+        return piece
+
+    def abort(self) -> None:
+        """Stop: end the iteration and cut the upstream's connection, at once."""
+        self._relay.abort()
+
+    def close(self) -> None:
+        """Let go of the upstream's connection."""
+        self._relay.close()
+        self._end("stopped")
+
+    def _end(self, status: Status, failure: Failure | None = None) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        outcome = Outcome(
+            status,
+            failure=failure,
+            usage=self._relay.usage,
+            first_token_seconds=self._first_token_seconds,
+            seconds=time.monotonic() - self._started,
+        )
+        self._on_end(outcome, self._relay.answer_bytes)
+
+
+class Completions:
+    """Answers for programs. They are not stored, but count as answers of the user whose key asks."""
+
+    def __init__(self, upstream: Lockchat, models: Models, limits: SendLimits) -> None:
+        self._upstream = upstream
+        self._models = models
+        self._limits = limits
+
+    @contextmanager
+    def place(self, holder: Holder, size: int) -> Iterator[None]:
+        """Take a place for an answer to a request of `size` bytes while the block runs. Raises Busy."""
+        limits = self._limits
+        limits.replies.enter(holder)
+        try:
+            limits.histories.enter(holder, size)
+            try:
+                yield
+            finally:
+                limits.histories.leave(holder, size)
+        finally:
+            limits.replies.leave(holder)
+
+    def ask(self, holder: Holder, body: Payload, size: int) -> Answer:
+        """Return the answer to a checked request (`webapp.allowed`). The first `next` sends it.
+
+        Raises UpstreamError for a model that this server does not offer.
+        """
+        if not self._models.is_offered(body["model"]):
+            raise UpstreamError("model_not_found")
+        return Answer(self._upstream.relay(body), partial(self._note, holder, body["model"], size))
+
+    def _note(self, holder: Holder, model: str, size: int, outcome: Outcome, answer_bytes: int) -> None:
+        """Note an answer that has ended. Here alone the use of the API is counted."""
+        usage = outcome.usage or Usage()
+        log.info(
+            "API: user %s, model %r, %s, %s bytes asked, %s answered, tokens %s + %s, %.1f s",
+            holder.user_id[:8],
+            model,
+            outcome.status,
+            size,
+            answer_bytes,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            outcome.seconds,
+        )
