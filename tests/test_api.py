@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.team import links, sign_in
-from tests.test_keys import make_key
+from tests.test_keys import KEY, make_key
 from tests.upstream import Close, Wait, body, error, event, token, tokens
 from tests.wait import wait_until
 from webapp.invites import SERVER
@@ -591,3 +591,49 @@ def test_a_client_that_leaves_stops_the_upstream(make_client, upstream, stream):
 
     assert upstream.client_left.wait(10)
     assert ask(make_client())
+
+
+def test_behind_a_proxy_that_signs_in_the_key_alone_says_who_asks(make_site, upstream):
+    site = make_site(login="proxy", proxies=("10.0.0.5",), api=True)
+    browser, parts = site.test_client(use_cookies=False), site.extensions["lockchat"]
+    by_proxy = {"headers": {"Remote-User": "alice"}, "environ_overrides": {"REMOTE_ADDR": "10.0.0.5"}}
+    [key] = KEY.findall(browser.post("/keys", data={"name": "Script", "days": "7"}, **by_proxy).text)
+
+    answers = [
+        browser.get("/v1/models", headers={"Authorization": f"Bearer {key}"}),
+        browser.get("/v1/models", **by_proxy),
+    ]
+    parts.team.users.disable(SERVER, next(account.user_id for account in parts.team.users.all()))
+    answers.append(browser.get("/v1/models", headers={"Authorization": f"Bearer {key}"}))
+
+    assert [answer.status_code for answer in answers] == [200, 401, 401]
+
+
+def test_a_key_of_another_way_to_sign_in_is_dead(make_site, team, key):
+    other = make_site(login="proxy", proxies=("10.0.0.5",), api=True)
+
+    assert other.test_client().get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+
+
+def test_an_administrator_who_is_a_member_again_has_a_members_key(team, alice, client):
+    team.join("Carol", "admin")
+    seen = []
+    for role in ("admin", "member"):
+        team.parts.team.users.change_role(SERVER, team.user_id("Alice"), role)
+        found = team.parts.team.keys.recognise(client.api_key)
+        seen.append(found[1].role)
+
+    assert seen == ["admin", "member"]
+
+
+def test_each_answer_of_the_api_is_in_the_log_without_its_text(client, upstream, caplog):
+    caplog.set_level("INFO", "webapp.completions")
+    upstream.answer(*tokens("My answer", usage=USAGE))
+
+    list(ask(client, stream=True))
+
+    [line] = [record.getMessage() for record in caplog.records if record.name == "webapp.completions"]
+    assert "model 'gpt-4', done" in line
+    assert "tokens 7 + 2" in line
+    assert "Hello?" not in line
+    assert "My answer" not in line
