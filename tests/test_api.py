@@ -637,3 +637,33 @@ def test_each_answer_of_the_api_is_in_the_log_without_its_text(client, upstream,
     assert "tokens 7 + 2" in line
     assert "Hello?" not in line
     assert "My answer" not in line
+
+
+ODD = [
+    {},
+    {"choices": None},
+    {"choices": {}},
+    {"choices": [None]},
+    {"choices": [[]]},
+    {"choices": [{"index": 3, "delta": {"content": "other"}}]},
+    {"choices": [{"index": 0, "delta": "text"}]},
+    {"choices": [{"index": 0, "delta": {"content": 5, "tool_calls": "x"}, "logprobs": "x"}]},
+    {"choices": [{"index": 0, "delta": {"content": None, "tool_calls": [None, {}, {"function": 5}, {"index": []}]}}]},
+    {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"name": 5, "arguments": {}}}]}}]},
+    {"choices": [{"index": 0, "delta": {"content": [{"type": "text", "text": "Hi"}]}, "logprobs": {"content": 5}}]},
+    {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": 5}], "usage": "x", "id": 5},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_an_odd_event_breaks_nothing(team, key, upstream, odd, stream):
+    upstream.answer(*body(event(odd), token("Hello"), event(odd), token(finish="stop"), b"data: [DONE]\n\n"))
+    upstream.answer(*whole(odd))
+
+    answers = [post(team, key, {"model": "gpt-4", "messages": HELLO, "stream": stream}) for _script in range(2)]
+
+    assert answers[0].status_code == 200
+    assert "Hello" in answers[0].text
+    assert "other" not in answers[0].text
+    assert answers[1].status_code in (200, 502)
