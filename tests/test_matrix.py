@@ -14,6 +14,7 @@ from tests.pictures import pictures_chunk, png
 from tests.team import PASSWORD
 from tests.upstream import body, token
 from webapp.invites import SERVER
+from webapp.oidc.settings import OidcConfig
 
 SIGN_IN = "303 /sign-in"  # the answer to a stranger who opens a page
 EVERYONE = dict.fromkeys(("owner", "member", "admin", "stranger", "disabled"), 200)
@@ -229,6 +230,30 @@ def filled(rule: str, values: dict[str, str]) -> str:
 
 def test_every_route_is_in_the_matrix(make_team):
     assert routes(make_team(sharing="team", api=True).site) == set(MATRIX)
+
+
+def test_an_identity_provider_adds_its_way_there_and_back_for_everyone(make_team):
+    settings = {"client_id": "x", "client_secret": "x", "address": "http://127.0.0.1"}
+    site = make_team(login="oidc", oidc=OidcConfig(issuer="http://127.0.0.1:9", **settings))
+
+    added = routes(site.site) - set(MATRIX)
+
+    assert added == {("GET", "/sign-in/begin"), ("GET", "/sign-in/done")}
+    assert ask(site.stranger(), "GET", "/sign-in/begin") == 502  # nothing listens there
+    assert ask(site.stranger(), "GET", "/sign-in/done?state=x") == 400  # nobody has begun it
+
+
+def test_a_proxy_that_signs_users_in_adds_the_question_of_the_first_visit(make_site):
+    site = make_site(login="proxy", proxies=("10.0.0.5",))
+    client = site.test_client()
+
+    def status(method: str, address: str) -> int:
+        headers, peer = {"Remote-User": "alice"}, {"REMOTE_ADDR": address}
+        return client.open("/welcome", method=method, headers=headers, environ_overrides=peer).status_code
+
+    assert routes(site) - set(MATRIX) == {("GET", "/welcome"), ("POST", "/welcome")}
+    assert [status("GET", "10.0.0.5"), status("POST", "10.0.0.5")] == [303, 303]
+    assert [status("GET", "10.0.0.6"), status("POST", "10.0.0.6")] == [403, 403]
 
 
 def test_every_route_lets_in_those_of_the_matrix_only(stage):

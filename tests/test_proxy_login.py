@@ -113,6 +113,45 @@ def test_the_first_link_makes_an_administrator_of_who_came_by_the_proxy(ask):
     assert ask(f"/invite/{token}", "POST", address="10.0.0.9", headers={HEADER: "bob"}, x="").status_code == 403
 
 
+def test_the_chats_of_a_browser_come_along_at_the_first_visit_if_they_say_so(make_site, visit):
+    opened = visit()
+    opened.end(opened.new_chat("From open login"))
+    site = make_site(login="proxy", proxies=("10.0.0.5",))
+    client = site.test_client(use_cookies=False)
+
+    def ask(who, path, method="GET", accept="text/html", **form):
+        headers = {HEADER: who, "Cookie": opened.cookie(), "Accept": accept}
+        peer = {"REMOTE_ADDR": "10.0.0.5"}
+        return client.open(path, method=method, data=form or None, headers=headers, environ_overrides=peer)
+
+    asked = ask("without", "/search?q=x")
+    ask("without", "/welcome", "POST", next="/search?q=x")
+    shown = ask("along", asked.headers["Location"])
+    answered = ask("along", "/welcome", "POST", next="/search?q=x", take_along="1")
+    late = ask("late", "/")
+
+    assert asked.headers["Location"] == "/welcome?next=/search?q%3Dx"
+    assert "Take the chats of this browser along" in shown.text
+    assert answered.headers["Location"] == "/search?q=x"
+    assert late.status_code == 200, "they are taken, so nobody is asked"
+    has_chat = ["From open login" in ask(who, "/").text for who in ("without", "along", "late")]
+    assert has_chat == [False, True, False]
+
+
+def test_who_asks_for_no_page_is_not_asked_about_chats(make_site, visit):
+    opened = visit()
+    opened.end(opened.new_chat("From open login"))
+    client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client(use_cookies=False)
+    headers = {HEADER: "alice", "Cookie": opened.cookie()}
+
+    sent = client.post(
+        "/conversations", data={"text": "Hi"}, headers=headers, environ_overrides={"REMOTE_ADDR": "10.0.0.5"}
+    )
+
+    assert sent.status_code == 303
+    assert sent.headers["Location"].startswith("/c/")
+
+
 def test_there_is_no_page_for_passwords(ask):
     assert [ask(path, headers={HEADER: "alice"}).status_code for path in ("/sign-in", "/account")] == [404, 404]
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 LOCKS = {
     "app": ROOT / "requirements.txt",
     "postgresql": ROOT / "webapp" / "storage" / "requirements.txt",
+    "oidc": ROOT / "webapp" / "oidc" / "requirements.txt",
     "tests": ROOT / "tests" / "requirements.txt",
 }
 
@@ -78,7 +79,7 @@ def test_the_lock_names_what_its_packages_need(group):
 
 
 def test_the_tests_run_with_the_versions_that_the_app_gets():
-    app, tests = locked("postgresql") | locked("app"), locked("tests")
+    app, tests = locked("postgresql") | locked("oidc") | locked("app"), locked("tests")
 
     assert {name: version(tests[name]) for name in app} == {name: version(one) for name, one in app.items()}
 

@@ -13,7 +13,7 @@ from webapp.errors import Forbidden, Invalid, NotFound, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.passwords import Passwords
 from webapp.storage import Storage, accounts, audit, sign_ins
-from webapp.team import MEMBER, PASSWORD, PROXY, Account, Actor, Client, SignIn
+from webapp.team import MEMBER, OIDC, PASSWORD, PROXY, Account, Actor, Client, SignIn
 from webapp.text import clean, new_id
 from webapp.throttle import Attempt
 from webapp.tokens import hash_of, new_token
@@ -22,6 +22,7 @@ NAME_CHARS = 60
 LOGIN_CHARS = 200  # of a case-folded name: a letter may become three
 BROWSER_CHARS = 200
 LONGEST = timedelta(days=30)  # from the sign-in on
+LONGEST_AT_PROVIDER = timedelta(hours=12)  # who may not sign in there any more is out here by then
 IDLE = timedelta(days=7)
 SEEN_EVERY = timedelta(minutes=5)  # a note for each request would be a write for each request
 SEEN_WAIT_SECONDS = 0.25
@@ -36,10 +37,12 @@ class Signed:
 
 
 class Accounts:
-    """The accounts of those who sign in with a password here, or at a proxy."""
+    """The accounts of one instance, as their owners use them. `way` is how its users sign in."""
 
-    def __init__(self, storage: Storage, passwords: Passwords) -> None:
+    def __init__(self, storage: Storage, passwords: Passwords, way: str) -> None:
         self._storage = storage
+        self._way = way
+        self.longest = LONGEST_AT_PROVIDER if way == OIDC else LONGEST
         self._passwords = passwords
 
     def sign_in(self, name: str, password: str, client: Client, *, old_token: str = "") -> tuple[str, Account]:
@@ -84,21 +87,26 @@ class Accounts:
         if found is None:
             return None
         sign_in, account = found
-        if account.disabled_at or account.way != PASSWORD or is_over(sign_in, now):
+        if account.disabled_at or account.way != self._way or self._is_over(sign_in, now):
             return None
         if now - sign_in.seen_at > SEEN_EVERY:
             self._note_seen(sign_in, now)
         return Signed(account, sign_in)
 
-    def of_proxy(self, identity: str, client: Client) -> Account:
-        """The account of somebody who signed in at the proxy, made at the first visit. Raises Forbidden."""
+    def of_proxy(self, identity: str) -> Account | None:
+        """The account of somebody who signed in at the proxy; None at the first visit. Raises Forbidden."""
         with self._storage.read() as tx:
             account = accounts.by_login(tx, PROXY, identity)
-        if account is None:
-            account = self._storage.run(lambda tx: _made_for(tx, identity, client))
-        if account.disabled_at:
+        if account and account.disabled_at:
             raise Forbidden(_("Your account is disabled. An administrator can enable it."))
         return account
+
+    def make_for_proxy(self, identity: str, client: Client, *, user_id: str = "") -> Account:
+        """A new account for somebody who signed in at the proxy, unless there is one.
+
+        `user_id` is the user of open login in this browser, if their chats are to become the account's.
+        """
+        return self._storage.run(lambda tx: _made_for(tx, identity, client, user_id))
 
     def sign_out(self, actor: Actor, token_hash: str) -> None:
         """End this sign-in."""
@@ -110,7 +118,7 @@ class Accounts:
         """The user's sign-ins, the last used first."""
         now = datetime.now(UTC)
         with self._storage.read() as tx:
-            return [sign_in for sign_in in sign_ins.of(tx, user_id) if not is_over(sign_in, now)]
+            return [sign_in for sign_in in sign_ins.of(tx, user_id) if not self._is_over(sign_in, now)]
 
     def end_sign_in(self, actor: Actor, sign_in_id: str) -> None:
         """Sign the user out in one browser. Raises NotFound."""
@@ -150,6 +158,10 @@ class Accounts:
             raise Forbidden(_("The current password is wrong."))
         self._storage.run(lambda tx: throttle.forgive(tx, attempt, now))
 
+    def _is_over(self, sign_in: SignIn, now: datetime) -> bool:
+        """Whether a sign-in is too old, or was not used for too long."""
+        return now - sign_in.created_at > self.longest or now - sign_in.seen_at > IDLE
+
     def _note_failure(self, account: Account | None, client: Client) -> None:
         # An unknown name is left out: it may be a password in the wrong field.
         target = account.name if account else ""
@@ -164,17 +176,12 @@ class Accounts:
             pass  # the next request tries again
 
 
-def begin_sign_in(tx: Connection, user_id: str, client: Client) -> str:
+def begin_sign_in(tx: Connection, user_id: str, client: Client, *, id_token: str = "") -> str:
     """Store a new sign-in, and return its token."""
     token, now = new_token(), datetime.now(UTC)
     browser = clean(client.browser)[:BROWSER_CHARS]
-    sign_ins.add(tx, SignIn(new_id(), hash_of(token), user_id, client.address, browser, now, now))
+    sign_ins.add(tx, SignIn(new_id(), hash_of(token), user_id, client.address, browser, now, now, id_token))
     return token
-
-
-def is_over(sign_in: SignIn, now: datetime) -> bool:
-    """Whether a sign-in is too old, or was not used for too long."""
-    return now - sign_in.created_at > LONGEST or now - sign_in.seen_at > IDLE
 
 
 def actor_of(account: Account, client: Client) -> Actor:
@@ -202,8 +209,9 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _made_for(tx: Connection, identity: str, client: Client) -> Account:
-    account = Account(new_id(), PROXY, identity, identity, MEMBER, datetime.now(UTC))
+def _made_for(tx: Connection, identity: str, client: Client, user_id: str) -> Account:
+    is_free = user_id and accounts.get(tx, user_id) is None
+    account = Account(user_id if is_free else new_id(), PROXY, identity, identity, MEMBER, datetime.now(UTC))
     if accounts.add(tx, account):
         audit.note(tx, actor_of(account, client), "account_made")
         return account

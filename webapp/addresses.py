@@ -33,6 +33,17 @@ def is_proxy(value: str) -> bool:
         return False
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether an address belongs to this machine alone. The path of a unix socket does."""
+    if host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def is_among(peer: str, proxies: Sequence[str]) -> bool:
     """Return whether the other end of a connection is one of `proxies`."""
     return _is_among(peer or UNIX, proxies)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -20,13 +21,14 @@ from webapp.archive import Archive
 from webapp.audit import Audit
 from webapp.changes import Changes
 from webapp.completions import Completions
-from webapp.config import Config
+from webapp.config import Config, is_private
 from webapp.conversations import Conversations
-from webapp.errors import StorageUnavailable
+from webapp.errors import ConfigError, StorageUnavailable
 from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
 from webapp.history import HISTORY_CHARS
+from webapp.identities import Identities
 from webapp.invites import Invites
 from webapp.keys import Keys
 from webapp.leaving import Leaving
@@ -45,7 +47,7 @@ from webapp.shares import Shares
 from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
-from webapp.team import PASSWORD
+from webapp.team import OIDC, PASSWORD, PROXY
 from webapp.titles import Titler, hurried
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
@@ -76,12 +78,17 @@ from webapp.views import (
     transfer,
     usage,
     visitor,
+    welcome,
 )
 from webapp.views import changes as changes_views
 from webapp.views import folders as folder_views
 from webapp.views import keys as keys_views
 from webapp.views import log as log_view
+from webapp.views import oidc as oidc_views
 from webapp.views import queue as queue_views
+
+if TYPE_CHECKING:
+    from webapp.oidc.flow import Flow
 
 ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
@@ -130,7 +137,7 @@ def _join(app: Flask, config: Config) -> None:
     turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
     upkeep, changes = Upkeep(storage, Retention(config, storage), config.audit_days), Changes(storage, hub)
-    team = _team(config, storage, hub, upkeep)
+    team = _team(app, config, storage, hub, upkeep)
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
@@ -158,7 +165,7 @@ def _join(app: Flask, config: Config) -> None:
             watchers=_streams(config, PAGES),
             typesetter=typesetter,
             upkeep=upkeep,
-            close=partial(_close, hub, [*background, upstream, storage]),
+            close=partial(_close, hub, [*background, upstream, *([team.flow] if team.flow else []), storage]),
         ),
     )
 
@@ -171,7 +178,7 @@ def _titlers(config: Config, storage: Storage, pulse: Pulse) -> list[Titler]:
     return [titler]
 
 
-def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
+def _close(hub: Hub, closing: Sequence[Part | Lockchat | Flow | Storage]) -> None:
     """Stop what runs in the background, and let go of files and connections."""
     for generation in hub.all().values():
         generation.stop("interrupted")
@@ -179,12 +186,13 @@ def _close(hub: Hub, closing: Sequence[Part | Lockchat | Storage]) -> None:
         part.close()
 
 
-def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.Team:
+def _team(app: Flask, config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.Team:
     """The parts for users who sign in."""
     passwords = Passwords()
-    accounts = Accounts(storage, passwords)
+    accounts = Accounts(storage, passwords, config.login)
     return parts.Team(
         accounts=accounts,
+        identities=Identities(storage),
         leaving=Leaving(storage, hub, accounts, upkeep.wake),
         invites=Invites(storage, passwords, config.login),
         users=Users(storage, hub, config.login),
@@ -193,7 +201,25 @@ def _team(config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.T
         openings=Openings(storage),
         audit=Audit(storage),
         usage=Usage(storage, config.login),
+        flow=_flow(config, app.config["SECRET_KEY"]),
     )
+
+
+def _flow(config: Config, secret: str) -> Flow | None:
+    """The way to the identity provider, if users sign in there. Raises ConfigError without the packages for it."""
+    if config.login != OIDC or not config.oidc:
+        return None
+    try:
+        from webapp.oidc.flow import Flow  # loads Authlib, which other installations do without
+        from webapp.oidc.provider import Provider
+    except ImportError as error:
+        raise ConfigError(
+            f"LOCKCHAT_LOGIN=oidc needs packages that cannot be loaded ({error})."
+            " Install them: .venv/bin/pip install -r webapp/oidc/requirements.txt"
+        ) from None
+
+    host = urlsplit(config.oidc.issuer).hostname or ""
+    return Flow(config.oidc, Provider(config.oidc, None if is_private(host) else config.proxy), secret)
 
 
 def _database(config: Config) -> Storage:
@@ -275,8 +301,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules += [transfer, listing]
     if config.login != "open":
         modules += [joining, leaving, admin, limits, usage, log_view]
-    if config.login == PASSWORD:
-        modules.append(door)
+    modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)
     if config.api:

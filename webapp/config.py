@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from webapp.addresses import has_neighbours, is_proxy
+from webapp.addresses import has_neighbours, is_loopback, is_proxy
 from webapp.errors import ConfigError
+from webapp.oidc import settings as oidc_settings
+from webapp.oidc.settings import OidcConfig
 from webapp.secret_key import MIN_CHARS, is_weak
 from webapp.upstream.address import may_hold_key
 
 PREFIX = "LOCKCHAT_"
 DATABASES = ("sqlite:", "postgresql:")
-LOGINS = ("open", "password", "proxy")
+LOGINS = ("open", "password", "proxy", "oidc")
 PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
@@ -66,6 +68,7 @@ class Config(UpstreamConfig):
     login_header: str = "Remote-User"
     login_secret: str | None = field(default=None, repr=False)
     api: bool = False
+    oidc: OidcConfig | None = None
     allow_open: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     metrics_token: str | None = field(default=None, repr=False)
@@ -95,7 +98,9 @@ class Config(UpstreamConfig):
     def secrets(self) -> tuple[str | None, ...]:
         """What no log may show."""
         passwords = [_password_of(url) for url in (self.proxy, self.database_url) if url]
-        return (self.auth, self.api_key, self.secret_key, self.login_secret, self.metrics_token, *passwords)
+        at_provider = self.oidc.client_secret if self.oidc else None
+        named = (self.auth, self.api_key, self.secret_key, self.login_secret, at_provider, self.metrics_token)
+        return (*named, *passwords)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
@@ -138,26 +143,26 @@ class Config(UpstreamConfig):
             **_of_team(read),
         )
         config.check_login()
-        return config.checked_address()
+        config.check_certificates()
+        return config
 
-    def checked_address(self) -> Config:
-        """These settings. Raises ConfigError for certificates that nothing would be checked with."""
+    def check_certificates(self) -> None:
+        """Raise ConfigError for certificates that no connection needs."""
         if self.ca_bundle and self.url and self.url.startswith("http://"):
             raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
-        return self
 
     def check_login(self) -> None:
         """Raise ConfigError for a login that others could pass off as theirs, and for what needs users who sign in."""
         if self.sharing == "team" and self.login == "open":
             raise ConfigError(
                 f"{PREFIX}SHARING=team lets users who sign in read shared conversations, but {PREFIX}LOGIN=open knows"
-                f" no users: set {PREFIX}LOGIN=password or {PREFIX}LOGIN=proxy, or leave {PREFIX}SHARING out."
+                f" no users: set {PREFIX}LOGIN to password, proxy or oidc, or leave {PREFIX}SHARING out."
             )
         if self.api and self.login == "open":
             # A key would outlive the cookie that is its owner, and nobody could disable it.
             raise ConfigError(
                 f"{PREFIX}API=1 gives users keys for programs, so it needs users who sign in:"
-                f" set {PREFIX}LOGIN to password or proxy."
+                f" set {PREFIX}LOGIN to password, proxy or oidc."
             )
         if self.login != "proxy":
             return
@@ -180,6 +185,7 @@ def _of_team(read: _Settings) -> dict[str, Any]:
         "login_header": read.header("LOGIN_HEADER", Config.login_header),
         "login_secret": read.secret_key("LOGIN_SECRET"),
         "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
+        "oidc": oidc_settings.read(read) if read.text("LOGIN") == "oidc" else None,
         "api": read.choice("API", OFF_ON) == "1",
         "sharing": read.choice("SHARING", SHARING),
         "retention_days": read.whole("RETENTION_DAYS", Config.retention_days, least=0, most=MOST_DAYS),
@@ -342,17 +348,6 @@ def check_bind(config: Config, hosts: list[str]) -> None:
                 f"{PREFIX}LOGIN=open lets everyone who reaches {host} in, without a password."
                 f" Listen on 127.0.0.1, or allow this address by name: {PREFIX}ALLOW_OPEN={host}"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address belongs to this machine alone. The path of a unix socket does."""
-    if host == "localhost" or host.startswith("/"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def is_address(host: str) -> bool:

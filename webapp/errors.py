@@ -91,6 +91,23 @@ class Limited(Busy):
     code = "limited"
 
 
+class ProviderError(AppError):
+    """The identity provider does not answer (`is_away`), or not as it should. `reason` is for the log."""
+
+    code = "identity_provider"
+
+    def __init__(self, reason: str, *, is_away: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_away = is_away
+
+    @property
+    def sentence(self) -> str:
+        if self.is_away:
+            return _("The identity provider does not answer at the moment. Try again in a moment.")
+        return _("The identity provider's answer cannot be used. An administrator can find the reason in the log.")
+
+
 class StorageUnavailable(AppError):
     """The database cannot be read or written right now."""
 

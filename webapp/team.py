@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-PASSWORD, PROXY = "password", "proxy"  # ways to sign in
+PASSWORD, PROXY, OIDC = "password", "proxy", "oidc"  # ways to sign in
+WITH_PAGE = (PASSWORD, OIDC)  # with a page to sign in here, and a token in a cookie
 MEMBER, ADMIN = "member", "admin"
 ROLES = (MEMBER, ADMIN)
 
@@ -34,7 +35,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """One browser in which somebody is signed in. `token_hash` names it in the database and nowhere else."""
+    """One browser in which somebody is signed in. `token_hash` names it in the database and nowhere else.
+
+    `id_token` is the identity provider's; it wants it back at the sign-out.
+    """
 
     id: str
     token_hash: str = field(repr=False)
@@ -43,6 +47,21 @@ class SignIn:
     browser: str
     created_at: datetime
     seen_at: datetime
+    id_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signed in at the identity provider. `is_admin` is None where the provider does not decide that.
+
+    `issuer` and `subject` are the key; the name may change, and may be that of somebody else.
+    """
+
+    issuer: str
+    subject: str
+    name: str
+    is_admin: bool | None
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

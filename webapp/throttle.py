@@ -42,6 +42,11 @@ class Attempt:
             own,
         )
 
+    @classmethod
+    def of_stranger(cls, client: Client) -> Attempt:
+        """An attempt before anybody knows whose it is."""
+        return cls({_key("address", client.address): PER_ADDRESS}, "")
+
 
 def begin(tx: Connection, attempt: Attempt, now: datetime) -> None:
     """Count an attempt before it is checked, so that many at once are no way around. Raises Throttled."""

@@ -29,7 +29,7 @@ class Users:
     def all(self) -> list[Account]:
         """All accounts, by name."""
         with self._storage.read() as tx:
-            return accounts.all_of(tx, self._way)
+            return sorted(accounts.all_of(tx, self._way), key=lambda account: account.name.casefold())
 
     def last_seen(self) -> dict[str, datetime]:
         """When each user who is signed in was last there, by user id."""

@@ -63,3 +63,25 @@ def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme)
     violations = Axe().run(page, options=OPTIONS).response["violations"]
     found = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
     assert found == (True, 0, [])
+
+
+def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_browser, network_may_fail):
+    opened = start_server()
+    secret = "kept-between-the-two-7c1f"
+    headers = {"Remote-User": "alice", "X-Lockchat-Secret": secret}
+    page = new_browser(viewport={"width": 320, "height": 800}, extra_http_headers=headers).new_page()
+    page.goto(opened.url)
+    page.locator("#text").fill("Hello")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/c/*")
+    opened.kill()
+    server = start_server(port=opened.port, LOGIN="proxy", PROXIES="127.0.0.1", LOGIN_SECRET=secret)
+
+    page.goto(f"{server.url}/")
+    violations = Axe().run(page, options=OPTIONS).response["violations"]
+    found = page.evaluate(OVERHANG), [one["id"] for one in violations]
+    page.get_by_role("button", name="Take the chats of this browser along").click()
+    page.wait_for_url(f"{server.url}/")
+
+    assert found == (0, [])
+    assert "Hello" in page.content()

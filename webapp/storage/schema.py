@@ -286,6 +286,7 @@ sign_ins = Table(
     Column("browser", String(200), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("seen_at", Moment, nullable=False),
+    Column("id_token", Text, nullable=False, server_default=""),  # the identity provider wants it at the sign-out
 )
 
 # The keys with which programs use the API in their owner's name. The database holds the SHA-256 of each.

@@ -85,4 +85,5 @@ def _sign_in(row: Row[Any]) -> SignIn:
         browser=row.browser,
         created_at=row.created_at,
         seen_at=row.seen_at,
+        id_token=row.id_token,
     )

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.config import MOST_DAYS
 from webapp.errors import AppError
-from webapp.team import PASSWORD, ROLES
+from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
 from webapp.views.problems import refused
@@ -116,7 +116,6 @@ def _users_page(error: AppError | None = None, token: str = "") -> ResponseRetur
         pending=here.team.invites.pending(),
         roles=ROLES,
         most_days=MOST_DAYS,
-        has_password=here.config.login == PASSWORD,
         token=token,
         problem=error.sentence if error else "",
     )

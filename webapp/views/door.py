@@ -1,4 +1,4 @@
-"""Sign in and out with a password; the account page: the password, and where one is signed in."""
+"""Sign in with a password, and out; the account page: the password, and where one is signed in."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.accounts import LONGEST, login_of
-from webapp.errors import AppError
+from webapp.accounts import login_of
+from webapp.errors import AppError, NotFound, ProviderError
 from webapp.language import gettext as _
 from webapp.passwords import MIN_CHARS
-from webapp.team import Client
+from webapp.team import OIDC, PASSWORD, Client
 from webapp.text import new_id
 from webapp.views import visitor
 from webapp.views.hosts import local_path
@@ -33,20 +33,21 @@ blueprint = Blueprint("door", __name__)
 @for_strangers
 def show_sign_in() -> ResponseReturnValue:
     if visitor.known_user():
-        return redirect(_place())
-    return _sign_in_page()
+        return redirect(place_of(request.values.get("next", "")))
+    return sign_in_page()
 
 
 @blueprint.post("/sign-in")
 @for_strangers
 def sign_in() -> ResponseReturnValue:
+    _check_passwords()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     old_token = request.cookies.get(visitor.token_cookie(), "")
     try:
         token, account = parts().team.accounts.sign_in(name, password, client_of(name), old_token=old_token)
     except AppError as error:
-        return _sign_in_page(error)
-    return signed_in(redirect(_place(), 303), token, account.login)
+        return sign_in_page(error)
+    return signed_in(redirect(place_of(request.values.get("next", "")), 303), token, account.login)
 
 
 @blueprint.post("/sign-out")
@@ -55,7 +56,11 @@ def sign_out() -> ResponseReturnValue:
     user = visitor.known_user()
     if user and user.sign_in:
         parts().team.accounts.sign_out(visitor.actor(), user.sign_in.token_hash)
-    return signed_out(redirect(url_for("door.show_sign_in"), 303))
+    place = _place_of_sign_out(user.sign_in.id_token) if user and user.sign_in else ""
+    visitor.forget()
+    return signed_out(
+        render_template("signed_out.html", place=place) if place else redirect(url_for("door.show_sign_in"), 303)
+    )
 
 
 @blueprint.get("/account")
@@ -65,6 +70,7 @@ def show_account() -> ResponseReturnValue:
 
 @blueprint.post("/account/password")
 def change_password() -> ResponseReturnValue:
+    _check_passwords()
     account = visitor.current_user().account
     assert account is not None
     current, new = request.form.get("current", ""), request.form.get("password", "")
@@ -89,10 +95,10 @@ def end_other_sign_ins() -> ResponseReturnValue:
     return redirect(url_for("door.show_account"), 303)
 
 
-def signed_in(answer: Response | ResponseReturnValue, token: str, login: str) -> Response:
+def signed_in(answer: Response | ResponseReturnValue, token: str, login: str = "") -> Response:
     """The answer with the cookie of a new sign-in; the browser remembers that this name has signed in here."""
     answer = make_response(answer)
-    seconds = int(LONGEST.total_seconds())
+    seconds = int(parts().team.accounts.longest.total_seconds())
     answer.set_cookie(
         visitor.token_cookie(),
         token,
@@ -102,9 +108,10 @@ def signed_in(answer: Response | ResponseReturnValue, token: str, login: str) ->
         httponly=True,
         samesite="Lax",
     )
-    session.setdefault("device", new_id())
-    tag = visitor.tag_of(login)
-    session["known"] = [tag, *(one for one in session.get("known", []) if one != tag)][:KNOWN_NAMES]
+    if login:
+        session.setdefault("device", new_id())
+        tag = visitor.tag_of(login)
+        session["known"] = [tag, *(one for one in session.get("known", []) if one != tag)][:KNOWN_NAMES]
     return answer
 
 
@@ -124,18 +131,34 @@ def client_of(name: str) -> Client:
     return replace(visitor.client(), device=str(session.get("device", "")) if is_known else "")
 
 
-def _place() -> str:
+def place_of(wanted: str) -> str:
     """The page that the visitor wanted, on this server."""
-    wanted = local_path(request.values.get("next", ""))
+    wanted = local_path(wanted)
     return request.script_root + wanted if wanted else url_for("chat.index")
 
 
-def _sign_in_page(error: AppError | None = None) -> ResponseReturnValue:
+def _check_passwords() -> None:
+    """Raise NotFound where users have no passwords here."""
+    if parts().config.login != PASSWORD:
+        raise NotFound(_("This page does not exist."))
+
+
+def _place_of_sign_out(id_token: str) -> str:
+    """Where to sign out at the identity provider too; empty without one, and if it does not answer."""
+    flow = parts().team.flow
+    try:
+        return flow.end(id_token) if flow else ""
+    except ProviderError:
+        return ""
+
+
+def sign_in_page(error: AppError | None = None) -> ResponseReturnValue:
     page = render_template(
         "sign_in.html",
         problem=error.sentence if error else "",
         name=request.form.get("name", "")[:200],
         next=local_path(request.values.get("next", "")),
+        has_chats=parts().config.login == OIDC and visitor.has_chats_of_open_login(),
     )
     return refused(page, error)
 

@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from flask import request, url_for
 
-from webapp.config import PROXY, is_address, is_loopback
+from webapp.addresses import is_loopback
+from webapp.config import PROXY, is_address
 from webapp.errors import Forbidden, Invalid, Misdirected
 from webapp.language import gettext as _
 from webapp.views.parts import parts
@@ -64,8 +65,10 @@ def check_host() -> None:
     https://en.wikipedia.org/wiki/DNS_rebinding.
     """
     name = _name_of(request.host)
-    if not (is_own_name(request.host) or name in parts().config.hosts or name in _names_of_listener()):
-        if _name_of(_forwarded_host()) in parts().config.hosts:
+    config = parts().config
+    is_page = config.oidc is not None and name == config.oidc.host  # where the identity provider sends users back to
+    if not (is_own_name(request.host) or is_page or name in config.hosts or name in _names_of_listener()):
+        if _name_of(_forwarded_host()) in config.hosts:
             raise Misdirected(_name_sentence(_forwarded_host()))
         raise Misdirected(
             _(

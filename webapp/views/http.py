@@ -21,7 +21,7 @@ from werkzeug.routing import BaseConverter
 from webapp import language, loop
 from webapp.limits import Gate
 from webapp.openings import Opening
-from webapp.team import PASSWORD
+from webapp.team import WITH_PAGE
 from webapp.views import api_errors, forms, forwarded, hosts, marks, problems, visitor
 from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
 from webapp.views.parts import of as parts_of
@@ -169,13 +169,13 @@ def _open_request() -> ResponseReturnValue | None:
 
 def _sign_in_place() -> str:
     """Where to send a stranger who opens a page; empty for everyone else."""
-    accepted = request.accept_mimetypes
-    is_html = not accepted.provided or accepted["text/html"] > 0
-    is_page = request.method in ("GET", "HEAD") and not visitor.wants_fragment() and is_html
     is_known = visitor.known_user() is not None or marks.is_for_strangers()
-    if is_known or not is_page or parts().config.login != PASSWORD:
+    if is_known or not visitor.wants_page():
         return ""
-    return url_for("door.show_sign_in", next=request.full_path.rstrip("?") if request.path != "/" else None)
+    wanted = request.full_path.rstrip("?") if request.path != "/" else None
+    if parts().config.login in WITH_PAGE:
+        return url_for("door.show_sign_in", next=wanted)
+    return url_for("welcome.show", next=wanted)
 
 
 def _check_address() -> None:

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.accounts import NAME_CHARS, login_of
 from webapp.errors import AppError, NotFound
 from webapp.passwords import MIN_CHARS
-from webapp.team import PASSWORD
+from webapp.team import OIDC, PASSWORD
 from webapp.views import visitor
 from webapp.views.door import signed_in
 from webapp.views.marks import for_strangers
@@ -21,6 +21,8 @@ blueprint = Blueprint("joining", __name__)
 @blueprint.get("/invite/<token>")
 @for_strangers
 def show_invite(token: str) -> ResponseReturnValue:
+    if parts().config.login == OIDC and not visitor.known_user():  # a link gives a role to who has an account
+        return redirect(url_for("door.show_sign_in", next=request.path), 303)
     return _page(token)
 
 
@@ -32,7 +34,7 @@ def accept_invite(token: str) -> ResponseReturnValue:
         assert account is not None
         parts().team.invites.accept_role(token, account, visitor.client())
         return redirect(url_for("chat.index"), 303)
-    user_id = _user_of_open_login() if "take_along" in request.form else ""
+    user_id = visitor.user_of_open_login() if "take_along" in request.form else ""
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
         new = parts().team.invites.accept(token, name, password, visitor.client(), user_id=user_id)
@@ -47,7 +49,6 @@ def accept_invite(token: str) -> ResponseReturnValue:
 
 def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
     invite, name = parts().team.invites.look(token)
-    user_id = _user_of_open_login()
     page = render_template(
         "invite.html",
         token=token,
@@ -57,14 +58,8 @@ def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
         name_chars=NAME_CHARS,
         min_chars=MIN_CHARS,
         has_password=parts().config.login == PASSWORD,
-        has_chats=bool(user_id and parts().conversations.listed(user_id, "")[0]),
+        has_chats=visitor.has_chats_of_open_login(),
         is_taking_along="take_along" in request.form,
         problem=error.sentence if error else "",
     )
     return refused(page, error)
-
-
-def _user_of_open_login() -> str:
-    """The user that this browser was with open login; empty if it was none, or that user has an account."""
-    user_id = str(session.get("user_id", ""))
-    return user_id if user_id and parts().team.users.get(user_id) is None else ""

@@ -25,6 +25,11 @@ def for_strangers(view: View) -> View:
     return _mark(view, "is_for_strangers")
 
 
+def for_newcomers(view: View) -> View:
+    """Mark a view for those whom a proxy signed in and who have no account yet."""
+    return for_strangers(_mark(view, "is_for_newcomers"))
+
+
 def for_admins(view: View) -> View:
     """Mark a view for administrators only."""
     return _mark(view, "is_for_admins")
@@ -50,6 +55,10 @@ def is_without_user() -> bool:
 
 def is_for_strangers() -> bool:
     return _has("is_for_strangers")
+
+
+def is_for_newcomers() -> bool:
+    return _has("is_for_newcomers")
 
 
 def is_for_admins() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 from prometheus_client import Counter
@@ -18,6 +19,7 @@ from webapp.conversations import Conversations
 from webapp.folders import Folders
 from webapp.following import Following
 from webapp.generation import Hub
+from webapp.identities import Identities
 from webapp.invites import Invites
 from webapp.keys import Keys
 from webapp.leaving import Leaving
@@ -35,6 +37,9 @@ from webapp.usage import Usage
 from webapp.users import Users
 from webapp.views.places import Places
 
+if TYPE_CHECKING:
+    from webapp.oidc.flow import Flow  # loads Authlib, which most installations do not need
+
 NAME = "lockchat"
 
 
@@ -44,9 +49,10 @@ def _errors() -> Counter:
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The parts that open login does not use."""
+    """The parts that open login does not use; `flow` is for sign-in at an identity provider."""
 
     accounts: Accounts
+    identities: Identities
     leaving: Leaving
     invites: Invites
     users: Users
@@ -55,6 +61,7 @@ class Team:
     openings: Openings
     audit: Audit
     usage: Usage
+    flow: Flow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +105,11 @@ def of(app: Flask) -> Parts:
 def parts() -> Parts:
     """The parts of the current request's app."""
     found: Parts = current_app.extensions[NAME]
+    return found
+
+
+def flow() -> Flow:
+    """The way to the identity provider, where users sign in there."""
+    found = parts().team.flow
+    assert found is not None
     return found

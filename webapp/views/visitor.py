@@ -19,7 +19,7 @@ from webapp.accounts import actor_of
 from webapp.errors import Forbidden, SignedOut
 from webapp.language import gettext as _
 from webapp.limits import Holder
-from webapp.team import PASSWORD, PROXY, Account, Actor, Client, SignIn
+from webapp.team import PROXY, WITH_PAGE, Account, Actor, Client, SignIn
 from webapp.views import identity, marks
 from webapp.views.parts import parts
 
@@ -125,11 +125,19 @@ def identify() -> None:
     """Find out who has signed in, if it is not open login. Raises as `identity.of_request`."""
     g.user = None
     login = parts().config.login
-    if login == PASSWORD and (signed := parts().team.accounts.recognise(request.cookies.get(token_cookie(), ""))):
+    if login in WITH_PAGE and (signed := parts().team.accounts.recognise(request.cookies.get(token_cookie(), ""))):
         g.user = User(signed.account.user_id, _address(), signed.account, signed.sign_in)
     if login == PROXY:
-        account = parts().team.accounts.of_proxy(identity.of_request(), client())
-        g.user = User(account.user_id, _address(), account)
+        name, accounts = identity.of_request(), parts().team.accounts
+        account = accounts.of_proxy(name)
+        if account is None and not is_newcomer():
+            account = accounts.make_for_proxy(name, client())
+        g.user = User(account.user_id, _address(), account) if account else None
+
+
+def is_newcomer() -> bool:
+    """Whether to ask before the account is made: about the chats that the browser has from open login."""
+    return (wants_page() or marks.is_for_newcomers()) and has_chats_of_open_login()
 
 
 def identify_by_key() -> None:
@@ -190,6 +198,23 @@ def known_user() -> User | None:
     return found
 
 
+def user_of_open_login() -> str:
+    """The user that this browser was with open login; empty if it was none, or that user has an account."""
+    user_id = str(session.get("user_id", ""))
+    return user_id if user_id and parts().team.users.get(user_id) is None else ""
+
+
+def has_chats_of_open_login() -> bool:
+    """Whether this browser had chats with open login, which nobody took along yet."""
+    user_id = user_of_open_login()
+    return bool(user_id and parts().conversations.listed(user_id, "")[0])
+
+
+def forget() -> None:
+    """The user of this request has signed out."""
+    g.user = None
+
+
 def client() -> Client:
     """The browser that asks, as sign-ins remember it."""
     return Client(_address(), request.headers.get("User-Agent", ""))
@@ -222,6 +247,13 @@ def tag_of(value: str) -> str:
 def is_text_browser() -> bool:
     """Whether the browser shows text alone: it knows no script, no style, no popover, and often follows no refresh."""
     return request.headers.get("User-Agent", "").startswith(TEXT_BROWSERS)
+
+
+def wants_page() -> bool:
+    """Whether a person opens a page."""
+    accepted = request.accept_mimetypes
+    is_html = not accepted.provided or accepted["text/html"] > 0
+    return request.method in ("GET", "HEAD") and not wants_fragment() and is_html
 
 
 def wants_fragment() -> bool:
