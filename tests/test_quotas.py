@@ -358,3 +358,16 @@ def test_a_send_takes_two_queries_for_its_limits(site, alice_in_open, upstream):
     alice_in_open.new_chat("Hi")
 
     assert len([statement for statement in seen if "counters" in statement or "limits" in statement]) == 2
+
+
+def test_the_limits_of_a_send_read_running_replies_only(storage):
+    if not storage.is_sqlite:
+        pytest.skip("the plan is SQLite's")
+    seen = []
+    event.listen(storage._durable, "before_cursor_execute", lambda *args: seen.append(args[2:4]))
+    with storage.begin() as tx:
+        spending.rules(tx, "alice", "127.0.0.1")
+        statement, values = seen[-1]
+        plan = [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+    assert [step for step in plan if " messages " in step] == ["SCAN messages USING INDEX ix_messages_streaming"] * 2

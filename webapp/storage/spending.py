@@ -144,10 +144,11 @@ def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
         limits.c.scope.in_([literal(user_id), func.coalesce(role, MEMBER)])
     )
     are_running = messages.c.status == literal_column("'streaming'")  # the condition of the index
-    theirs = select(func.count()).join_from(messages, conversations)
-    counts = {user_id: theirs.where(are_running, conversations.c.user_id == user_id)}
+    # A join would let SQLite begin with the user's conversations, and read all their messages.
+    owner = select(conversations.c.user_id).where(conversations.c.id == messages.c.conversation_id).scalar_subquery()
+    counts = {user_id: select(func.count(messages.c.id)).where(are_running, owner == user_id)}
     if address:
-        counts[f"@{address}"] = select(func.count()).where(are_running, messages.c.address == address)
+        counts[f"@{address}"] = select(func.count(messages.c.id)).where(are_running, messages.c.address == address)
     running = [select(literal(RUNNING), literal(key), count.scalar_subquery()) for key, count in counts.items()]
     rows = [tuple(row) for row in tx.execute(union_all(set_ones, *running))]
     found = {name: value for scope, name, value in rows if scope not in (RUNNING, user_id)}
