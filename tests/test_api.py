@@ -12,8 +12,10 @@ import requests
 from tests.team import links, sign_in
 from tests.test_keys import KEY, make_key
 from tests.upstream import Close, Wait, body, error, event, token, tokens
+from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.invites import SERVER
+from webapp.storage import spending
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
@@ -556,6 +558,24 @@ def test_running_answers_have_the_limit_of_their_user(make_team, upstream):
         wait_until(lambda: ask_or_none(client), 20, "the place of the stream that was closed")
     assert raised.value.code == "rate_limit_exceeded"
     assert raised.value.response.headers["Retry-After"]
+
+
+def test_the_limits_of_the_user_hold_for_programs_and_their_tokens_are_counted(team, alice, client, upstream):
+    user_id = team.user_id("Alice")
+    with team.parts.storage.begin() as tx:
+        spending.set_limit(tx, user_id, "tokens_per_day", 9)
+    upstream.answer(*whole())
+    assert ask(client).usage.total_tokens == 9
+
+    with pytest.raises(openai.RateLimitError) as refused:
+        ask(client)
+
+    assert "You have used the tokens that are allowed in a day: 9." in str(refused.value)
+    assert int(refused.value.response.headers["Retry-After"]) > 0
+    assert "You have used the tokens" in text_of(alice.post_form("/conversations", text="Hello?").text)
+    with team.parts.storage.read() as tx:
+        found = spending.figures(tx, "model", "2000-01-01")
+    assert (found["gpt-4"].messages, found["gpt-4"].tokens) == (1, 9)
 
 
 def ask_or_none(client):

@@ -12,7 +12,7 @@ from tests.team import PASSWORD, links, problem, sign_in
 from tests.visitor import text_of
 from webapp import audit as use_cases
 from webapp.retention import Retention
-from webapp.storage.schema import accounts, audit, invites, sign_ins, throttles
+from webapp.storage.team_schema import accounts, audit, invites, sign_ins, throttles
 from webapp.upkeep import Upkeep
 
 

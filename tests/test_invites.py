@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from tests.team import PASSWORD, is_signed_in, problem, sign_in
 from webapp.invites import SERVER
-from webapp.storage.schema import accounts, invites
+from webapp.storage.team_schema import accounts, invites
 
 
 def accept(visitor, token, name="Alice", password=PASSWORD, **fields):

@@ -14,7 +14,7 @@ from webapp.config import Config
 from webapp.errors import ConfigError
 from webapp.keys import KEYS
 from webapp.storage import audit
-from webapp.storage.schema import api_keys
+from webapp.storage.team_schema import api_keys
 from webapp.upkeep import Upkeep
 
 KEY = re.compile(r"lockchat-[\w-]{43}")

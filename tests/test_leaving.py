@@ -17,7 +17,8 @@ from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.sends import Send
 from webapp.settings import Typed
-from webapp.storage.schema import accounts, audit, metadata, queued, users
+from webapp.storage.schema import metadata, queued, users
+from webapp.storage.team_schema import accounts, audit
 from webapp.upkeep import LEFT_TIME
 
 OF_NOBODY = {"audit", "workers", "throttles"}  # these tables outlive users, and hold nothing that they wrote

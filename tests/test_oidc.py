@@ -24,7 +24,7 @@ from webapp.config import Config
 from webapp.errors import ConfigError
 from webapp.invites import SERVER
 from webapp.oidc.settings import OidcConfig
-from webapp.storage.schema import audit, sign_ins
+from webapp.storage.team_schema import audit, sign_ins
 
 ENVIRONMENT = {
     "LOCKCHAT_LOGIN": "oidc",

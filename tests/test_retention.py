@@ -16,7 +16,8 @@ from tests.upstream import Wait, body, token
 from tests.visitor import text_of
 from webapp.storage import Storage
 from webapp.storage import conversations as conversations_of
-from webapp.storage.schema import audit, conversations, message_words, messages, picture_parts, pictures
+from webapp.storage.schema import conversations, message_words, messages, picture_parts, pictures
+from webapp.storage.team_schema import audit
 
 
 def chat(visitor, title: str, days: int = 0, **values: object) -> str:

@@ -18,7 +18,7 @@ from webapp import shares as shares_of
 from webapp.config import Config
 from webapp.errors import ConfigError
 from webapp.invites import SERVER
-from webapp.storage.schema import audit, shares
+from webapp.storage.team_schema import audit, shares
 
 UUID = "[0-9a-f-]{36}"
 PICTURES = f"/s/{UUID}/p/{UUID}"

@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 
 from tests.team import PASSWORD, is_signed_in, problem, sign_in
 from tests.visitor import Visitor
-from webapp.storage.schema import accounts, sign_ins
-from webapp.storage.schema import audit as log
+from webapp.storage.team_schema import accounts, sign_ins
+from webapp.storage.team_schema import audit as log
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

@@ -21,8 +21,9 @@ from webapp.archive import Archive
 from webapp.audit import Audit
 from webapp.changes import Changes
 from webapp.completions import Completions
-from webapp.config import Config, is_private
+from webapp.config import Config
 from webapp.conversations import Conversations
+from webapp.environment import is_private
 from webapp.errors import ConfigError, StorageUnavailable
 from webapp.folders import Folders
 from webapp.following import Following
@@ -128,8 +129,7 @@ def _join(app: Flask, config: Config) -> None:
     rendering = _renderer()
     hub = Hub(rendering.render, partial(keep_picture, storage))
     upstream = Lockchat.of(config, config.url or demo.start())
-    models = _models(config, upstream)
-    worker_id = str(uuid.uuid4())
+    models, worker_id = _models(config, upstream), str(uuid.uuid4())
     limits = _send_limits(config)
     check = SettingsCheck(models, config.max_question_chars)
     pulse = Pulse(storage, hub, worker_id)
@@ -158,7 +158,7 @@ def _join(app: Flask, config: Config) -> None:
             presets=Presets(storage, check),
             folders=Folders(storage),
             archive=Archive(config, storage, models, limits, typesetter),
-            completions=Completions(upstream, models, limits),
+            completions=Completions(storage, upstream, models, limits),
             followers=_followers(config),
             team=team,
             changes=changes,

@@ -6,13 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 
+from webapp import window
 from webapp.chat import Failure, Outcome, Status, Usage
-from webapp.errors import UpstreamError
+from webapp.errors import StorageUnavailable, UpstreamError
 from webapp.limits import Holder
 from webapp.lockchat import Lockchat
 from webapp.quotas import SendLimits
+from webapp.storage import Storage, spending
 from webapp.upstream.models import Models
 from webapp.upstream.relay import Payload, Relay
 
@@ -68,15 +71,17 @@ class Answer(Iterator[Payload]):
 class Completions:
     """Answers for programs. They are not stored, but count as answers of the user whose key asks."""
 
-    def __init__(self, upstream: Lockchat, models: Models, limits: SendLimits) -> None:
+    def __init__(self, storage: Storage, upstream: Lockchat, models: Models, limits: SendLimits) -> None:
+        self._storage = storage
         self._upstream = upstream
         self._models = models
         self._limits = limits
 
     @contextmanager
     def place(self, holder: Holder, size: int) -> Iterator[None]:
-        """Take a place for an answer to a request of `size` bytes while the block runs. Raises Busy."""
+        """Take a place for an answer to a request of `size` bytes while the block runs. Raises Busy and Limited."""
         limits = self._limits
+        self._storage.run(lambda tx: limits.quotas.ask(tx, holder))
         limits.replies.enter(holder)
         try:
             limits.histories.enter(holder, size)
@@ -97,8 +102,13 @@ class Completions:
         return Answer(self._upstream.relay(body), partial(self._note, holder, body["model"], size))
 
     def _note(self, holder: Holder, model: str, size: int, outcome: Outcome, answer_bytes: int) -> None:
-        """Note an answer that has ended. Here alone the use of the API is counted."""
+        """Count an answer that has ended, as a reply in a chat is counted, and say in the log what it took."""
         usage = outcome.usage or Usage()
+        tokens, now = window.counted(outcome, size // window.BYTES_PER_TOKEN, answer_bytes), datetime.now(UTC)
+        try:
+            self._storage.run(lambda tx: spending.book_unstored(tx, holder.user_id, model, outcome, tokens, now))
+        except StorageUnavailable:
+            log.warning("API: an answer of user %s could not be counted", holder.user_id[:8])
         log.info(
             "API: user %s, model %r, %s, %s bytes asked, %s answered, tokens %s + %s, %.1f s",
             holder.user_id[:8],

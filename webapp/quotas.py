@@ -87,16 +87,27 @@ class Quotas:
         The counters stay locked to the end of the transaction: of two at the last place the second sees the first.
         Raises Limited and TooLarge; then roll back.
         """
-        now, address = datetime.now(UTC), self.address(holder)
-        counted = self._add(tx, holder, Amount(messages=1, stored=size), now)
-        rules = spending.rules(tx, holder.user_id, address)
+        now = datetime.now(UTC)
+        counted, rules = self._count_message(tx, holder, size, now)
         for key, used in counted.items():
-            _check(key, rules, MESSAGES, used.messages - 1, _minute_after(now), now)
             _check(key, rules, RUNNING, rules.running[key] - 1, None, now)
-            _check(key, rules, DAY_TOKENS, used.day_tokens, _day_after(now), now)
-            _check(key, rules, MONTH_TOKENS, used.month_tokens, _month_after(now), now)
             _check_size(rules, used.bytes)
         return self._conversations(rules)
+
+    def ask(self, tx: Connection, holder: Holder) -> None:
+        """Count a message that is not stored. Raises Limited; then roll back."""
+        self._count_message(tx, holder, 0, datetime.now(UTC))
+
+    def _count_message(
+        self, tx: Connection, holder: Holder, size: int, now: datetime
+    ) -> tuple[dict[str, Row[Any]], Rules]:
+        counted = self._add(tx, holder, Amount(messages=1, stored=size), now)
+        rules = spending.rules(tx, holder.user_id, self.address(holder))
+        for key, used in counted.items():
+            _check(key, rules, MESSAGES, used.messages - 1, _minute_after(now), now)
+            _check(key, rules, DAY_TOKENS, used.day_tokens, _day_after(now), now)
+            _check(key, rules, MONTH_TOKENS, used.month_tokens, _month_after(now), now)
+        return counted, rules
 
     def begin_import(self, tx: Connection, holder: Holder) -> None:
         """Count an import. Raises Limited; then roll back."""

@@ -41,11 +41,16 @@ def tokens_of(outcome: Outcome, least: int | None, answer: str) -> tuple[int, in
 
     `least` are those that the request has at least. A request that failed without an answer counts nothing.
     """
-    usage = outcome.usage or Usage()
-    is_nothing = outcome.status == "error" and not answer and not outcome.usage
     # English has 1.3 tokens a word, where `least_tokens` counts 0.75.
-    prompt = 0 if is_nothing else (least or 0) * 7 // 4
-    completion = -(-len(answer.encode()) // BYTES_PER_TOKEN)
+    return counted(outcome, (least or 0) * 7 // 4, len(answer.encode()))
+
+
+def counted(outcome: Outcome, asked_tokens: int, answer_bytes: int) -> tuple[int, int, int]:
+    """As `tokens_of`, from an estimate of the request's tokens and the size of the answer."""
+    usage = outcome.usage or Usage()
+    is_nothing = outcome.status == "error" and not answer_bytes and not outcome.usage
+    prompt = 0 if is_nothing else asked_tokens
+    completion = -(-answer_bytes // BYTES_PER_TOKEN)
     estimated = (prompt if usage.prompt_tokens is None else 0) + (completion if usage.completion_tokens is None else 0)
     return (
         prompt if usage.prompt_tokens is None else usage.prompt_tokens,

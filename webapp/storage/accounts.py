@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from webapp.storage import insert_missing
-from webapp.storage.schema import accounts, conversations, presets, queued, users
+from webapp.storage.schema import conversations, presets, queued, users
+from webapp.storage.team_schema import accounts
 from webapp.team import ADMIN, Account
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from webapp.storage.accounts import account_of
-from webapp.storage.schema import accounts, api_keys
+from webapp.storage.team_schema import accounts, api_keys
 from webapp.team import Account, ApiKey
 
 

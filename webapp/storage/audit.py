@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from webapp.storage.schema import audit
+from webapp.storage.team_schema import audit
 from webapp.team import Actor, Entry
 
 TARGET_CHARS = 200

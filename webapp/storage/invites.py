@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from webapp.storage.schema import invites
+from webapp.storage.team_schema import invites
 from webapp.team import Invite
 
 

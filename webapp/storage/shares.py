@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, insert, literal_column, select
 
 from webapp.chat import Picture
-from webapp.storage.schema import accounts, conversations, messages, pictures, shares
+from webapp.storage.schema import conversations, messages, pictures
+from webapp.storage.team_schema import accounts, shares
 from webapp.team import Share
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, union_all, update
 
 from webapp.storage.accounts import account_of
-from webapp.storage.schema import accounts, api_keys, sign_ins
+from webapp.storage.team_schema import accounts, api_keys, sign_ins
 from webapp.team import Account, SignIn
 
 

@@ -27,7 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.chat import Outcome
-from webapp.storage.schema import accounts, conversations, counters, limits, messages, usage
+from webapp.storage.schema import conversations, messages
+from webapp.storage.team_schema import accounts, counters, limits, usage
 from webapp.team import MEMBER
 from webapp.window import tokens_of
 
@@ -198,12 +199,19 @@ def book(tx: Connection, ended: Iterable[Ended], now: datetime) -> None:
         size = len(one.text.encode()) + len(one.reasoning.encode()) + pictures
         for holder in holders(one.row.user_id, one.row.address):
             amounts[holder] = [amounts[holder][0] + prompt + completion, amounts[holder][1] + size]
-        first = one.outcome.first_token_seconds
-        has_failed = one.outcome.status in ("error", "interrupted")
-        new = Figures(1, int(has_failed), prompt, completion, estimated, int(first is not None), first or 0.0)
-        figures[one.row.user_id, one.row.model[:MODEL_CHARS]] += new
+        figures[one.row.user_id, one.row.model[:MODEL_CHARS]] += _figures_of(
+            one.outcome, (prompt, completion, estimated)
+        )
     add(tx, {holder: Amount(tokens=tokens, stored=size) for holder, (tokens, size) in amounts.items()}, now)
     _add_figures(tx, figures, now)
+
+
+def book_unstored(
+    tx: Connection, user_id: str, model: str, outcome: Outcome, tokens: tuple[int, int, int], now: datetime
+) -> None:
+    """Count an answer that ends and is not stored. `tokens` are as `webapp.window.counted` returns them."""
+    add(tx, {user_id: Amount(tokens=tokens[0] + tokens[1])}, now)
+    _add_figures(tx, {(user_id, model[:MODEL_CHARS]): _figures_of(outcome, tokens)}, now)
 
 
 def give_back(tx: Connection, message_ids: Sequence[str], now: datetime) -> None:
@@ -237,6 +245,11 @@ def figures(tx: Connection, by: str, since: str) -> dict[str, Figures]:
         values: list[Any] = [*map(int, counts), float(seconds)]  # PostgreSQL sums whole numbers up to decimals
         found[key] = Figures(*values)
     return found
+
+
+def _figures_of(outcome: Outcome, tokens: tuple[int, int, int]) -> Figures:
+    first, has_failed = outcome.first_token_seconds, outcome.status in ("error", "interrupted")
+    return Figures(1, int(has_failed), *tokens, int(first is not None), first or 0.0)
 
 
 def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Figures], now: datetime) -> None:

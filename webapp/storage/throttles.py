@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from webapp.storage import insert_missing
-from webapp.storage.schema import throttles
+from webapp.storage.team_schema import throttles
 
 
 def levels(tx: Connection, keys: Collection[str], now: datetime) -> dict[str, tuple[float, datetime]]:

@@ -30,6 +30,7 @@ _STATUSES = {
 _CODES = {
     "signed_out": "invalid_api_key",
     "busy": "rate_limit_exceeded",
+    "limited": "rate_limit_exceeded",
     "rate_limited": "rate_limit_exceeded",
     "quota": "insufficient_quota",
     "context_length": "context_length_exceeded",
