@@ -81,6 +81,43 @@ def test_no_name_can_be_told_from_another_by_the_time(make_team):
     assert 0.6 < known / unknown < 1.6
 
 
+class Counting:
+    """A hasher that notes the parameters of each calculation."""
+
+    def __init__(self, real):
+        self.real, self.checked, self.made = real, [], []
+
+    def verify(self, stored, password):
+        self.checked.append(stored.rpartition("$")[0].rpartition("$")[0])
+        return self.real.verify(stored, password)
+
+    def hash(self, password):
+        self.made.append(password)
+        return self.real.hash(password)
+
+    def check_needs_rehash(self, stored):
+        return self.real.check_needs_rehash(stored)
+
+
+def test_a_known_and_an_unknown_name_cost_the_same_calculations(make_team):
+    team = make_team(proxies=("127.0.0.1",))
+    team.join("Alice")
+    passwords = team.parts.team.accounts._passwords
+    work = {}
+
+    for number, name in enumerate(["alice", "nobody"]):
+        passwords._hasher = counting = Counting(getattr(passwords._hasher, "real", passwords._hasher))
+        for attempt in range(5):
+            stranger = team.stranger()
+            stranger.headers["X-Forwarded-For"] = f"10.{number}.{attempt}.1"
+            assert sign_in(stranger, name, "wrong password").status_code == 403
+        work[name] = (counting.checked, counting.made)
+
+    assert work["alice"] == work["nobody"]
+    assert len(work["alice"][0]) == 5
+    assert work["alice"][1] == []
+
+
 def test_what_a_page_sends_without_a_sign_in_is_kept_on_the_page(team, upstream):
     answer = team.stranger().post_form("/conversations", text="My long question")
 
