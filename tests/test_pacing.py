@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -99,7 +100,7 @@ def test_a_paced_stream_rests_after_every_read(rests):
     assert rests == [transport.pace_seconds(1)] * 5
 
 
-def test_a_read_needs_no_timer(upstream: Upstream):
+def test_a_read_needs_no_timer_and_no_large_buffer(upstream: Upstream):
     upstream.answer(*body(token("Hello"), Wait()))
     exchange = Lockchat(upstream.url)._exchange
     line = exchange.line()
@@ -107,10 +108,12 @@ def test_a_read_needs_no_timer(upstream: Upstream):
 
     response = exchange.send(line, "POST", "/chat/completions", b"{}")
     seconds = response.raw.connection.sock.gettimeout()
+    buffer_bytes = sys.getsizeof(response.raw._fp.fp)
     line.end()
     response.close()
 
     assert seconds is None  # else gevent makes a timer for each read that waits
+    assert buffer_bytes < 2_048
 
 
 @pytest.mark.usefixtures("long_rests")

@@ -7,9 +7,13 @@ https://www.rfc-editor.org/rfc/rfc9112#section-7.1
 from __future__ import annotations
 
 import http.client
+import io
 import re
+import socket
 from enum import Enum, auto
+from typing import Any, Literal
 
+BUFFER_BYTES = 1_024  # of each connection while an answer lasts; reads of the body are larger and pass it by
 MAX_LINE_BYTES = 65_536  # of a chunk's size with its extensions, or of a trailer
 
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
@@ -77,10 +81,23 @@ class Chunks:
             self.failure = http.client.HTTPException("not a chunk")
 
 
+class _Files:
+    """A socket of which `http.client` makes its file: with a buffer for the headers, which nothing else uses."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def makefile(self, mode: Literal["rb"]) -> io.IOBase:
+        return self._connection.makefile(mode, BUFFER_BYTES)
+
+
 class Response(http.client.HTTPResponse):
     """A response whose `read1` returns all chunks from one read of the socket."""
 
     _chunks: Chunks | None = None
+
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(_Files(sock), *args, **options)  # type: ignore[arg-type]
 
     def read1(self, n: int = -1) -> bytes:
         if not self.chunked or self.fp is None:
