@@ -23,7 +23,7 @@ pytestmark = pytest.mark.faults
 REPLIES = 10
 READERS = 200
 # Together more than the buffers of a far connection hold, and less than a text may have that is rendered live.
-PIECES, PIECE_WORDS = 26, 600
+PIECES, PIECE_WORDS = 52, 300
 
 
 class Reader(threading.Thread):

@@ -25,7 +25,7 @@ CHEAP_SECONDS = 0.002  # of processor time, for one piece: ordinary answers take
 COSTLY_PIECES = 2  # in a row, before a reply takes turns: a garbage collection may meet one
 REST = 9  # times as long as a costly piece took: costly texts take a tenth of the loop, all replies together
 LATE_SECONDS = 5.0  # a costly text that waits longer than this for its turns goes on as plain text
-KEPT_BYTES = 16_384  # of events, for readers who are behind
+KEPT_BYTES = 8_192  # of events, for readers who are behind: some seconds of an ordinary reply
 
 
 class Live:
