@@ -257,5 +257,3 @@ workers = Table(
     Column("id", String(36), primary_key=True),
     Column("beats", Integer, nullable=False),
 )
-
-# Users who sign in. With open login a user has no account.

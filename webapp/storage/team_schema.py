@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, St
 
 from webapp.storage.schema import Moment, metadata
 
+# With open login a user has no account.
 accounts = Table(
     "accounts",
     metadata,
