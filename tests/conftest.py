@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
 from hypothesis import settings
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url
 from werkzeug.serving import make_server
 
 from tests.server import Server
@@ -47,28 +50,51 @@ def need(present: object, what: str) -> None:
         pytest.skip(f"this machine lacks {what}")
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> Iterator[str]:
-    """An empty database: a SQLite file, or a fresh database of the PostgreSQL server that the environment names."""
+@contextmanager
+def new_database(directory: Path, model_url: str | None = None) -> Iterator[str]:
+    """A SQLite file, or a database of the PostgreSQL server that the environment names: empty, or a copy."""
     if not DATABASE_SERVER:
-        yield f"sqlite:///{tmp_path / 'lockchat.sqlite3'}"
+        path = directory / "lockchat.sqlite3"
+        if model_url:
+            shutil.copy(make_url(model_url).database or "", path)
+        yield f"sqlite:///{path}"
         return
     name = f"test_{uuid.uuid4().hex}"
-    url = make_url(DATABASE_SERVER).set(drivername="postgresql+psycopg")
-    server = create_engine(url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    url = make_url(DATABASE_SERVER).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {make_url(model_url).database if model_url else 'template1'}")
+        yield url.set(database=name).render_as_string(hide_password=False)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(tmp_path: Path) -> Iterator[str]:
+    """A database without tables."""
+    with new_database(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def model_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database with all tables, to copy: the migrations run once, not in every test."""
+    with new_database(tmp_path_factory.mktemp("model")) as url:
+        storage = Storage(url)
+        migrate(storage)
+        storage.close()
+        yield url
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, model_database_url: str) -> Iterator[str]:
+    """A database with all tables and no rows."""
+    with new_database(tmp_path, model_database_url) as url:
+        yield url
 
 
 @pytest.fixture
 def storage(database_url: str) -> Iterator[Storage]:
     """An open database with all tables, for tests without an app."""
     storage = Storage(database_url)
-    migrate(storage)
     yield storage
     storage.close()
 

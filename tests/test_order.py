@@ -68,9 +68,9 @@ def test_an_export_has_siblings_in_the_order_of_insertion(site, alice):
 
 
 @pytest.fixture
-def old(database_url):
+def old(empty_database_url):
     """A database of the version before, with a question and three replies, two of them of the same time."""
-    storage = Storage(database_url)
+    storage = Storage(empty_database_url)
     with _connection(storage) as connection:
         config = _alembic()
         config.attributes["connection"] = connection

@@ -29,8 +29,8 @@ def test_migrating_twice_changes_nothing(storage):
     migrate(storage)
 
 
-def test_eight_processes_may_migrate_at_once(database_url):
-    storages = [Storage(database_url) for _ in range(8)]
+def test_eight_processes_may_migrate_at_once(empty_database_url):
+    storages = [Storage(empty_database_url) for _ in range(8)]
     errors = []
 
     def run(storage):
