@@ -27,8 +27,8 @@ from webapp.config import Config
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
 
-if not os.environ.get("CI"):  # where there is no deadline, and the same examples each time
-    settings.register_profile("here", deadline=None)
+if not os.environ.get("CI"):  # where there is no deadline, and the same hundred examples each time
+    settings.register_profile("here", deadline=None, max_examples=30)
     settings.load_profile("here")
 
 DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
@@ -41,6 +41,24 @@ QUICK = "not browser and not faults"
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two test processes for the quick suite; none beside this one where browsers and faults are timed."""
     return 2 if config.option.markexpr == QUICK else 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked as long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests unless they are asked for, and on PostgreSQL those that touch no database."""
+    left_out = [item for item in items if not _is_wanted(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _is_wanted(item)]
+
+
+def _is_wanted(item: pytest.Item) -> bool:
+    if item.get_closest_marker("long") and not item.config.option.long:
+        return False
+    fixtures = getattr(item, "fixturenames", [])
+    return not DATABASE_SERVER or "database_url" in fixtures or "empty_database_url" in fixtures
 
 
 def need(present: object, what: str) -> None:

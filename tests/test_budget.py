@@ -74,7 +74,7 @@ def test_a_whole_text_has_a_budget(parsing, text):
     assert sum(steps for steps, _chars in parsing) <= markdown.MAX_STEPS + 1
 
 
-@pytest.mark.parametrize("size", [7, 4_000])
+@pytest.mark.parametrize("size", [pytest.param(7, marks=pytest.mark.long), 4_000])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_text_that_grows_has_a_budget_for_each_piece_and_in_all(parsing, text, size):
     live = LiveRenderer()
@@ -93,13 +93,13 @@ def test_a_text_that_grows_has_a_budget_for_each_piece_and_in_all(parsing, text,
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_at_its_end_it_shows_what_the_whole_is_rendered_to(text):
-    live = LiveRenderer()
+    live, whole = LiveRenderer(), str(render(text))
     for start in range(0, len(text), 4_000):
         live.feed(text[start : start + 4_000])
 
-    live.finish(str(render(text)))
+    live.finish(whole)
 
-    assert live.html == str(render(text))
+    assert live.html == whole
 
 
 def test_a_text_over_its_budget_is_shown_as_it_is_written():

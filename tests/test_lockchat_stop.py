@@ -253,7 +253,7 @@ class TestDeadlines:
         ids=["comment", "role", "empty delta", "arguments of a tool", "no choices"],
     )
     def test_any_sign_of_life_puts_the_deadlines_of_silence_off(self, upstream: Upstream, sign: bytes) -> None:
-        signs = drip(sign, seconds=0.1, times=20)
+        signs = drip(sign, seconds=0.1, times=12)
         upstream.always(*body(*signs, token("a"), *signs, token("b", finish="stop")))
 
         seen = list(stream_of(upstream, first_token_seconds=1, idle_seconds=1))

@@ -72,9 +72,9 @@ def test_no_name_can_be_told_from_another_by_the_time(make_team):
     for number in range(20):
         for name, taken in times.items():
             stranger.headers["X-Forwarded-For"] = f"10.0.{number}.1"
-            began = time.perf_counter()
+            began = time.process_time()  # the server is in this process
             assert sign_in(stranger, name, "wrong password").status_code == 403
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)
 
     known, unknown = (statistics.median(taken) for taken in times.values())
     # Without the same work, the answer to an unknown name takes less than half the time.

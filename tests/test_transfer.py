@@ -508,17 +508,17 @@ def test_a_file_beyond_the_limit_is_refused_with_the_limit(import_file):
 
 
 @pytest.mark.parametrize(
-    "data",
+    "make",
     [
-        zip_of(a__json=" " * (Config.max_import_bytes + 1)),
-        zip_of(a__json=" " * (Config.max_import_bytes // 2), b__json=" " * (Config.max_import_bytes // 2 + 1)),
-        zip_of(a__json="[" + "[]," * reader.MAX_JSON_VALUES + "[]]"),
-        zip_of(**{f"{n}__json": "" for n in range(zips.MAX_MEMBERS + 1)}),
+        lambda: zip_of(a__json=" " * (Config.max_import_bytes + 1)),
+        lambda: zip_of(a__json=" " * (Config.max_import_bytes // 2), b__json=" " * (Config.max_import_bytes // 2 + 1)),
+        lambda: zip_of(a__json="[" + "[]," * reader.MAX_JSON_VALUES + "[]]"),
+        lambda: zip_of(**{f"{n}__json": "" for n in range(zips.MAX_MEMBERS + 1)}),
     ],
     ids=["one member", "all members", "many values", "many members"],
 )
-def test_a_zip_that_would_grow_too_large_is_refused(import_file, data):
-    answer = import_file(data)
+def test_a_zip_that_would_grow_too_large_is_refused(import_file, make):
+    answer = import_file(make())
 
     assert answer.status_code == 413
     assert "What this file holds is too large: 64 MB are allowed." in text_of(answer.text)

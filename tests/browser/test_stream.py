@@ -299,11 +299,12 @@ def test_a_wait_of_more_than_three_seconds_counts_its_seconds(relayed, upstream)
 def test_a_reload_counts_the_seconds_on(chat, upstream):
     upstream.answer(*body(Wait()))
     chat.say("Is it?")
-    expect(chat.state).to_have_text("Waiting for the answer… 4s")
+    four_seconds_or_more = re.compile(r"^Waiting for the answer… ([4-9]|\d\d)s$")
+    expect(chat.state).to_have_text(four_seconds_or_more)
 
     chat.page.reload()
 
-    expect(chat.state).to_have_text(re.compile(r"^Waiting for the answer… ([4-9]|1\d)s$"), timeout=3_000)
+    expect(chat.state).to_have_text(four_seconds_or_more, timeout=3_000)
 
 
 def test_a_stop_that_did_not_arrive_is_told_and_can_be_repeated(relayed, relay, go_on, network_may_fail):
