@@ -58,7 +58,7 @@ def _is_wanted(item: pytest.Item) -> bool:
     if item.get_closest_marker("long") and not item.config.option.long:
         return False
     fixtures = getattr(item, "fixturenames", [])
-    return not DATABASE_SERVER or "database_url" in fixtures or "empty_database_url" in fixtures
+    return not DATABASE_SERVER or "model_database_url" in fixtures or "empty_database_url" in fixtures
 
 
 def need(present: object, what: str) -> None:

@@ -17,10 +17,13 @@ import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
+from tests.conftest import new_database
 from tests.faults.hostile import FORM_TYPE, FORMS, TEXTS, form, repeated, zipped
 from tests.faults.watchdog import Watchdog, watched
 from tests.history import add_turns
-from tests.upstream import Wait, body, chunk, error, head, token, tokens
+from tests.server import Server
+from tests.upstream import Upstream, Wait, body, chunk, error, head, token, tokens
+from tests.visitor import Visitor
 from webapp import sse
 
 pytestmark = pytest.mark.faults
@@ -69,11 +72,16 @@ def server(start_server, log):
 @pytest.fixture
 def alice(alice, upstream):
     """A member of a server that has been used before."""
+    warm_up(alice, upstream)
+    return alice
+
+
+def warm_up(alice, upstream):
+    """Use each part of the server once."""
     upstream.answer(*tokens(WARM_UP))
     alice.end(alice.new_chat("Warm up"))
     alice.page()
     alice.get("/search?q=warm")
-    return alice
 
 
 @pytest.fixture
@@ -139,20 +147,6 @@ def cut(whole, size):
     return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
-@pytest.mark.parametrize("write", [whole, in_pieces])
-@pytest.mark.parametrize("name", TEXTS)
-def test_an_answer_holds_nobody(alice, watchdog, upstream, name, write):
-    text = TEXTS[name]
-
-    with watchdog:
-        reply, end = answered(alice, upstream, write(text))
-        stored = alice.raw(reply)
-        alice.page()
-
-    assert end["why"] == "done"
-    assert stored == text
-
-
 def as_json(before, piece, after):
     """A script: a JSON answer of 24 MB, most of it the same piece again and again."""
     return body(before + piece * (24 * MEGABYTE // len(piece)) + after, content_type="application/json")
@@ -208,17 +202,59 @@ UPSTREAMS = {
 }
 
 
-@pytest.mark.parametrize("name", UPSTREAMS)
-def test_an_upstream_holds_nobody(alice, watchdog, upstream, name):
-    script, why, text = UPSTREAMS[name]
-    steps = script()
+class TestAnswers:
+    """They share one server, which starts in two seconds: each is a new chat, and leaves the worker as it was."""
 
-    with watchdog:
-        reply, end = answered(alice, upstream, steps)
-        stored = alice.raw(reply)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def log(cls, tmp_path_factory):
+        return tmp_path_factory.mktemp("answers") / "loop.log"
 
-    assert end["why"] == why
-    assert stored == text
+    @pytest.fixture(scope="class")
+    @classmethod
+    def upstream(cls):
+        with Upstream() as upstream:
+            yield upstream
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, log, upstream, model_database_url):
+        with new_database(log.parent, model_database_url) as url:
+            server = Server(log.parent, URL=upstream.url, DATABASE_URL=url, **watched(log))
+            yield server
+            server.kill()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def alice(cls, server, upstream):
+        with Visitor(server.url) as alice:
+            warm_up(alice, upstream)
+            yield alice
+
+    @pytest.mark.parametrize("write", [whole, in_pieces])
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_an_answer_holds_nobody(self, alice, watchdog, upstream, name, write):
+        text = TEXTS[name]
+
+        with watchdog:
+            reply, end = answered(alice, upstream, write(text))
+            stored = alice.raw(reply)
+            alice.page()
+
+        assert end["why"] == "done"
+        assert stored == text
+
+    @pytest.mark.parametrize("name", UPSTREAMS)
+    def test_an_upstream_holds_nobody(self, alice, watchdog, upstream, name):
+        script, why, text = UPSTREAMS[name]
+        steps = script()
+
+        with watchdog:
+            reply, end = answered(alice, upstream, steps)
+            stored = alice.raw(reply)
+
+        assert end["why"] == why
+        assert stored == text
 
 
 ADDRESSES = ("/conversations", "/import", "/nowhere")
