@@ -1,13 +1,18 @@
-"""A real Chromium on the real gunicorn. A page that complains, or that asks another origin, fails its test."""
+"""A real Chromium, and a real Firefox, on the real gunicorn.
+
+A page that complains, or that asks another origin, fails its test.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
 from tests.browser.chat import Chat
 from tests.conftest import need
@@ -15,6 +20,7 @@ from tests.relay import Relay
 from tests.server import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FIREFOX = Path(__file__).parent / "firefox"  # starts Debian's
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,19 +30,60 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Firefox complains of each event stream that is answered by 204 or that a reload breaks off.
+ENDED_STREAM = re.compile(r"(Firefox can’t establish a connection to the server at|The connection to) \S+/stream\b")
 PATIENCE_MILLISECONDS = 15_000  # as long as a busy machine may take; nothing waits for it in vain but a failure
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `firefox` run in both browsers, all others in Chromium."""
+    if metafunc.definition.get_closest_marker("firefox"):
+        metafunc.parametrize("browser", ["chromium", "firefox"], indirect=True)
+
+
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    """The one browser of these tests, closed after the last of them."""
-    need(CHROMIUM, "Chromium")
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """The one Chromium of these tests, closed after the last of them."""
+    need(CHROMIUM, "Chromium")
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def launch_firefox(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
+    """Start Debian's Firefox; arguments are Playwright's. It closes after the last of these tests."""
+    need(shutil.which("firefox-esr"), "Firefox (firefox-esr)")
+    browsers: list[Browser] = []
+
+    def launch(**options: object) -> Browser:
+        browsers.append(playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX, **options))
+        return browsers[-1]
+
+    yield launch
+    for browser in browsers:
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def firefox(launch_firefox: Callable[..., Browser]) -> Browser:
+    """The one Firefox of these tests."""
+    return launch_firefox()
+
+
+@pytest.fixture
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """The browser that the test runs in."""
+    browser: Browser = request.getfixturevalue(getattr(request, "param", "chromium"))
+    return browser
 
 
 @pytest.fixture
@@ -46,14 +93,14 @@ def network_may_fail() -> None:
 
 @pytest.fixture
 def new_browser(
-    chromium: Browser, start_server: Callable[..., Server], request: pytest.FixtureRequest
+    browser: Browser, start_server: Callable[..., Server], request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., BrowserContext]]:
     """Open one more browser with cookies of its own; arguments are Playwright's. It closes before the servers do."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def new(**options: object) -> BrowserContext:
-        context = chromium.new_context(**options)
+        context = browser.new_context(**options)
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         contexts.append(context)
         _watch(context, complaints)
@@ -62,6 +109,7 @@ def new_browser(
     yield new
     for context in contexts:
         context.close()
+    complaints = [said for said in complaints if not ENDED_STREAM.search(said)]
     if "network_may_fail" in request.fixturenames:
         complaints = [said for said in complaints if "Failed to load resource" not in said]
     assert complaints == []

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.browser
 DONE = b"data: [DONE]\n\n"
 
 
+@pytest.mark.firefox
 def test_tokens_arrive_one_by_one_and_stay(chat, upstream):
     second, third = threading.Event(), threading.Event()
     upstream.answer(*body(token("one "), Wait(second), token("two "), Wait(third), token("three"), DONE))
@@ -33,6 +34,7 @@ def test_tokens_arrive_one_by_one_and_stay(chat, upstream):
     expect(chat.questions).to_have_text("Count for me")
 
 
+@pytest.mark.firefox
 def test_a_new_chat_gets_its_address_and_its_place_in_the_list(chat):
     chat.say("What is new?")
 
@@ -70,6 +72,7 @@ def test_the_question_stands_while_the_server_thinks(chat, upstream):
     expect(chat.stop_button).to_be_visible()
 
 
+@pytest.mark.firefox
 def test_reasoning_stands_apart_from_the_answer(chat, upstream):
     upstream.answer(*body(token(reasoning_content="Hmm, "), token(reasoning_content="yes."), token("Yes"), DONE))
 
@@ -89,6 +92,7 @@ def test_a_reply_becomes_formatted_text(chat, upstream):
     expect(chat.answer).to_have_text("bold and <i>raw</i>")
 
 
+@pytest.mark.firefox
 @pytest.mark.parametrize("way", ["button", "Escape"])
 def test_stop_ends_the_answer_where_it_is(chat, upstream, way):
     upstream.answer(*body(token("Half an "), Wait()))
@@ -193,6 +197,7 @@ def test_the_conversation_goes_on_after_stop(chat, upstream):
     expect(chat.answers).to_have_text(["Half", "Hello world"])
 
 
+@pytest.mark.firefox
 def test_an_error_of_the_upstream_is_told_in_its_place_and_stays(chat, upstream):
     upstream.answer(*error(401))
 
@@ -204,6 +209,7 @@ def test_an_error_of_the_upstream_is_told_in_its_place_and_stays(chat, upstream)
         chat.page.reload()
 
 
+@pytest.mark.firefox
 def test_retry_brings_a_new_reply(chat, upstream):
     upstream.answer(*error(401))
     chat.say("Hello?")

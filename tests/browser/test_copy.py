@@ -29,6 +29,7 @@ def chat(request, server, new_browser, upstream):
     return chat
 
 
+@pytest.mark.firefox
 def test_a_message_is_copied_as_it_was_written(chat):
     button = chat.footer.get_by_role("button", name="Copy")
 
@@ -38,6 +39,7 @@ def test_a_message_is_copied_as_it_was_written(chat):
     assert _pasted(chat) == ANSWER
 
 
+@pytest.mark.firefox
 def test_code_is_copied_to_the_letter_without_its_last_line_break(chat):
     button = chat.answer.get_by_role("button", name="Copy")
 

@@ -46,6 +46,7 @@ def chat(server, new_browser):
     return Chat(new_browser(viewport={"width": 900, "height": 600}).new_page(), server.url).open()
 
 
+@pytest.mark.firefox
 def test_the_page_follows_the_text(chat, steps, jump):
     chat.say("Lines")
 
@@ -82,6 +83,7 @@ def test_going_up_lets_go_of_the_end(chat, steps, jump, way):
     expect(chat.box).to_be_focused()
 
 
+@pytest.mark.firefox
 def test_back_at_the_end_the_page_follows_again(chat, steps, jump):
     chat.say("Lines")
     expect(chat.answer).to_contain_text("line 49")
@@ -129,6 +131,7 @@ def test_a_long_conversation_opens_at_its_end(chat, steps):
     assert chat.page.evaluate(GAP) < 2
 
 
+@pytest.mark.firefox
 def test_typing_moves_nothing_under_a_reader_further_up(chat, steps):
     top = _read_further_up(chat, steps)
 

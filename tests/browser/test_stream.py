@@ -27,6 +27,7 @@ def go_on(upstream):
     go_on.set()
 
 
+@pytest.mark.firefox
 def test_a_reload_in_the_middle_loses_and_doubles_nothing(chat, go_on):
     chat.say("Count")
     expect(chat.answer).to_have_text("one")
@@ -128,6 +129,7 @@ def test_a_second_tab_follows_the_same_reply(chat, go_on):
         expect(tab.send_button).to_be_visible()
 
 
+@pytest.mark.firefox
 def test_stop_in_one_tab_ends_the_reply_in_the_other(chat, go_on):
     chat.say("Count")
     expect(chat.answer).to_have_text("one")
@@ -141,6 +143,7 @@ def test_stop_in_one_tab_ends_the_reply_in_the_other(chat, go_on):
         expect(tab.answer).to_have_text("one")
 
 
+@pytest.mark.firefox
 def test_a_broken_connection_mends_itself(relayed, relay, go_on, network_may_fail):
     relayed.say("Count")
     expect(relayed.answer).to_have_text("one")
