@@ -124,7 +124,7 @@ LAYERS = [
     ["webapp.logs"],
     ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
     ["webapp.environment"],
-    ["webapp.sse", "webapp.oidc.settings"],
+    ["webapp.sse", "webapp.oidc.settings", "webapp.rendering.lines"],
     [
         "webapp.rendering.links",
         "webapp.rendering.formulas",

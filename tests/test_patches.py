@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.test_markdown_safety import ATTACKS, FRAGMENTS, assert_harmless
 from webapp.markdown import render
 from webapp.patches import LiveRenderer, Patch
+from webapp.rendering.lines import ColouredLines
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.md"))
 LONGEST = {"code_many_languages", "guide"}  # what they hold the other answers hold too
@@ -298,15 +299,71 @@ def test_words_are_appended_where_they_stand() -> None:
     assert live.feed("**\n- four") == [("+", 1, 1, "<li>four</li>\n")]
 
 
-def test_code_is_appended_as_text_and_coloured_when_it_ends() -> None:
+def test_code_is_coloured_line_by_line() -> None:
     live = LiveRenderer()
     live.feed("```python\n")
+
+    assert live.feed("x =") == [("+", 0, 3, "<span>x =</span>")]
+    assert live.feed(" 1") == [("a", 0, 4, " 1")]
+    ((*place, first),) = live.feed("\n``")
+    assert (place, first[:-1]) == (["=", 0, 3], shown("```python\nx = 1\n```").split('"hl">')[1].split("\n")[0])
+    assert live.feed("`\n") == []
+    assert live.finish() == []
+
+
+def test_code_without_known_lines_is_coloured_when_it_ends() -> None:
+    live = LiveRenderer()
+    live.feed("```cpp\n")
 
     assert live.feed("x = 1") == [("a", 0, 3, "x = 1")]
     assert live.feed("\n``") == [("a", 0, 3, "\n")]
     (patch,) = live.feed("`\n")
     assert patch[:3] in [("=", 0, 0), ("=", 0, 1), ("=", 0, 2)]
     assert '<span class="n">x</span>' in live.html
+
+
+OPEN_LINES = {
+    "python": 'def f():\n    """One\n\n    two "three" `four`.\n    """\n    return f"{x!r}"  # it\'s\n',
+    "javascript": "/**\n * it's `one`\n */\nconst a = `b\n ${c} \"d`;\n// e\n",
+    "css": "/* one\n   two */\na > b {\n  color: red;\n}\n",
+    "bash": "cat <<EOF\none\nEOF\necho \"two\nthree\" 'four'\n# five\n",
+    "json": '{\n  "a": [1, true],\n  "b": {"c": null}\n}\n',
+    "sql": "select 'it''s' -- one\nfrom a /* two\nthree */ where b = 1;\n",
+    "go": "/* one\n*/\nfunc f() string {\n\treturn `two\nthree`\n}\n",
+    "rust": '/// one\nfn f() -> &str {\n    /* two\n    */ "three"\n}\n',
+    "ruby": '=begin\none\n=end\ndef f\n  "two #{x}"\nend\n',
+    "xml": "<a b='c'>\n  <!-- one\n  two -->\n  text &amp; more\n</a>\n",
+}
+
+
+@pytest.mark.parametrize("language", OPEN_LINES)
+def test_a_finished_line_keeps_its_colours(language: str) -> None:
+    """Also in the middle of a comment or a string."""
+    code = OPEN_LINES[language]
+    final = render(f"```{language}\n{code}```\n").split('"hl">')[1].split("</code>")[0].split("\n")
+    live = LiveRenderer()
+    live.feed(f"```{language}\n")
+
+    for number, line in enumerate(code.splitlines(keepends=True), 1):
+        for piece in tokens(line):
+            live.feed(piece)
+        assert live.html.split('"hl">')[1].split("</code>")[0].split("\n")[:number] == final[:number]
+    live.feed("```\n")
+
+    assert live.finish() == []
+
+
+def test_lines_of_code_are_lexed_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    lexed = []
+    real = ColouredLines._lexed
+    monkeypatch.setattr(ColouredLines, "_lexed", lambda self, code: (lexed.append(len(code)), real(self, code))[1])
+
+    for code in ("x = f(1, 'a & b')  # <c>\n" * 400, '"""\n' + "words of a long string\n" * 400, "x\n" * 5_000):
+        live = LiveRenderer()
+        lexed.clear()
+        for piece in tokens("```python\n" + code):
+            live.feed(piece)
+        assert sum(lexed) < 60 * len(code)
 
 
 def test_a_link_defined_late_appears_at_the_end() -> None:

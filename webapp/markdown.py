@@ -29,6 +29,7 @@ from webapp.rendering.cleaner import clean
 from webapp.rendering.code import MAX_CODE_SECONDS, highlighted, language_and_file, language_of
 from webapp.rendering.emphasis import CjkInline
 from webapp.rendering.formulas import math_block, math_inline, to_mathml
+from webapp.rendering.lines import ColouredLines
 from webapp.rendering.links import bare_link, links
 from webapp.rendering.notes import (
     CLOSE,
@@ -90,7 +91,8 @@ def parse(text: str, env: Env) -> list[Token]:
     unless they are given. Raises OverBudget when the steps are spent.
 
     Every change made to the text keeps its lines, so `Token.map` counts lines of the original.
-    A fence whose token is given `meta["open"] = True` before rendering is not highlighted. A text that still
+    A fence whose token is given `meta["open"] = True` before rendering ends with a caret and is highlighted up to its
+    last line, if `meta["by_line"]` is true and its language allows that. A text that still
     grows is finished by `env["before_inline"]`: a function that changes the block tokens in place. In such a text,
     for which `env["growing"]` is true, details need no end yet.
     """
@@ -193,11 +195,22 @@ def _render_code(_self: RendererProtocol, tokens: Sequence[Token], index: int, _
     language, file = language_and_file(token.info)
     caption = " · ".join(filter(None, [language, file]))
     language = language or language_of(file)
-    code = escape(token.content) if token.meta.get("open") else highlighted(token.content, language, env)
+    code = _growing_code(token, language, env) if token.meta.get("open") else highlighted(token.content, language, env)
     return (
         f'<figure class="code"><figcaption>{escape(caption)}</figcaption>'
         f'<pre tabindex="0"><code class="hl">{code}</code></pre></figure>\n'
     )
+
+
+def _growing_code(token: Token, language: str, env: Env) -> str:
+    """Code up to the caret: what finishes its lines is left in `env["lines"]`, if that can be told line by line."""
+    lines = ColouredLines.of(language) if token.meta.get("by_line") else None
+    finished, newline, half = token.content.rpartition("\n")
+    html = lines.add(finished + newline, env) if lines else None
+    if html is None:
+        return escape(token.content)
+    env["lines"] = lines
+    return f"{html}<span>{escape(half)}</span>" if len(half) > 1 else html + half
 
 
 def _render_math_inline(

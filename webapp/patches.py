@@ -22,7 +22,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from webapp.growing import GrowingText
@@ -31,8 +30,9 @@ from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.caret import Block, End
 from webapp.rendering.difference import Patch as Patch
 from webapp.rendering.difference import difference, top_level
-from webapp.rendering.fence import OpenFence
+from webapp.rendering.fence import SPAN_END, OpenFence, as_html
 from webapp.rendering.finished import finished_part, line_start, opening_html
+from webapp.rendering.lines import ColouredLines
 from webapp.rendering.notes import REFERENCED
 from webapp.rendering.unfinished import SPAN_CHARS, visible
 
@@ -59,6 +59,7 @@ class LiveRenderer:
         self._steps = 0  # so far, all in all
         self._step = Budget(0)  # of the piece at hand
         self._code_seconds = 0.0
+        self._lines: ColouredLines | None = None  # of the code that was parsed last and is open
         self._as_written = False
 
     @property
@@ -153,38 +154,32 @@ class LiveRenderer:
 
     def _append_code(self, code: OpenFence, text: str) -> list[Patch]:
         """Append lines of code, up to one that ends the block or leaves what the block stands in."""
-        *lines, last = (code.half_line + text).split("\n")
-        code.half_line = ""
-        shown: list[str] = []
-        for number, line in enumerate(lines):
-            if not code.in_line and (code.is_fence(line) or code.is_outside(line)):
-                unseen = len("\n".join([*lines[number + 1 :], last]))
-                return self._end_code("".join(shown), len(self._open.rest) - unseen if code.is_fence(line) else 0)
-            shown.append((line if code.in_line else code.unindented(line)) + "\n")
-            code.in_line = False
-        if not code.in_line and code.is_outside(last):
-            return self._end_code("".join(shown), 0)
-        if code.in_line or not code.is_half(last):
-            shown.append(last if code.in_line else code.unindented(last))
-            code.in_line = bool(last) or code.in_line
-        else:
-            code.half_line = last
-        return self._append("".join(shown))
-
-    def _end_code(self, text: str, end: int) -> list[Patch]:
-        """Append the last lines; highlight the block if its fence ends there."""
+        shown, unseen, is_closed = code.take(text)
+        patches = self._append_to_code(code, shown)
+        if unseen is None:
+            return patches
         self._open.code = None
         self._open.has_caret = False
-        patches = self._append(text)
-        if end:
-            patches += self._parse_again(self._open.rest[:end])
+        if code.lines:
+            self._open.coloured[code.lines.code, code.lines.language] = code.lines.html
+        if is_closed:
+            patches += self._parse_again(self._open.rest[: len(self._open.rest) - len(unseen)])
         return patches + self._look()
+
+    def _append_to_code(self, code: OpenFence, text: str) -> list[Patch]:
+        block = self._open
+        if not text or not code.lines or (block.after.startswith(SPAN_END) and "\n" not in text):
+            return self._append(text)
+        env: Env = {"code_seconds": self._code_seconds}
+        kind, depth, html, block.before, block.after = code.coloured(block.before, block.after, text, env)
+        self._code_seconds = env["code_seconds"]
+        return [(kind, len(self._blocks), depth, html)]
 
     def _append(self, text: str) -> list[Patch]:
         if not text:
             return []
         block = self._open
-        block.before += escape(text, quote=False).replace("\xa0", "&nbsp;")
+        block.before += as_html(text)
         return [("a", len(self._blocks), block.after.count("</"), text)]
 
     # All else is parsed, from the start of the open block or from where its finished part ends
@@ -230,10 +225,11 @@ class LiveRenderer:
             raise OverBudget
         env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
         env.update({"growing": True, "referenced": self._referenced | self._open.referenced})
+        env["coloured"] = self._open.coloured
         if end:
             env["before_inline"] = end.close
         found = [Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
-        self._code_seconds = env["code_seconds"]
+        self._code_seconds, self._lines = env["code_seconds"], env.get("lines")
         if end and end.caret and found:
             found[-1] = Block(found[-1].tokens, end.without_caret(found[-1].html))
         return found
@@ -262,6 +258,8 @@ class LiveRenderer:
         block.has_caret = end.has_caret and not block.unshown.strip(" ")
         if end.code:
             block.code = OpenFence.of(end.code, end.source, block.rest[len(visible) :]) if end.has_caret else None
+            if block.code:
+                block.code.lines = self._lines
         elif len(visible) >= block.step_at:
             block.step_at = len(visible) + STEP_CHARS
             # What is open may reach back as far as a span does; before that nothing can be.
@@ -316,6 +314,7 @@ class _Open:
     has_caret: bool = False  # words can be appended between `before` and `after`
     unshown: str = ""  # the source behind the caret
     code: OpenFence | None = None
+    coloured: dict[tuple[str, str], str] = field(default_factory=dict)  # the HTML of finished code and its language
     waits_for: frozenset[str] = frozenset()  # nothing changes before one of these comes
     waits_until: int = 0  # or `rest` is as long as this
     seen: str = ""  # what of `rest` was parsed last

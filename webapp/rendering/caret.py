@@ -84,6 +84,7 @@ class End:
             self.caret = CARET
             token.content += CARET
             token.meta["open"] = True
+            token.meta["by_line"] = self.source.split("\n")[start].lstrip(" ").startswith(token.markup)
 
     def _close_text(self, tokens: list[Token], index: int, is_last_cell: bool) -> None:
         token, kind = tokens[index], tokens[index - 1].type

@@ -59,13 +59,18 @@ _ENDINGS = {"cs": "c#", "cc": "cpp", "hpp": "cpp", "mjs": "js", "cjs": "js", "ex
 
 
 def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
-    """Return code as HTML, highlighted where that is quick. Takes the time from `env["code_seconds"]`."""
-    lexer = _lexer(language.lower())
+    """Return code as HTML, highlighted where that is quick. Takes the time from `env["code_seconds"]`.
+
+    Code that was coloured while it grew stands in `env["coloured"]`.
+    """
+    if coloured := env.get("coloured", {}).get((code, language)):
+        return str(coloured)
+    lexer = lexer_of(language.lower())
     if not lexer or env["code_seconds"] <= 0 or not _is_quick(code):
         return escape(code)
     begun = thread_time()
     try:
-        return pygments.format(_bounded(lexer.get_tokens(code), len(code), begun + env["code_seconds"]), _formatter)
+        return pygments.format(_bounded(lexer.get_tokens(code), len(code), begun + env["code_seconds"]), formatter)
     except Exception:  # a lexer has a bug or took too long: show the code without colours
         return escape(code)
     finally:
@@ -74,14 +79,17 @@ def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
 
 def _is_quick(code: str) -> bool:
     """Whether lexers are quick on this code: short, without very long lines or long runs of blank lines."""
-    if len(code) > MAX_CODE_CHARS:
-        return False
-    blank = 0
-    for line in code.split("\n"):
+    return len(code) <= MAX_CODE_CHARS and blank_lines(code.split("\n")) >= 0
+
+
+def blank_lines(lines: Iterable[str], before: int = 0) -> int:
+    """Return how many blank lines the code ends with; -1 if lexers are slow on these lines."""
+    blank = before
+    for line in lines:
         blank = 0 if line.strip() else blank + 1
         if blank > MAX_BLANK_LINES or len(line) >= MAX_CODE_LINE_CHARS:
-            return False
-    return True
+            return -1
+    return blank
 
 
 class _NotHighlighted(Exception):
@@ -99,7 +107,8 @@ def _bounded(tokens: Iterable[tuple[Any, str]], chars: int, deadline: float) -> 
 
 
 @lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
+def lexer_of(language: str) -> Lexer | None:
+    """Return the lexer of a language in lower case; None for those that are not highlighted."""
     return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language in _LANGUAGES else None
 
 
@@ -117,4 +126,4 @@ _LANGUAGES = frozenset(
     hlsl proto protobuf thrift regex gherkin jq cypher sparql turtle
     """.split()  # noqa: SIM905
 ) & frozenset(alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases)
-_formatter = HtmlFormatter(nowrap=True)
+formatter = HtmlFormatter(nowrap=True)

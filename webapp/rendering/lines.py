@@ -1,0 +1,121 @@
+"""Colour code line by line while it grows: a finished line is coloured once.
+
+What the lexer knows at the end of a line is carried to the next one. Where a comment or a string is still open, its
+lines are lexed again with the next one, as if it ended there.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import MutableMapping
+from time import thread_time
+from typing import Any
+
+import pygments
+from pygments.lexer import ExtendedRegexLexer, Lexer, LexerContext, RegexLexer
+
+from webapp.rendering.cleaner import clean
+from webapp.rendering.code import MAX_CODE_CHARS, MAX_CODE_SECONDS, blank_lines, formatter, lexer_of
+
+MAX_OPEN_CHARS = 3_000  # of lines that are lexed again with each next one
+# What may be open at the end of a line, and what ends it.
+ENDS = {
+    "/*": "*/", '"""': '"""', "'''": "'''", "`": "`", "<!--": "-->", '"': '"', "'": "'", "=begin": "\n=end\n",
+}  # fmt: skip
+HERE_DOCUMENT = re.compile(r"<<[-~]?[ ]?[\"'\\]?(\w{1,40})")
+# Of these the lines were as the whole code's, in real files. Others look further ahead than the end of a line.
+LANGUAGES = frozenset(
+    """
+    python py python3 javascript js jsx css json bash sh shell sql go golang rust rs ruby rb xml awk vim diff
+    """.split()  # noqa: SIM905
+)
+
+
+class _NotColoured(Exception):
+    """A line that is shown would get other colours, or the code is too much."""
+
+
+class ColouredLines:
+    """The code of one block, by finished lines. `code` is all of it, `html` its colours."""
+
+    def __init__(self, lexer: Lexer, language: str) -> None:
+        self.language = language
+        self.code = ""
+        self.html = ""
+        self._lexer = lexer
+        self._context = LexerContext("", 0)
+        self._open = ""  # the lines that are lexed again
+        self._open_html = ""
+        self._blank = 0
+        self._seconds = MAX_CODE_SECONDS
+        self._deadline = 0.0
+
+    @classmethod
+    def of(cls, language: str) -> ColouredLines | None:
+        """None if code in this language is coloured when it has ended."""
+        lexer = lexer_of(language.lower()) if language.lower() in LANGUAGES else None
+        return cls(lexer, language) if lexer else None
+
+    def add(self, lines: str, env: MutableMapping[str, Any]) -> str | None:
+        """Take finished lines; return their clean HTML, or None if they and all others stay without colours.
+
+        Takes the time from `env["code_seconds"]`.
+        """
+        begun = thread_time()
+        self._deadline = begun + min(self._seconds, env["code_seconds"])
+        try:
+            added = "".join(self._add(f"{line}\n") for line in lines.split("\n")[:-1])
+        except Exception:  # _NotColoured, or a lexer has a bug
+            return None
+        finally:
+            passed = thread_time() - begun
+            self._seconds -= passed
+            env["code_seconds"] -= passed
+        self.code += lines
+        self.html += added
+        return added
+
+    def _add(self, line: str) -> str:
+        self._blank = blank_lines([line.removesuffix("\n")], self._blank)
+        self._open += line
+        if self._blank < 0 or len(self._open) > MAX_OPEN_CHARS or len(self.code) + len(line) > MAX_CODE_CHARS:
+            raise _NotColoured
+        html, context = self._lexed(self._open)
+        is_open = False
+        ends = [end for start, end in ENDS.items() if start in self._open]
+        if document := HERE_DOCUMENT.search(self._open):
+            ends.append(f"{document[1]}\n")
+        for end in ends:
+            closed, _ = self._lexed(self._open + end)
+            if closed != html:
+                html, is_open = closed, True
+                break
+        if not html.startswith(self._open_html):
+            raise _NotColoured
+        added = html[len(self._open_html) :]
+        if is_open or not context:
+            self._open_html = html
+        else:
+            self._open, self._open_html, self._context = "", "", context
+        return clean(added)
+
+    def _lexed(self, code: str) -> tuple[str, LexerContext | None]:
+        """The HTML of the lines at hand, and what the lexer knows then, if nothing goes on behind them."""
+        context = copy.deepcopy(self._context)
+        context.text, context.pos, context.end = code, 0, len(code)
+        if isinstance(self._lexer, RegexLexer):
+            # This one loop of Pygments tells the stack that it ends with; any RegexLexer may go through it.
+            found = ExtendedRegexLexer.get_tokens_unprocessed(self._lexer, None, context)  # type: ignore[arg-type]
+        else:
+            found = self._lexer.get_tokens_unprocessed(code)
+        tokens, left = [], len(self._open)
+        for _, kind, value in found:
+            if thread_time() > self._deadline:
+                raise _NotColoured
+            if left > 0:
+                tokens.append((kind, value[:left]))
+            left -= len(value)
+        if left > 0 or not tokens:
+            raise _NotColoured
+        return pygments.format(tokens, formatter), None if tokens[-1][1].strip() else context
