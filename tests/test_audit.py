@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, select, update
@@ -14,6 +16,9 @@ from webapp import audit as use_cases
 from webapp.retention import Retention
 from webapp.storage.team_schema import accounts, audit, invites, sign_ins, throttles
 from webapp.upkeep import Upkeep
+from webapp.views.log import ACTIONS
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -141,3 +146,11 @@ def test_ended_sign_ins_and_old_links_are_removed_too(team, carol):
 
     with team.parts.storage.read() as tx:
         assert [tx.execute(select(table)).all() for table in (sign_ins, invites, throttles)] == [[], [], []]
+
+
+def test_every_action_has_words_on_the_page():
+    sources = "".join(path.read_text() for path in (ROOT / "webapp").rglob("*.py"))
+    noted = set(re.findall(r'audit\.note\([^"]*?"([a-z_]+)"', sources))
+
+    assert len(noted) > 20
+    assert noted <= set(ACTIONS)

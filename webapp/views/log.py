@@ -37,6 +37,14 @@ ACTIONS = {
     "enabled": mark("enabled an account"),
     "signed_out": mark("signed somebody out everywhere"),
     "audit_exported": mark("exported the audit log"),
+    "account_deleted": mark("deleted their own account"),
+    "conversations_expired": mark("deleted conversations that are kept no longer"),
+    "retention_changed": mark("changed how long conversations are kept"),
+    "limit_changed": mark("changed a limit"),
+    "key_made": mark("made an API key"),
+    "key_revoked": mark("revoked an API key"),
+    "shared": mark("shared a conversation"),
+    "share_revoked": mark("revoked a shared conversation"),
 }
 
 blueprint = Blueprint("log", __name__)
