@@ -21,7 +21,7 @@ from webapp.storage.schema import metadata, queued, users
 from webapp.storage.team_schema import accounts, audit
 from webapp.upkeep import LEFT_TIME
 
-OF_NOBODY = {"audit", "workers", "throttles"}  # these tables outlive users, and hold nothing that they wrote
+OF_NOBODY = {"audit", "workers", "throttles", "usage"}  # these tables outlive users, and hold nothing that they wrote
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, presets, queued, users
-from webapp.storage.team_schema import accounts
+from webapp.storage.team_schema import accounts, counters, limits
 from webapp.team import ADMIN, Account
 
 
@@ -62,7 +62,10 @@ def leave(tx: Connection, user_id: str, now: datetime) -> None:
 def purge_left(tx: Connection, before: datetime) -> None:
     """Delete the users who left before that time, once their conversations are purged."""
     has_some = exists(select(conversations.c.id).where(conversations.c.user_id == users.c.id))
-    tx.execute(delete(users).where(users.c.deleted_at < before, ~has_some))
+    gone = select(users.c.id).where(users.c.deleted_at < before, ~has_some)
+    tx.execute(delete(limits).where(limits.c.scope.in_(gone)))
+    tx.execute(delete(counters).where(counters.c.holder.in_(gone)))
+    tx.execute(delete(users).where(users.c.id.in_(gone)))
 
 
 def retention_days(tx: Connection, after: str, limit: int) -> list[tuple[str, int | None]]:
