@@ -14,6 +14,8 @@ from tests.upstream import Wait, body, token
 from webapp.invites import SERVER, Invites
 from webapp.passwords import Passwords
 
+pytestmark = pytest.mark.long
+
 ALL = {"nginx": "nginx", "caddyfile": "caddy", "apache": "apache2", "haproxy": "haproxy"}
 SETTINGS = {"LOGIN": "password", "HOSTS": NAME, "PROXIES": "127.0.0.1"}
 
