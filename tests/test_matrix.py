@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import requests
 
 from tests.dialects import DONE
 from tests.pictures import pictures_chunk, png
@@ -208,16 +209,21 @@ def routes(site) -> set[tuple[str, str]]:
 def ask(visitor, method: str, path: str) -> object:
     fields = {"text": "Hi", "title": "Title", "name": "Name", "model": "gpt-4", "temperature": "", "system": ""}
     data = fields if method == "POST" else None
-    answer = visitor.request(method, path, data=data, allow_redirects=False, stream=True)
-    with answer:
-        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):  # which never ends
-            answer.content  # noqa: B018
+    answer = visit(visitor, method, path, data=data)
     place = answer.headers.get("Location", "")
     return (
         SIGN_IN
         if answer.status_code == 303 and method == "GET" and place.startswith("/sign-in")
         else answer.status_code
     )
+
+
+def visit(visitor, method: str, path: str, **options: object) -> requests.Response:
+    """The answer, read whole if it ends."""
+    with visitor.request(method, path, allow_redirects=False, stream=True, **options) as answer:
+        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            answer.content  # noqa: B018
+        return answer
 
 
 def filled(rule: str, values: dict[str, str]) -> str:
