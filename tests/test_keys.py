@@ -13,6 +13,7 @@ from tests.visitor import text_of
 from webapp.config import Config
 from webapp.errors import ConfigError
 from webapp.keys import KEYS
+from webapp.retention import Retention
 from webapp.storage import audit
 from webapp.storage.team_schema import api_keys
 from webapp.upkeep import Upkeep
@@ -81,7 +82,7 @@ def test_an_expired_key_is_dead_and_forgotten(team, alice):
 
     assert not is_valid(team, key)
     assert "Script" not in text_of(alice.get("/keys").text)
-    Upkeep(team.parts.storage).tick()
+    Upkeep(team.parts.storage, Retention(team.parts.config, team.parts.storage)).tick()
     with team.parts.storage.read() as tx:
         assert tx.execute(select(api_keys)).all() == []
 
@@ -158,7 +159,7 @@ def test_without_the_setting_there_is_no_page(make_team):
 
 @pytest.mark.parametrize("settings", [{"LOCKCHAT_API": "1"}, {"LOCKCHAT_API": "1", "LOCKCHAT_LOGIN": "open"}])
 def test_open_login_refuses_the_api(settings):
-    with pytest.raises(ConfigError, match="LOCKCHAT_API=1 gives users keys.*LOCKCHAT_LOGIN to password or proxy"):
+    with pytest.raises(ConfigError, match="LOCKCHAT_API=1 gives users keys.*LOCKCHAT_LOGIN to password, proxy or oidc"):
         Config.from_env(settings)
 
 

@@ -88,12 +88,12 @@ class Config(UpstreamConfig):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'lockchat.sqlite3'}"
 
     @property
-    def secrets(self) -> tuple[str | None, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What no log may show."""
         passwords = [_password_of(url) for url in (self.proxy, self.database_url) if url]
         at_provider = self.oidc.client_secret if self.oidc else None
         named = (self.auth, self.api_key, self.secret_key, self.login_secret, at_provider, self.metrics_token)
-        return (*named, *passwords)
+        return tuple(secret for secret in (*named, *passwords) if secret)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
