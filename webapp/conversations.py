@@ -10,13 +10,13 @@ from itertools import accumulate
 
 from sqlalchemy import Connection
 
-from webapp.chat import Conversation, Listed, Message, Picture
+from webapp.chat import Conversation, Folder, Listed, Message, Picture
 from webapp.errors import Gone, Invalid, NotFound, TooLarge
 from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, branches, changes, conversations, messages, pictures
+from webapp.storage import Storage, branches, changes, conversations, folders, messages, pictures
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LISTED = 60  # conversations on a page of the list
@@ -46,6 +46,18 @@ class Shown:
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of a list. `further` is the `after` of the next page, "" if there is none.
+
+    `folders` are the user's, by name; the first page of the whole list alone has them.
+    """
+
+    conversations: list[Listed]
+    further: str
+    folders: list[Folder]
+
+
 class Conversations:
     """The conversations of all users; every method takes the user first."""
 
@@ -53,14 +65,15 @@ class Conversations:
         self._storage = storage
         self._hub = hub
 
-    def listed(self, user_id: str, after: str = "", folder_id: str = "") -> tuple[list[Listed], str]:
+    def listed(self, user_id: str, after: str = "", folder_id: str = "") -> Listing:
         """A page of the user's conversations, or of those in a folder: pinned ones first, then the last used first.
 
-        Also returns the `after` of the next page, "" if there is none. Ignores an `after` that no page returned.
+        Ignores an `after` that no page returned.
         """
         with self._storage.read() as tx:
             found = conversations.listed(tx, user_id, _place(after), LISTED + 1, folder_id)
-        return found[:LISTED], _mark(found[LISTED - 1]) if len(found) > LISTED else ""
+            theirs = [] if after or folder_id else folders.of(tx, user_id)
+        return Listing(found[:LISTED], _mark(found[LISTED - 1]) if len(found) > LISTED else "", theirs)
 
     def models(self, user_id: str, *, of_last: int = MODELS_OF) -> list[str]:
         """The different models of the user's last conversations, the last used first."""

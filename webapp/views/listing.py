@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.views.parts import parts
-from webapp.views.sidebar import a_page, retention, sidebar
+from webapp.views.sidebar import retention, sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
 blueprint = Blueprint("listing", __name__)
@@ -24,7 +24,7 @@ def show_conversations() -> ResponseReturnValue:
     return render_template(
         "conversations.html",
         here=folder,
-        listed=a_page(user_id, after, folder_id),
+        listed=sidebar(user_id, after, folder_id),
         after=after,
         deleted=deleted,
         retention=retention(current_user()),

@@ -9,19 +9,15 @@ from webapp.views.parts import parts
 from webapp.views.visitor import User, local_now
 
 
-def sidebar(user_id: str, after: str = "") -> dict[str, object]:
+def sidebar(user_id: str, after: str = "", folder_id: str = "") -> dict[str, object]:
     """The variables of `_list.html`: a page of this user's conversations in groups, and the place of the next page.
 
-    The first page begins with the user's folders.
+    The first page begins with the user's folders; with `folder_id` it is one of that folder alone.
     """
-    return {**a_page(user_id, after), "folders": [] if after else parts().folders.of(user_id)}
-
-
-def a_page(user_id: str, after: str, folder_id: str = "") -> dict[str, object]:
-    """A page of the list, or of a folder."""
-    listed, further = parts().conversations.listed(user_id, after, folder_id)
+    page = parts().conversations.listed(user_id, after, folder_id)
     is_start = not after and not folder_id
-    return {"groups": groups.grouped(listed, local_now(), is_start=is_start), "further": further}
+    shown = groups.grouped(page.conversations, local_now(), is_start=is_start)
+    return {"groups": shown, "further": page.further, "folders": page.folders}
 
 
 def retention(user: User) -> str:

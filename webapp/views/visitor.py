@@ -207,7 +207,7 @@ def user_of_open_login() -> str:
 def has_chats_of_open_login() -> bool:
     """Whether this browser had chats with open login, which nobody took along yet."""
     user_id = user_of_open_login()
-    return bool(user_id and parts().conversations.listed(user_id, "")[0])
+    return bool(user_id and parts().conversations.listed(user_id).conversations)
 
 
 def forget() -> None:
