@@ -62,8 +62,8 @@ def test_a_deletion_purges_nothing_of_anybody(site, alice):
 
 @pytest.mark.usefixtures("chats")
 def test_the_timer_comes_again_and_again(site, bob, monkeypatch):
-    monkeypatch.setattr(upkeep, "FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(upkeep, "EVERY_SECONDS", 0.01)
+    for name in ("FIRST_SECONDS", "EVERY_SECONDS", "TRIM_SECONDS"):
+        monkeypatch.setattr(upkeep, name, 0.01)
     storage = site.extensions["lockchat"].storage
     timed = upkeep.Upkeep(storage, Retention(Config(), storage))
     timed.start()

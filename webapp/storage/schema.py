@@ -97,11 +97,11 @@ conversations = Table(
     Index("ix_conversations_listed", "user_id", "pinned", "updated_at", "id"),
     Index(None, "user_id", "revision"),
 )
+# The same rows on PostgreSQL: see the migrations. To name them here would load its dialect for SQLite too.
 Index(
     "ix_conversations_deleted",
     conversations.c.deleted_at,
     sqlite_where=text("deleted_at IS NOT NULL"),
-    postgresql_where=text("deleted_at IS NOT NULL"),
 )
 
 NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")
@@ -143,7 +143,7 @@ messages = Table(
     # The order of siblings, because clocks may be set back. Unique within a conversation only.
     Column("number", Integer, nullable=False, server_default="0", default=NEXT_NUMBER, index=True),
 )
-# The same rows on PostgreSQL: see the migrations. To name them here would load its dialect for SQLite too.
+# On PostgreSQL as above.
 Index(
     "ix_messages_unrendered",
     messages.c.renderer,

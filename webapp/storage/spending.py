@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from webapp.chat import Outcome
 from webapp.storage.schema import conversations, messages
@@ -269,4 +269,8 @@ def _bytes_of(tx: Connection, column: ColumnElement[str]) -> ColumnElement[int]:
 
 
 def _insert(tx: Connection, table: Table) -> Any:
-    return (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(table)
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
