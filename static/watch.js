@@ -110,10 +110,11 @@ export default (tools) => {
 /** The ids of the chats that ran since they were seen. @param {string} seen @returns {Set<string>} */
 function remember(seen) {
   try {
-    if (localStorage.user !== document.body.dataset.user) return new Set();
-    const unseen = new Set([...(localStorage.unseen?.split(" ") ?? []), ...running]);
+    const mine = `unseen:${document.body.dataset.user}`;
+    for (const key of Object.keys(localStorage)) if (/^unseen:/.test(key) && key !== mine) delete localStorage[key];
+    const unseen = new Set([...(localStorage[mine]?.split(" ") ?? []), ...running]);
     unseen.delete(seen);
-    localStorage.unseen = [...unseen].slice(-MOST_UNSEEN).join(" ");
+    localStorage[mine] = [...unseen].slice(-MOST_UNSEEN).join(" ");
     return unseen;
   } catch {
     return new Set(); // no storage: nothing is remembered

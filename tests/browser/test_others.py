@@ -75,7 +75,7 @@ def test_a_title_and_a_new_chat_show_in_the_other_tab(told):
     expect(other.page.locator("html.js")).to_be_attached()
 
     told.page.locator("[popovertarget=menu]").click()
-    told.page.locator("#title").fill("Better $& title")
+    told.page.locator("#menu [name=title]").fill("Better $& title")
     told.page.get_by_role("button", name="Rename").click()
     expect(other.page.locator("h1")).to_have_text("Better $& title")
     expect(other.page).to_have_title("Better $& title · Lockchat")
