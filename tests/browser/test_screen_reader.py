@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
 from tests.upstream import Wait, body, error, token
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -115,8 +116,11 @@ def test_thinking_first_token_and_end(chat, upstream, words):
 
 
 def test_stop(chat, upstream, words):
-    upstream.answer(*body(token("Half"), Wait()))
+    heard = threading.Event()  # a sentence that the next one follows at once is not said
+    upstream.answer(*body(Wait(heard), token("Half"), Wait()))
     chat.say("Go")
+    hear(chat, words.waiting)
+    heard.set()
     expect(chat.answer).to_have_text("Half")
 
     chat.page.keyboard.press("Escape")
@@ -125,17 +129,22 @@ def test_stop(chat, upstream, words):
 
 
 def test_an_error(chat, upstream, words):
-    upstream.answer(*error(401))
+    heard = threading.Event()
+    upstream.answer(Wait(heard), *error(401))
 
     chat.say("Go")
+    hear(chat, words.waiting)
+    heard.set()
 
     hear(chat, words.waiting, words.refused)
 
 
 def test_a_connection_lost_and_back(chat, relay, upstream, words, network_may_fail):
-    end = threading.Event()
-    upstream.answer(*body(token("one "), Wait(end), token("two"), DONE))
+    heard, end = threading.Event(), threading.Event()
+    upstream.answer(*body(Wait(heard), token("one "), Wait(end), token("two"), DONE))
     chat.say("Go")
+    hear(chat, words.waiting)
+    heard.set()
     expect(chat.answer).to_have_text("one")
 
     relay.refuse = True
@@ -151,7 +160,7 @@ def test_a_connection_lost_and_back(chat, relay, upstream, words, network_may_fa
 
 def hear(chat: Chat, *sentences: str) -> None:
     """Wait until that many sentences were said, and compare all of them."""
-    chat.page.wait_for_function("count => window.spoken.length >= count", arg=len(sentences))
+    wait_until(lambda: len(chat.page.evaluate("window.spoken")) >= len(sentences), 20, f"{sentences}")
     assert chat.page.evaluate("window.spoken") == list(sentences)
 
 
