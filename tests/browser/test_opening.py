@@ -64,13 +64,13 @@ def test_a_link_to_a_message_leaves_the_focus_to_its_reader(chat):
 def test_the_list_keeps_its_place_when_another_chat_is_opened(many_chats):
     page = many_chats.page
     page.get_by_role("link", name="Chat 20", exact=True).click()
+    expect(page.locator("html.js .conversations [aria-current]")).to_have_text("Chat 20")
     page.evaluate(f"{LIST} += 100")
     place = page.evaluate(LIST)
     assert place > 100
 
     page.get_by_role("link", name="Chat 15", exact=True).click()
-    expect(page.locator(".conversations [aria-current]")).to_have_text("Chat 15")
-    page.locator("html.js").wait_for(state="attached")
+    expect(page.locator("html.js .conversations [aria-current]")).to_have_text("Chat 15")
 
     assert page.evaluate(LIST) == place
     for name in ("New chat", "Search", "Settings"):
