@@ -11,6 +11,7 @@ const MOST_UNSEEN = 100;
 let /** @type {EventSource | undefined} */ source;
 let /** @type {any} */ words = {}; // that the server tells
 let running = new Set();
+const mine = `unseen:${document.body.dataset.user}`;
 let timer = 0; // of a silence, or of a pause between attempts
 let failures = 0;
 
@@ -100,6 +101,9 @@ export default (tools) => {
     }
   };
 
+  try {
+    for (const key of Object.keys(localStorage)) if (/^unseen:/.test(key) && key !== mine) delete localStorage[key];
+  } catch { /* no storage */ }
   document.addEventListener("visibilitychange", check);
   addEventListener("pagehide", close);
   addEventListener("pageshow", check);
@@ -110,8 +114,6 @@ export default (tools) => {
 /** The ids of the chats that ran since they were seen. @param {string} seen @returns {Set<string>} */
 function remember(seen) {
   try {
-    const mine = `unseen:${document.body.dataset.user}`;
-    for (const key of Object.keys(localStorage)) if (/^unseen:/.test(key) && key !== mine) delete localStorage[key];
     const unseen = new Set([...(localStorage[mine]?.split(" ") ?? []), ...running]);
     unseen.delete(seen);
     localStorage[mine] = [...unseen].slice(-MOST_UNSEEN).join(" ");

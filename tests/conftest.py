@@ -229,6 +229,12 @@ def team(make_team: Callable[..., Team]) -> Team:
 
 
 @pytest.fixture
+def carol(team: Team) -> Visitor:
+    """An administrator."""
+    return team.join("Carol", "admin")
+
+
+@pytest.fixture
 def start_server(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start the real gunicorn; keyword arguments are settings without their prefix."""
     servers: list[Server] = []

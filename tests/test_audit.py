@@ -21,11 +21,6 @@ from webapp.views.log import ACTIONS
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def carol(team):
-    return team.join("Carol", "admin")
-
-
 def entries(team) -> list[tuple[str, str, str]]:
     with team.parts.storage.read() as tx:
         rows = tx.execute(select(audit).order_by(audit.c.id)).all()

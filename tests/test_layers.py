@@ -123,8 +123,9 @@ LAYERS = [
     ["webapp.rendering.unfinished", "webapp.rendering.process", "webapp.rendering.difference"],
     ["webapp.logs"],
     ["webapp.markdown", "webapp.snippets", "webapp.upstream.framing", "webapp.config", "webapp.upstream.cleaning"],
+    ["webapp.oidc.settings"],
     ["webapp.environment"],
-    ["webapp.sse", "webapp.oidc.settings", "webapp.rendering.lines"],
+    ["webapp.sse", "webapp.rendering.lines"],
     [
         "webapp.rendering.links",
         "webapp.rendering.formulas",

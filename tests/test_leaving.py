@@ -25,11 +25,6 @@ OF_NOBODY = {"audit", "workers", "throttles", "usage"}  # these tables outlive u
 
 
 @pytest.fixture
-def carol(team):
-    return team.join("Carol", "admin")
-
-
-@pytest.fixture
 def alice(team, carol):
     return team.join("Alice")
 

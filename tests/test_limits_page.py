@@ -11,11 +11,6 @@ from tests.visitor import text_of
 
 
 @pytest.fixture
-def carol(team):
-    return team.join("Carol", "admin")
-
-
-@pytest.fixture
 def alice(team, carol):
     return team.join("Alice")
 

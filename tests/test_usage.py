@@ -19,11 +19,6 @@ USAGE = {"prompt_tokens": 1200, "completion_tokens": 34}
 
 
 @pytest.fixture
-def carol(team):
-    return team.join("Carol", "admin")
-
-
-@pytest.fixture
 def alice(team, carol):
     return team.join("Alice")
 

@@ -106,7 +106,7 @@ class Accounts:
 
         `user_id` is the user of open login in this browser, if their chats are to become the account's.
         """
-        return self._storage.run(lambda tx: _made_for(tx, identity, client, user_id))
+        return self._storage.run(lambda tx: make_member(tx, PROXY, identity, identity, client, user_id=user_id))
 
     def sign_out(self, actor: Actor, token_hash: str) -> None:
         """End this sign-in."""
@@ -209,12 +209,19 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _made_for(tx: Connection, identity: str, client: Client, user_id: str) -> Account:
+def make_member(
+    tx: Connection, way: str, login: str, name: str, client: Client, *, user_id: str = "", target: str = ""
+) -> Account:
+    """A new account for somebody who signed in elsewhere, unless another request was first.
+
+    `user_id` is the user of open login in this browser, if their chats are to become the account's. `target` is for
+    the audit log.
+    """
     is_free = user_id and accounts.get(tx, user_id) is None
-    account = Account(user_id if is_free else new_id(), PROXY, identity, identity, MEMBER, datetime.now(UTC))
+    account = Account(user_id if is_free else new_id(), way, login, name, MEMBER, datetime.now(UTC))
     if accounts.add(tx, account):
-        audit.note(tx, actor_of(account, client), "account_made")
+        audit.note(tx, actor_of(account, client), "account_made", target)
         return account
-    found = accounts.by_login(tx, PROXY, identity)  # another request was first
+    found = accounts.by_login(tx, way, login)
     assert found is not None
     return found

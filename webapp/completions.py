@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -82,15 +82,12 @@ class Completions:
         """Take a place for an answer to a request of `size` bytes while the block runs. Raises Busy and Limited."""
         limits = self._limits
         self._storage.run(lambda tx: limits.quotas.ask(tx, holder))
-        limits.replies.enter(holder)
-        try:
+        with ExitStack() as held:
+            limits.replies.enter(holder)
+            held.callback(limits.replies.leave, holder)
             limits.histories.enter(holder, size)
-            try:
-                yield
-            finally:
-                limits.histories.leave(holder, size)
-        finally:
-            limits.replies.leave(holder)
+            held.callback(limits.histories.leave, holder, size)
+            yield
 
     def ask(self, holder: Holder, body: Payload, size: int) -> Answer:
         """Return the answer to a checked request (`webapp.allowed`). The first `next` sends it.

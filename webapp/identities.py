@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from webapp import throttle
-from webapp.accounts import actor_of, begin_sign_in
+from webapp.accounts import actor_of, begin_sign_in, make_member
 from webapp.errors import Forbidden
 from webapp.language import gettext as _
 from webapp.storage import Storage, accounts, audit, sign_ins
 from webapp.team import ADMIN, MEMBER, OIDC, Account, Actor, Client, Identity
-from webapp.text import new_id
 from webapp.throttle import Attempt
 from webapp.tokens import hash_of
 
@@ -42,7 +41,10 @@ class Identities:
         """
 
         def begin(tx: Connection) -> str:
-            account = accounts.by_login(tx, OIDC, login_of(identity)) or self._made(tx, identity, client, user_id)
+            login = login_of(identity)
+            account = accounts.by_login(tx, OIDC, login) or make_member(
+                tx, OIDC, login, identity.name, client, user_id=user_id, target=MEMBER
+            )
             if account.disabled_at:
                 raise Forbidden(_("Your account is disabled. An administrator can enable it."))
             account = self._brought_up_to_date(tx, account, identity, client)
@@ -52,18 +54,6 @@ class Identities:
             return begin_sign_in(tx, account.user_id, client, id_token=identity.id_token)
 
         return self._storage.run(begin)
-
-    def _made(self, tx: Connection, identity: Identity, client: Client, user_id: str) -> Account:
-        is_free = user_id and accounts.get(tx, user_id) is None
-        account = Account(
-            user_id if is_free else new_id(), OIDC, login_of(identity), identity.name, MEMBER, datetime.now(UTC)
-        )
-        if accounts.add(tx, account):
-            audit.note(tx, actor_of(account, client), "account_made", account.role)
-            return account
-        found = accounts.by_login(tx, OIDC, account.login)  # another browser was first
-        assert found is not None
-        return found
 
     def _brought_up_to_date(self, tx: Connection, account: Account, identity: Identity, client: Client) -> Account:
         """The account with the name and the role that the provider tells now. The last administrator stays one."""

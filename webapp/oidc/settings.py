@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from webapp.addresses import is_loopback
+from webapp.environment import Environment
 from webapp.errors import ConfigError
 
 PREFIX = "LOCKCHAT_OIDC_"
@@ -43,16 +43,7 @@ class OidcConfig:
         return urlsplit(self.address).hostname or ""
 
 
-class Reader(Protocol):
-    """Reads settings from an environment."""
-
-    def text(self, name: str) -> str | None: ...
-    def secret(self, name: str) -> str | None: ...
-    def words(self, name: str) -> tuple[str, ...]: ...
-    def certificates(self, name: str) -> str | None: ...
-
-
-def read(reader: Reader) -> OidcConfig:
+def read(reader: Environment) -> OidcConfig:
     """Return the settings. Raises ConfigError for a missing or unsafe one."""
     found = {
         name: reader.secret(f"OIDC_{name}") if "SECRET" in name else reader.text(f"OIDC_{name}") for name in NEEDED

@@ -168,8 +168,7 @@ def size() -> int:
 def receive_bytes(most: int) -> bytes:
     """Read a whole body that is no form, of at most this many bytes. Raises as `receive`."""
     body: _Body = request.environ[BODY]
-    _check_framing(body)
-    if size() > most:
+    if _checked_size(body) > most:
         raise RequestEntityTooLarge
     with SpooledTemporaryFile(MEMORY_BYTES) as file:
         _copy(body, file)
@@ -177,22 +176,22 @@ def receive_bytes(most: int) -> bytes:
         return file.read()
 
 
-def _check_framing(body: _Body) -> None:
+def _checked_size(body: _Body) -> int:
+    """The bytes that the body has, as its sender says. Raises for one that is compressed or does not say so."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType  # no browser compresses a form; a small one could unpack to a huge one
     if body.left is None:
         raise LengthRequired
+    return body.left
 
 
 def _check(body: _Body) -> None:
-    _check_framing(body)
-    if body.left is None:
-        return
+    size = _checked_size(body)
     if request.mimetype == MULTIPART and marks.is_taking_file():
         limit = parts().config.max_import_bytes
-        if body.left > limit + OTHER_BYTES:
+        if size > limit + OTHER_BYTES:
             raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit // 2**20})
-    elif body.left > form_bytes(parts().config.max_question_chars):
+    elif size > form_bytes(parts().config.max_question_chars):
         raise RequestEntityTooLarge
 
 

@@ -6,7 +6,6 @@ from flask import Blueprint, g, render_template, request, session
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import AppError
-from webapp.team import PASSWORD
 from webapp.views import visitor
 from webapp.views.door import client_of, signed_out
 from webapp.views.parts import parts
@@ -31,7 +30,7 @@ def delete_account() -> ResponseReturnValue:
         return _page(error)
     g.user = None
     session.clear()
-    return signed_out(render_template("left.html", has_password=account.way == PASSWORD))
+    return signed_out(render_template("left.html"))
 
 
 def _page(error: AppError | None = None) -> ResponseReturnValue:
@@ -40,7 +39,6 @@ def _page(error: AppError | None = None) -> ResponseReturnValue:
         "leave.html",
         **sidebar(user.id),
         account=user.account,
-        has_password=parts().config.login == PASSWORD,
         problem=error.sentence if error else "",
     )
     return refused(page, error)

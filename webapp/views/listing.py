@@ -19,17 +19,18 @@ def show_conversations() -> ResponseReturnValue:
         return render_template("_list.html", menus=True, **sidebar(user_id, after))
     folder_id = request.args.get("folder", "")
     folder = parts().folders.get(user_id, folder_id) if folder_id else None
+    beside = sidebar(user_id)
     deleted = request.args.get("deleted", "")
     deleted = deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else ""
     return render_template(
         "conversations.html",
         here=folder,
-        listed=sidebar(user_id, after, folder_id),
+        listed=sidebar(user_id, after, folder_id) if after or folder_id else beside,
         after=after,
         deleted=deleted,
         retention=retention(current_user()),
         presets=parts().presets.of(user_id) if folder else [],
-        **sidebar(user_id),
+        **beside,
     )
 
 
