@@ -115,7 +115,7 @@ LAYERS = [
     ["webapp.storage.message_words", "webapp.storage.spending", "webapp.storage.pictures", "webapp.storage.forgetting"],
     ["webapp.upstream.transport", "webapp.storage"],
     ["webapp.upstream.lifeline"],
-    ["webapp.storage.files", "webapp.storage.postgresql"],
+    ["webapp.storage.files", "webapp.storage.postgresql", "webapp.storage.group_commit"],
     ["webapp.storage.team_schema"],
     ["webapp.storage.schema"],
     ["webapp.patches"],

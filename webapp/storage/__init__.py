@@ -23,6 +23,7 @@ from webapp.errors import ConfigError, StorageConflict, StorageFull, StorageUnav
 from webapp.language import gettext as _
 from webapp.loop import apart
 from webapp.storage import files
+from webapp.storage.group_commit import GroupCommit
 
 WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
@@ -48,9 +49,10 @@ class Storage:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             files.make_private(self.url.database)
-        self._writers = threading.Lock()  # first come, first served
+        self._writers = threading.Lock()
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
+        self._group = GroupCommit(self._writers, lambda: self._transaction(self._durable, WAIT_SECONDS))
 
     @contextmanager
     def begin(self, *, wait_seconds: float = WAIT_SECONDS, durable: bool = True) -> Iterator[Connection]:
@@ -60,19 +62,21 @@ class Storage:
         full. With `durable=False` a power cut (not a crash) may lose the transaction.
         """
         engine, deadline = self._durable if durable else self._cheap, time.monotonic() + wait_seconds
-        with _translated(), self._turn(wait_seconds), self._begin(engine, deadline - time.monotonic()) as connection:
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
+        with self._turn(wait_seconds), self._transaction(engine, deadline - time.monotonic()) as connection:
+            yield connection
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
-        """Call `work` in a write transaction; return its result. Raises as `begin`.
+        """Call `work` in a durable write transaction; return its result. Raises as `begin`.
 
-        Calls it once more after a conflict with another transaction: PostgreSQL has rolled this one back.
+        Calls it once more after a conflict with another transaction: PostgreSQL has rolled this one back. On SQLite,
+        callers who wait at the same time share a transaction.
         """
+        if self.is_sqlite:
+            try:
+                result: Result = self._group.run(work, WAIT_SECONDS)
+            except TimeoutError:
+                raise _busy() from None
+            return result
         try:
             with self.begin() as tx:
                 return work(tx)
@@ -104,6 +108,16 @@ class Storage:
             yield
         finally:
             self._writers.release()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, wait_seconds: float) -> Iterator[Connection]:
+        with _translated(), self._begin(engine, wait_seconds) as connection:
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
 
     def _begin(self, engine: Engine, wait_seconds: float, *, read: bool = False) -> Connection:
         deadline = time.monotonic() + wait_seconds

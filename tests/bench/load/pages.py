@@ -30,6 +30,7 @@ CONVERSATIONS = 1_000
 SHORT = "Hi #n=3,r=1000,s=0,d=0,h=0#"
 WAITED = "Hi #n=3,r=20,s=0,d=60,h=0#"  # its first token comes once the page waits for it
 IDLE_SECONDS = 1.0  # gunicorn closes a silent connection after 5 s, on a full server sooner
+PROBLEM = re.compile(rb'class="problem"[^<>]*>([^<>]+)<')
 REPLY = re.compile(r"/c/([^#]+)#m-(.+)$")
 
 
@@ -77,7 +78,7 @@ class Browser:
         path = f"/c/{self.conversation_id}/messages" if self.conversation_id else "/conversations"
         answer, words = self.ask("POST", path, {"text": text, "key": os.urandom(8).hex()})
         found = REPLY.search(answer.headers["Location"] or "")
-        assert found, (answer.status, words[-500:])
+        assert found, (answer.status, PROBLEM.findall(words) or words[-500:])
         self.conversation_id = found[1]
         return found[2]
 

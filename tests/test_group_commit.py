@@ -1,0 +1,159 @@
+"""Writers that wait at the same time share a transaction of the SQLite file, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, insert, select
+
+from tests.wait import wait_until
+from webapp.errors import NotFound, StorageUnavailable
+from webapp.storage import Storage
+from webapp.storage.schema import workers
+
+LANGUAGE: ContextVar[str] = ContextVar("LANGUAGE", default="none")
+Work = Callable[[Connection], Any]
+
+
+def add(name: str) -> Work:
+    """Store a row and return its name."""
+
+    def work(tx: Connection) -> str:
+        tx.execute(insert(workers).values(id=name, beats=1))
+        return name
+
+    return work
+
+
+def fail(tx: Connection) -> None:
+    add("undone")(tx)
+    raise NotFound("there is none")
+
+
+def together(storage: Storage, *works: Work) -> list[Any]:
+    """Have all works wait for one lock, then free it; what each returned or raised."""
+    outcomes: list[Any] = [None] * len(works)
+
+    def run(place: int) -> None:
+        LANGUAGE.set(str(place))
+        try:
+            outcomes[place] = storage.run(works[place])
+        except BaseException as error:
+            outcomes[place] = error
+
+    threads = [threading.Thread(target=run, args=[place]) for place in range(len(works))]
+    with storage.begin():
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            wait_until(partial(is_waiting, storage, number), seconds=20)
+    for thread in threads:
+        thread.join(timeout=30)
+    return outcomes
+
+
+def is_waiting(storage: Storage, number: int) -> bool:
+    return len(storage._group._waiting) == number
+
+
+def names(storage: Storage) -> set[str]:
+    with storage.read() as tx:
+        return set(tx.scalars(select(workers.c.id)))
+
+
+@pytest.fixture
+def commits(storage):
+    """The commits of the durable connections, as they come."""
+    if not storage.is_sqlite:
+        pytest.skip("PostgreSQL gathers commits by itself")
+    seen: list[Connection] = []
+    event.listen(storage._durable, "commit", seen.append)
+    return seen
+
+
+def test_those_who_wait_share_one_commit(storage, commits):
+    found = together(storage, *(add(f"row {number}") for number in range(20)))
+
+    assert found == [f"row {number}" for number in range(20)]
+    assert names(storage) == set(found)
+    assert len(commits) == 2  # the one they waited for, and theirs
+
+
+def test_a_crowd_makes_several_transactions(storage, commits):
+    found = together(storage, *(add(f"row {number}") for number in range(70)))
+
+    assert names(storage) == set(found)
+    assert len(commits) == 1 + 3
+
+
+@pytest.mark.usefixtures("commits")
+def test_an_error_of_one_undoes_that_one(storage):
+    found = together(storage, add("a"), fail, add("b"))
+
+    assert (found[0], found[2]) == ("a", "b")
+    assert isinstance(found[1], NotFound)
+    assert names(storage) == {"a", "b"}
+
+
+@pytest.mark.usefixtures("commits")
+def test_an_error_of_the_database_in_one_undoes_that_one(storage):
+    found = together(storage, add("a"), lambda tx: tx.exec_driver_sql("SELECT * FROM nowhere"), add("b"))
+
+    assert (found[0], found[2]) == ("a", "b")
+    assert isinstance(found[1], StorageUnavailable)
+    assert names(storage) == {"a", "b"}
+
+
+@pytest.mark.usefixtures("commits")
+def test_each_runs_in_the_context_of_its_caller(storage):
+    found = together(storage, *[lambda tx: LANGUAGE.get()] * 3)
+
+    assert found == ["0", "1", "2"]
+
+
+@pytest.mark.usefixtures("commits")
+def test_a_commit_that_fails_is_an_error_of_all(storage):
+    def break_commit(connection: Connection) -> None:
+        event.remove(storage._durable, "commit", break_commit)
+        raise OSError("the disk is gone")
+
+    def begin_to_break(tx: Connection) -> None:
+        event.listen(storage._durable, "commit", break_commit)
+
+    found = together(storage, add("a"), begin_to_break, add("b"))
+
+    assert [type(outcome) for outcome in found] == [OSError] * 3
+    assert names(storage) == set()
+
+
+@pytest.mark.usefixtures("commits")
+def test_who_is_killed_in_the_middle_leaves_the_others_to_the_next(storage):
+    calls: list[Connection] = []
+
+    def kill_once(tx: Connection) -> str:
+        calls.append(tx)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return add("killer")(tx)
+
+    found = together(storage, add("a"), kill_once, add("b"))
+
+    killed = [isinstance(outcome, KeyboardInterrupt) for outcome in found]
+    assert killed.count(True) == 1
+    assert names(storage) == {outcome for outcome in found if isinstance(outcome, str)}
+    assert len(names(storage)) == 2
+
+
+@pytest.mark.usefixtures("commits")
+def test_who_waits_too_long_is_refused_and_nothing_of_theirs_is_stored(storage, monkeypatch):
+    monkeypatch.setattr("webapp.storage.WAIT_SECONDS", 0.2)
+
+    with storage.begin(), pytest.raises(StorageUnavailable, match="busy"):
+        storage.run(add("late"))
+    storage.run(add("later"))
+
+    assert names(storage) == {"later"}
