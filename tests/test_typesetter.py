@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import update
 
-from tests.upstream import tokens
+from tests.upstream import Wait, tokens
 from tests.wait import wait_until
 from webapp.markdown import RENDERER
 from webapp.rendering import process
@@ -62,10 +64,11 @@ def test_a_page_of_finished_replies_renders_nothing(alice, reply, monkeypatch):
 
 
 def test_an_answer_that_costs_too_much_says_why_it_looks_so(alice, upstream):
-    upstream.answer(*tokens("<[" * 50_001))
+    opened = threading.Event()
+    upstream.answer(Wait(opened), *tokens("<[" * 50_001))
     reply_id = alice.new_chat("Draw")
 
-    end = alice.end(reply_id)
+    end = alice.end(reply_id, opened)
 
     assert "shown without formatting, which would take" in end["html"]
     assert "shown without formatting, which would take" in alice.page()

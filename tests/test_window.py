@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from base64 import b64encode
 from random import Random
 
 import html5lib
 import pytest
 
-from tests.upstream import body, tokens
+from tests.upstream import Wait, body, tokens
 from tests.visitor import text_of
 from webapp.window import least_tokens
 
@@ -57,6 +58,13 @@ def counted(prompt: int, completion: int = 10) -> list[object]:
     return tokens("Hello", usage={"prompt_tokens": prompt, "completion_tokens": completion})
 
 
+def end_of(alice, upstream, text, script, **fields):
+    """The end of a new chat's answer, which begins when its stream is open."""
+    opened = threading.Event()
+    upstream.answer(Wait(opened), *script)
+    return alice.end(alice.new_chat(text, **fields), opened)
+
+
 def meters(page: str) -> list[dict[str, str]]:
     return [dict(meter.attrib) for meter in html5lib.parse(page, namespaceHTMLElements=False).iter("meter")]
 
@@ -75,9 +83,8 @@ def test_the_lower_bound_is_no_less_than_half_of_the_tokens_of_usual_texts(name,
 
 def test_a_reply_says_how_full_the_window_is_now_and_after_a_reload(upstream, alice_of):
     alice = alice_of(4096)
-    upstream.answer(*counted(1000, 24))
 
-    end = alice.end(alice.new_chat("Hi"))
+    end = end_of(alice, upstream, "Hi", counted(1000, 24))
 
     for page in (end["html"], alice.page()):
         assert "1,024 of 4,096 tokens in the window" in text_of(page)
@@ -97,9 +104,8 @@ def test_there_is_no_meter_where_the_window_or_its_use_is_unknown(upstream, alic
 
 def test_a_nearly_full_window_is_told_now_and_after_a_reload(upstream, alice_of):
     alice = alice_of(4096)
-    upstream.answer(*counted(3600, 100))
 
-    end = alice.end(alice.new_chat("Hi"))
+    end = end_of(alice, upstream, "Hi", counted(3600, 100))
 
     assert NEARLY in text_of(end["html"])
     assert NEARLY in end["message"]
@@ -108,11 +114,11 @@ def test_a_nearly_full_window_is_told_now_and_after_a_reload(upstream, alice_of)
 
 def test_a_conversation_that_the_upstream_cut_is_told_now_and_after_a_reload(upstream, alice_of):
     alice = alice_of(None)  # as Ollama, which names no window
-    upstream.answer(*counted(1600))
-    upstream.answer(*counted(2048))
 
-    first = alice.end(alice.new_chat("one two three four " * 400))
-    second = alice.end(alice.say("five six seven eight " * 400))
+    first = end_of(alice, upstream, "one two three four " * 400, counted(1600))
+    opened = threading.Event()
+    upstream.answer(Wait(opened), *counted(2048))
+    second = alice.end(alice.say("five six seven eight " * 400), opened)
 
     assert GONE not in text_of(first["html"])
     assert GONE in text_of(second["html"])
@@ -121,9 +127,8 @@ def test_a_conversation_that_the_upstream_cut_is_told_now_and_after_a_reload(ups
 
 def test_a_long_system_prompt_counts_too(upstream, alice_of):
     alice = alice_of(None)
-    upstream.answer(*counted(500))
 
-    end = alice.end(alice.new_chat("Hi", system="be very brief " * 400))
+    end = end_of(alice, upstream, "Hi", counted(500), system="be very brief " * 400)
 
     assert GONE in text_of(end["html"])
 
@@ -133,8 +138,7 @@ def test_a_long_system_prompt_counts_too(upstream, alice_of):
 )
 def test_a_text_of_few_tokens_is_not_said_to_be_cut(upstream, alice_of, text):
     alice = alice_of(None)
-    upstream.answer(*counted(2000))
 
-    end = alice.end(alice.new_chat(text))
+    end = end_of(alice, upstream, text, counted(2000))
 
     assert GONE not in text_of(end["html"])

@@ -248,9 +248,10 @@ class TestThePage:
         assert "get_weather" in told(alice, upstream, ASKS_FOR_A_TOOL)
 
     def test_a_setting_that_had_to_be_dropped_is_told(self, upstream: Upstream, alice: Visitor) -> None:
-        upstream.always(lambda request: refuse_temperature(request.json))
+        opened = threading.Event()
+        upstream.always(lambda request: [Wait(opened), *refuse_temperature(request.json)])
 
-        end = alice.end(alice.new_chat("Hi", temperature="0.2"))
+        end = alice.end(alice.new_chat("Hi", temperature="0.2"), opened)
 
         assert end["why"] == "done"
         assert "temperature" in text_of(end["html"]).lower()
@@ -306,8 +307,9 @@ class TestThePage:
 
 def told(alice: Visitor, upstream: Upstream, script: list[Step]) -> str:
     """What the end of a reply says, above and below it."""
-    upstream.answer(*script)
-    end = alice.end(alice.new_chat("Hi"))
+    opened = threading.Event()
+    upstream.answer(Wait(opened), *script)
+    end = alice.end(alice.new_chat("Hi"), opened)
     return f"{end.get('message', '')} {text_of(end.get('html', ''))}"
 
 

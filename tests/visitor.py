@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 
 import html5lib
@@ -49,10 +50,12 @@ class Visitor(requests.Session):
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    def events(self, reply_id: str) -> Iterator[sse.Event]:
-        """The events of a reply's stream, as they come; none for a finished reply."""
+    def events(self, reply_id: str, opened: threading.Event | None = None) -> Iterator[sse.Event]:
+        """The events of a reply's stream, as they come; none for a finished reply. Sets `opened` before the first."""
         with self.get(f"/m/{reply_id}/stream", stream=True) as answer:
             assert answer.status_code in (200, 204), answer.text
+            if opened:
+                opened.set()
             yield from sse.decode(iter(lambda: answer.raw.read1(65536), b""))
 
     def raw(self, reply_id: str) -> str:
@@ -61,9 +64,12 @@ class Visitor(requests.Session):
     def status(self, reply_id: str) -> str:
         return self.get(f"/m/{reply_id}/status").json()["status"]
 
-    def end(self, reply_id: str) -> dict[str, str]:
-        """Follow a reply to its end; what its `end` event says. A finished reply has none: {}."""
-        ends = [json.loads(event.data) for event in self.events(reply_id) if event.event == "end"]
+    def end(self, reply_id: str, opened: threading.Event | None = None) -> dict[str, str]:
+        """Follow a reply to its end; what its `end` event says. A finished reply has none: {}.
+
+        An upstream that waits for `opened` answers after the stream is open, however slow the machine is.
+        """
+        ends = [json.loads(event.data) for event in self.events(reply_id, opened) if event.event == "end"]
         assert len(ends) <= 1
         return ends[0] if ends else {}
 
