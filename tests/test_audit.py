@@ -52,6 +52,58 @@ def test_what_administrators_do_is_logged_with_who_and_whom(team, carol):
     ]
 
 
+def test_what_becomes_of_conversations_is_logged_without_their_titles(team):
+    alice = team.join("Alice")
+    alice.end(alice.new_chat("Quokkas"))
+    path = f"/c/{alice.conversation_id}"
+    before = len(entries(team))
+
+    exported = [alice.get(f"{path}/export?format=json"), alice.get(f"{path}/export"), alice.get("/export")]
+    alice.post_form(f"{path}/delete")
+    alice.post_form(f"{path}/restore")
+    alice.post_form(f"{path}/delete")
+    file = {"file": ("quokkas.json", exported[0].content)}
+    alice.post("/import", files=file)
+    alice.post("/import", files=file)
+
+    assert entries(team)[before:] == [
+        ("Alice", "conversation_exported", alice.conversation_id),
+        ("Alice", "conversation_exported", alice.conversation_id),
+        ("Alice", "conversations_exported", ""),
+        ("Alice", "conversation_deleted", alice.conversation_id),
+        ("Alice", "conversation_restored", alice.conversation_id),
+        ("Alice", "conversation_deleted", alice.conversation_id),
+        ("Alice", "conversations_imported", "1"),  # it comes back
+        ("Alice", "conversations_imported", "0"),
+    ]
+
+
+def test_what_is_refused_to_a_member_is_not_logged(team):
+    alice, bob = team.join("Alice"), team.join("Bob")
+    alice.end(alice.new_chat("Quokkas"))
+    before = entries(team)
+
+    for refused in (
+        bob.post_form(f"/c/{alice.conversation_id}/delete"),
+        bob.post_form(f"/c/{alice.conversation_id}/restore"),
+        bob.get(f"/c/{alice.conversation_id}/export"),
+        bob.post("/import", files={"file": ("bad.json", b"{")}),
+    ):
+        assert refused.status_code in (400, 404)
+
+    assert entries(team) == before
+
+
+def test_with_open_login_nobody_is_logged(alice, storage):
+    alice.end(alice.new_chat("Quokkas"))
+    exported = alice.get(f"/c/{alice.conversation_id}/export?format=json")
+    alice.post_form(f"/c/{alice.conversation_id}/delete")
+    alice.post("/import", files={"file": ("quokkas.json", exported.content)})
+
+    with storage.read() as tx:
+        assert tx.execute(select(audit)).all() == []
+
+
 def test_a_refused_change_is_not_logged(team, carol):
     before = entries(team)
 
@@ -63,6 +115,8 @@ def test_a_refused_change_is_not_logged(team, carol):
 
 def test_what_cannot_be_logged_does_not_happen(team, carol):
     alice = team.join("Alice")
+    alice.end(alice.new_chat("Quokkas"))
+    chat = alice.conversation_id
     engine = team.parts.storage._durable
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -70,6 +124,8 @@ def test_what_cannot_be_logged_does_not_happen(team, carol):
         if statement.startswith("INSERT INTO audit"):
             raise RuntimeError("no log")
 
+    alice.post_form(f"/c/{chat}/delete")
+    exported = [alice.get(f"/c/{chat}/export"), alice.get("/export")]
     carol.post_form(f"/admin/users/{team.user_id('Alice')}/disable")
     sign_in(team.stranger(), "alice")
     event.remove(engine, "before_cursor_execute", break_log)
@@ -79,6 +135,8 @@ def test_what_cannot_be_logged_does_not_happen(team, carol):
         assert disabled is None
         assert len(tx.execute(select(sign_ins)).all()) == 2
     assert alice.get("/").status_code == 200
+    assert alice.get(f"/c/{chat}").status_code == 200
+    assert [answer.status_code for answer in exported] == [500, 500]
 
 
 def test_the_page_says_who_did_what_and_leads_to_older_entries(team, carol, monkeypatch):
@@ -111,7 +169,17 @@ def test_the_export_has_every_entry_and_is_one(team, carol, monkeypatch):
     assert "attachment" in answer.headers["Content-Disposition"]
     assert [line["action"] for line in lines] == [action for _actor, action, _target in reversed(entries(team))]
     assert lines[0]["action"] == "audit_exported"
-    assert set(lines[0]) == {"id", "at", "actor", "action", "target", "address"}
+    assert set(lines[0]) == {"id", "at", "actor", "action", "target", "address", "words"}
+
+
+def test_the_export_has_the_words_of_the_page_in_the_readers_language(carol):
+    carol.post_form("/admin/invites", role="member")
+
+    russian = carol.post("/admin/log/export", headers={"Accept-Language": "ru"})
+    english = carol.post("/admin/log/export", headers={"Accept-Language": "en"})
+
+    assert [json.loads(line)["words"] for line in russian.text.splitlines()][1] == "— создание приглашения"
+    assert [json.loads(line)["words"] for line in english.text.splitlines()][2] == "made an invitation"
 
 
 def test_entries_are_kept_as_long_as_the_setting_says(team, carol):

@@ -56,7 +56,7 @@ def test_no_form_of_another_page_changes_anything(stage, headers):  # noqa: F811
     assert rows(team) == before
 
 
-def test_no_get_changes_anything(stage):  # noqa: F811
+def test_no_get_changes_anything_and_exports_alone_are_noted(stage):  # noqa: F811
     team, visitors, values = stage
     for rule in SAFE:  # first, what is made once: the HTML of an answer
         visit(visitors["owner"], "GET", filled(rule, values))
@@ -67,7 +67,10 @@ def test_no_get_changes_anything(stage):  # noqa: F811
             for method in ("GET", "HEAD"):
                 visit(visitors[who], method, filled(rule, values))
 
-    assert rows(team) == before
+    after = rows(team)
+    exports = [row for row in after["audit"] if row not in before["audit"]]
+    assert {row["action"] for row in exports} == {"conversation_exported", "conversations_exported"}
+    assert after | {"audit": before["audit"]} == before
 
 
 def unasked(values: dict[str, str], base_url: str) -> dict[str, str]:

@@ -391,7 +391,7 @@ def test_a_claim_admits_or_refuses(make_oidc, provider, claim, person, status):
     if status == 403:
         assert problem(answer) == NOT_ALLOWED
         assert team.parts.team.users.all() == []
-        assert entries(team) == [("", "sign_in_failed", "")]
+        assert entries(team) == [("", "sign_in_failed", "1")]  # who was refused, as the provider names them
 
 
 def test_claims_may_come_from_the_userinfo_endpoint(team, provider):
@@ -461,6 +461,7 @@ def test_a_disabled_user_is_refused(team, provider):
 
     assert answer.status_code == 403
     assert problem(answer) == "Your account is disabled. An administrator can enable it."
+    assert entries(team)[-1] == ("", "sign_in_failed", alice.name)
 
 
 def test_the_first_link_makes_an_administrator_of_who_signs_in(team, provider):

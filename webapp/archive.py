@@ -23,8 +23,9 @@ from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
 from webapp.quotas import SendLimits
-from webapp.storage import Storage, conversations, message_words, messages, pictures
+from webapp.storage import Storage, audit, conversations, message_words, messages, pictures
 from webapp.storage.message_words import Found, Wanted
+from webapp.team import Actor
 from webapp.tree import branch, in_order
 from webapp.typesetter import Typesetter
 from webapp.upstream.models import Models
@@ -68,6 +69,21 @@ class Archive:
         with self._storage.read() as tx:
             return message_words.find(tx, user_id, wanted, skip=skip, before=before)
 
+    def export(self, user_id: str, conversation_id: str, by: Actor | None = None) -> Record:
+        """A whole conversation, noted as exported. Raises NotFound."""
+        record = self.get(user_id, conversation_id)
+        if by:
+            with self._storage.begin() as tx:
+                audit.note(tx, by, "conversation_exported", conversation_id)
+        return record
+
+    def export_all(self, user_id: str, by: Actor | None = None) -> Iterator[Record]:
+        """The user's conversations, the most recently used first, noted as exported once for all."""
+        if by:
+            with self._storage.begin() as tx:
+                audit.note(tx, by, "conversations_exported")
+        return self.all(user_id)
+
     def get(self, user_id: str, conversation_id: str) -> Record:
         """A whole conversation; running replies have their saved text. Raises NotFound."""
         with self._storage.read() as tx:
@@ -89,7 +105,7 @@ class Archive:
             with suppress(NotFound):  # deleted since the ids were loaded
                 yield self.get(user_id, conversation_id)
 
-    def add(self, holder: Holder, file: IO[bytes]) -> Imported:
+    def add(self, holder: Holder, file: IO[bytes], by: Actor | None = None) -> Imported:
         """Store the conversations of a file, each once: one that is already here gets the messages that are new.
 
         Raises Invalid, TooLarge, Busy; then nothing is stored.
@@ -102,7 +118,7 @@ class Archive:
         limits = Limits(config.max_import_bytes, config.max_question_chars, config.max_answer_bytes)
         with reading(file, limits, holder.user_id, known) as (head, batches):
             self._check(holder, head)
-            imported = self._add(holder, batches)
+            imported = self._add(holder, batches, by)
         self._typesetter.catch_up(TYPESET_SECONDS)
         return replace(imported, there=[*head.there, *imported.there], left_out=head.left_out)
 
@@ -122,7 +138,7 @@ class Archive:
                 raise too_many_conversations(most)
         self._stored_chars.spend(holder, head.chars + head.messages * TURN_CHARS // 2)
 
-    def _add(self, holder: Holder, batches: Iterator[Batch]) -> Imported:
+    def _add(self, holder: Holder, batches: Iterator[Batch], by: Actor | None = None) -> Imported:
         """Store each batch in a short transaction, so that others can write in between.
 
         New conversations are marked as deleted until all are stored, and stay so if the worker dies. So are deleted
@@ -143,6 +159,7 @@ class Archive:
             time.sleep(time.monotonic() - started)  # leaves half of the time to other writers
         with self._storage.begin() as tx:  # a durable commit, which covers the batches too
             arrivals.finish(tx)
+            audit.note(tx, by, "conversations_imported", str(len(arrivals.new) + len(arrivals.grown)))
         return Imported(arrivals.new, list(arrivals.there), len(arrivals.grown))
 
 

@@ -16,7 +16,8 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, branches, changes, conversations, folders, messages, pictures
+from webapp.storage import Storage, audit, branches, changes, conversations, folders, messages, pictures
+from webapp.team import Actor
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
 LISTED = 60  # conversations on a page of the list
@@ -157,12 +158,13 @@ class Conversations:
         """Pin a conversation to the top of the list, or unpin it. Raises NotFound."""
         self._change(user_id, conversation_id, pinned=pinned)
 
-    def delete(self, user_id: str, conversation_id: str) -> None:
+    def delete(self, user_id: str, conversation_id: str, by: Actor | None = None) -> None:
         """Delete a conversation and stop its running replies; `restore` undoes it for a day. Raises NotFound."""
 
         def delete(tx: Connection) -> list[str]:
             if not conversations.change(tx, user_id, conversation_id, deleted_at=datetime.now(UTC)):
                 raise _unknown()
+            audit.note(tx, by, "conversation_deleted", conversation_id)
             return messages.request_stops(tx, conversation_id)
 
         for reply_id in self._storage.run(delete):
@@ -173,7 +175,7 @@ class Conversations:
         with self._storage.read() as tx:
             return _is_young(conversations.deleted_at(tx, user_id, clean(conversation_id)))
 
-    def restore(self, user_id: str, conversation_id: str) -> None:
+    def restore(self, user_id: str, conversation_id: str, by: Actor | None = None) -> None:
         """Undo a deletion. Raises Gone after UNDO_TIME, NotFound for a purged conversation."""
 
         def restore(tx: Connection) -> None:
@@ -182,6 +184,7 @@ class Conversations:
                 raise Gone(_("It is too late: a deleted conversation can be restored for one day."))
             if not conversations.restore(tx, user_id, conversation_id):
                 raise NotFound(_("This conversation does not exist, or it was deleted more than a day ago."))
+            audit.note(tx, by, "conversation_restored", conversation_id)
 
         self._storage.run(restore)
 

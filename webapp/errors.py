@@ -55,6 +55,14 @@ class Forbidden(AppError):
     code = "forbidden"
 
 
+class NotAdmitted(Forbidden):
+    """Somebody has signed in elsewhere, as `name`, and may not come in here."""
+
+    def __init__(self, sentence: str, name: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
 class Misdirected(AppError):
     """The request names a host that this server does not serve."""
 

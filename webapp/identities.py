@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from webapp import throttle
 from webapp.accounts import actor_of, begin_sign_in, make_member
-from webapp.errors import Forbidden
+from webapp.errors import NotAdmitted
 from webapp.language import gettext as _
 from webapp.storage import Storage, accounts, audit, sign_ins
 from webapp.team import ADMIN, MEMBER, OIDC, Account, Actor, Client, Identity
@@ -28,16 +28,16 @@ class Identities:
         """Count an attempt before the provider is asked about it. Raises Throttled."""
         self._storage.run(lambda tx: throttle.begin(tx, Attempt.of_stranger(client), datetime.now(UTC)))
 
-    def note_failure(self, client: Client) -> None:
-        """Note a sign-in that was refused."""
+    def note_failure(self, client: Client, name: str = "") -> None:
+        """Note a sign-in that was refused, with the name that the provider tells."""
         with self._storage.begin() as tx:
-            audit.note(tx, Actor("", "", client.address), "sign_in_failed")
+            audit.note(tx, Actor("", "", client.address), "sign_in_failed", name)
 
     def sign_in(self, identity: Identity, client: Client, *, old_token: str = "", user_id: str = "") -> str:
         """Sign in, and return the token. Makes the account at the first sign-in.
 
         `user_id` is the user of open login in this browser, if their chats are to become those of a new account.
-        Ends the sign-in that the browser had before. Raises Forbidden for a disabled account.
+        Ends the sign-in that the browser had before. Raises NotAdmitted for a disabled account.
         """
 
         def begin(tx: Connection) -> str:
@@ -46,7 +46,7 @@ class Identities:
                 tx, OIDC, login, identity.name, client, user_id=user_id, target=MEMBER
             )
             if account.disabled_at:
-                raise Forbidden(_("Your account is disabled. An administrator can enable it."))
+                raise NotAdmitted(_("Your account is disabled. An administrator can enable it."), account.name)
             account = self._brought_up_to_date(tx, account, identity, client)
             throttle.forgive(tx, Attempt.of_stranger(client), datetime.now(UTC))
             sign_ins.remove_token(tx, hash_of(old_token))

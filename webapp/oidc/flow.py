@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 
-from webapp.errors import Forbidden, ProviderError
+from webapp.errors import NotAdmitted, ProviderError
 from webapp.language import gettext as _
 from webapp.oidc import tokens
 from webapp.oidc.claims import name_of, values_of
@@ -58,7 +58,7 @@ class Flow:
     def finish(self, state: str, code: str, issuer: str) -> Identity:
         """Who came back with this code. `issuer` is what the provider calls itself in the address, if it does.
 
-        Raises Forbidden for who may not use this server, ProviderError, Busy.
+        Raises NotAdmitted for who may not use this server, ProviderError, Busy.
         """
         with self._provider.turn():
             if issuer and issuer != self._provider.issuer:  # https://www.rfc-editor.org/rfc/rfc9207
@@ -127,7 +127,10 @@ class Flow:
         if EVERYONE not in config.allow and not (values or frozenset()) & (config.allow | config.admins):
             if values is None:  # a wrong setting, so the log helps
                 log.warning("sign-in refused: there is no claim %r among %s", config.claim, sorted(claims)[:40])
-            raise Forbidden(_("Your account at the identity provider may not use this server. Ask an administrator."))
+            raise NotAdmitted(
+                _("Your account at the identity provider may not use this server. Ask an administrator."),
+                name_of(claims),
+            )
         return Identity(
             issuer=claims["iss"],
             subject=claims["sub"],

@@ -29,7 +29,7 @@ from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
 from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
-from webapp.views.visitor import current_user, wants_fragment
+from webapp.views.visitor import current_user, known_actor, wants_fragment
 from webapp.views.words import said
 
 END_OF_PART = Markup("<!-- -->")
@@ -65,13 +65,13 @@ def pin_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/c/<id:conversation_id>/delete")
 def delete_conversation(conversation_id: str) -> ResponseReturnValue:
-    parts().conversations.delete(current_user().id, conversation_id)
+    parts().conversations.delete(current_user().id, conversation_id, known_actor())
     return managed(url_for("chat.index", deleted=conversation_id), deleted=conversation_id)
 
 
 @blueprint.post("/c/<id:conversation_id>/restore")
 def restore_conversation(conversation_id: str) -> ResponseReturnValue:
-    parts().conversations.restore(current_user().id, conversation_id)
+    parts().conversations.restore(current_user().id, conversation_id, known_actor())
     return managed(_page_of(conversation_id))
 
 

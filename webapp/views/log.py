@@ -1,8 +1,12 @@
-"""The audit log, for administrators: a page, and a file with one JSON object a line."""
+"""The audit log, for administrators: a page, and a file with one JSON object a line.
+
+A conversation is named by its id: titles are its owner's words, which an administrator does not read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import orjson
@@ -38,6 +42,11 @@ ACTIONS = {
     "signed_out": mark("signed somebody out everywhere"),
     "audit_exported": mark("exported the audit log"),
     "account_deleted": mark("deleted their own account"),
+    "conversation_deleted": mark("deleted a conversation"),
+    "conversation_restored": mark("restored a conversation"),
+    "conversation_exported": mark("exported a conversation"),
+    "conversations_exported": mark("exported all their conversations"),
+    "conversations_imported": mark("imported conversations"),
     "conversations_expired": mark("deleted conversations that are kept no longer"),
     "retention_changed": mark("changed how long conversations are kept"),
     "limit_changed": mark("changed a limit"),
@@ -59,7 +68,7 @@ def show_log() -> ResponseReturnValue:
         "log.html",
         entries=entries,
         older=entries[-1].id if has_older else None,
-        said=lambda entry: _(ACTIONS[entry.action]) if entry.action in ACTIONS else entry.action,
+        said=_said,
         days=parts().config.audit_days,
         **sidebar(current_user().id),
     )
@@ -77,4 +86,9 @@ def export_log() -> Response:
 
 def _lines(entries: Iterable[Entry]) -> Iterator[bytes]:
     for entry in entries:
-        yield orjson.dumps(entry) + b"\n"
+        yield orjson.dumps(asdict(entry) | {"words": _said(entry)}) + b"\n"
+
+
+def _said(entry: Entry) -> str:
+    """What was done, in the reader's language."""
+    return _(ACTIONS[entry.action]) if entry.action in ACTIONS else entry.action

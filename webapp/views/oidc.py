@@ -56,7 +56,7 @@ def finish() -> ResponseReturnValue:
         token = parts().team.identities.sign_in(_identity(), visitor.client(), old_token=old_token, user_id=user_id)
     except AppError as error:
         if isinstance(error, Forbidden):
-            parts().team.identities.note_failure(visitor.client())
+            parts().team.identities.note_failure(visitor.client(), getattr(error, "name", ""))
         return sign_in_page(error)
     return signed_in(redirect(place_of(wanted), 303), token)
 

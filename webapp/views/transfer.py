@@ -21,7 +21,7 @@ from webapp.language import ngettext
 from webapp.views.http import end_with_user
 from webapp.views.marks import takes_file
 from webapp.views.parts import parts
-from webapp.views.visitor import current_user
+from webapp.views.visitor import current_user, known_actor
 from webapp.views.words import sentence
 
 MEMORY_BYTES = 4 * 2**20  # a larger file is built on disk
@@ -41,7 +41,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
     if ending not in ("md", "json"):
         raise Invalid(_("A conversation can be exported as md or json."))
     with _place():
-        record = archive().get(current_user().id, conversation_id)
+        record = archive().export(current_user().id, conversation_id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         save(ours.write(record) if ending == "json" else markdown.write(record, sentence), file)
     name = f"{file_name(record.conversation)}.{ending}"
@@ -51,8 +51,9 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.get("/export")
 def export_all() -> ResponseReturnValue:
     with _place():
+        records = archive().export_all(current_user().id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
-        zips.write(archive().all(current_user().id), file, sentence)
+        zips.write(records, file, sentence)
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
 
 
@@ -66,7 +67,7 @@ def show_import() -> ResponseReturnValue:
 @takes_file
 def import_file() -> ResponseReturnValue:
     with _place():
-        imported = archive().add(current_user().holder, _file())
+        imported = archive().add(current_user().holder, _file(), known_actor())
     ids = [one.id for one in imported.new] + imported.there
     if len(imported.new) != 1 or len(ids) != 1 or imported.left_out:
         for said in _told(imported):

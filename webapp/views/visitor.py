@@ -222,9 +222,15 @@ def client() -> Client:
 
 def actor() -> Actor:
     """The user of this request, as the audit log names them. Only where users have accounts."""
+    found = known_actor()
+    assert found is not None
+    return found
+
+
+def known_actor() -> Actor | None:
+    """The same; None with open login."""
     account = current_user().account
-    assert account is not None
-    return actor_of(account, client())
+    return actor_of(account, client()) if account else None
 
 
 def token_cookie() -> str:
