@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.team import PASSWORD, is_signed_in, links, problem, sign_in
+from tests.test_keys import make_key
 
 NEW = "a new password of hers"
 
@@ -69,6 +70,24 @@ def test_a_new_password_ends_all_other_sign_ins(team, alice, phone):
     assert (is_signed_in(alice), is_signed_in(phone)) == (True, False)
     assert alice.cookie() != before
     assert [sign_in(team.stranger(), "alice", word).status_code for word in (PASSWORD, NEW)] == [403, 303]
+
+
+@pytest.mark.parametrize(("fields", "left"), [({}, 2), ({"revoke_keys": "1"}, 0)])
+def test_a_new_password_ends_the_keys_of_programs_if_so_chosen(make_team, fields, left):
+    team = make_team(api=True)
+    alice, bob = team.join("Alice"), team.join("Bob")
+    without = alice.get("/account").text
+    for visitor in (alice, alice, bob):
+        make_key(visitor)
+
+    page = alice.get("/account").text
+    alice.post_form("/account/password", current="wrong", password=NEW, **fields)
+    kept = len(team.parts.team.keys.of(team.user_id("Alice")))
+    alice.post_form("/account/password", current=PASSWORD, password=NEW, **fields)
+
+    assert ("revoke_keys" in without, "Revoke all my API keys too (2)" in page) == (False, True)
+    assert kept == 2
+    assert [len(team.parts.team.keys.of(team.user_id(name))) for name in ("Alice", "Bob")] == [left, 1]
 
 
 @pytest.mark.parametrize(

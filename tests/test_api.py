@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import openai
 import pytest
@@ -82,10 +83,10 @@ def revoke(visitor):
     assert visitor.post_form(path).status_code == 303
 
 
-def post(team, key, payload, **headers):
+def post(team, key, payload, is_stream=False, **headers):
     data = payload if isinstance(payload, bytes) else json.dumps(payload)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"} | headers
-    return requests.post(f"{team.url}/v1/chat/completions", data=data, headers=headers, timeout=30)
+    return requests.post(f"{team.url}/v1/chat/completions", data=data, headers=headers, timeout=30, stream=is_stream)
 
 
 def said(answer) -> dict:
@@ -132,6 +133,42 @@ def test_each_token_comes_at_once(client, upstream):
     stream = iter(ask(client, stream=True))
 
     assert next(stream).choices[0].delta.content == "Hel"  # the upstream waits
+
+
+@pytest.fixture
+def quick_beats(team):
+    team.parts.completions.beat_seconds = 0.05
+
+
+def test_a_stream_beats_while_the_model_is_silent(team, key, upstream, quick_beats):
+    said, ended = Event(), Event()
+    upstream.answer(*body(Wait(said), token("Hel"), Wait(ended), token("lo"), token(finish="stop")))
+
+    with post(team, key, {"model": "gpt-4", "messages": HELLO, "stream": True}, is_stream=True) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        first = [next(lines) for _line in range(4)]
+        said.set()
+        text = next(line for line in lines if line.startswith(b"data:"))
+        then = [next(lines) for _line in range(3)]
+        ended.set()
+        rest = [line for line in lines if line.startswith(b"data:")]
+
+    assert answer.status_code == 200
+    assert first == [b": the model is at work", b""] * 2
+    assert b"Hel" in text
+    assert then == [b"", b": the model is at work", b""]
+    assert rest[-1] == b"data: [DONE]"
+
+
+def test_the_client_takes_no_notice_of_beats_and_of_the_status_before_them(client, upstream, quick_beats):
+    upstream.answer(*body(Wait(0.2), token("Hel"), Wait(0.2), token("lo"), token(finish="stop")))
+    upstream.answer(Wait(0.2), *error(400, {"error": {"message": "the context is full"}}))
+
+    chunks = list(ask(client, stream=True))
+
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello"
+    with pytest.raises(openai.APIError, match="context is full"):
+        list(ask(client, stream=True))
 
 
 CALLS = [
@@ -510,6 +547,15 @@ def test_a_silent_upstream_is_a_time_out(make_team, upstream, stream):
     with open_client(team, key) as client, pytest.raises(openai.InternalServerError) as raised:
         ask(client, stream=stream)
     assert (raised.value.status_code, raised.value.code) == (504, "timeout")
+
+
+def test_a_whole_answer_may_take_as_long_as_a_whole_stream(make_team, upstream):
+    team = make_team(api=True, models=("gpt-4",), retries=0, first_token_seconds=0.2, idle_seconds=0.2)
+    key = make_key(team.join("Alice"))
+    upstream.answer(Wait(0.6), *whole())
+
+    with open_client(team, key) as client:
+        assert ask(client).choices[0].message.content == "Hello world"
 
 
 def test_an_answer_that_is_too_long_is_cut(make_team, upstream):

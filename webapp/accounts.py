@@ -12,7 +12,7 @@ from webapp import throttle
 from webapp.errors import Forbidden, Invalid, NotFound, StorageUnavailable
 from webapp.language import gettext as _
 from webapp.passwords import Passwords
-from webapp.storage import Storage, accounts, audit, sign_ins
+from webapp.storage import Storage, accounts, api_keys, audit, sign_ins
 from webapp.team import MEMBER, OIDC, PASSWORD, PROXY, Account, Actor, Client, SignIn
 from webapp.text import clean, new_id
 from webapp.throttle import Attempt
@@ -133,8 +133,12 @@ class Accounts:
             sign_ins.remove_all(tx, actor.user_id, but=token_hash)
             audit.note(tx, actor, "sign_ins_ended")
 
-    def change_password(self, account: Account, client: Client, current: str, new: str) -> str:
+    def change_password(
+        self, account: Account, client: Client, current: str, new: str, *, revokes_keys: bool = False
+    ) -> str:
         """Change the password, sign out everywhere, and return the token of a new sign-in here.
+
+        With `revokes_keys` the keys of the API end too.
 
         Raises Invalid, Throttled, Busy, and Forbidden if the current password is wrong.
         """
@@ -145,6 +149,8 @@ class Accounts:
             accounts.change(tx, account.user_id, password=stored)
             sign_ins.remove_all(tx, account.user_id)
             audit.note(tx, actor_of(account, client), "password_changed")
+            if revokes_keys and (number := api_keys.remove_all(tx, account.user_id)):
+                audit.note(tx, actor_of(account, client), "keys_revoked", str(number))
             return begin_sign_in(tx, account.user_id, client)
 
         return self._storage.run(change)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 
 from webapp import window
 from webapp.chat import Failure, Outcome, Status, Usage
 from webapp.errors import StorageUnavailable, UpstreamError
+from webapp.generation import BEAT_SECONDS
 from webapp.limits import Holder
 from webapp.lockchat import Lockchat
 from webapp.quotas import SendLimits
 from webapp.storage import Storage, spending
 from webapp.upstream.models import Models
 from webapp.upstream.relay import Payload, Relay
+
+AHEAD = 8  # pieces that are read before the client takes them
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,41 @@ class Answer(Iterator[Payload]):
             self._first_token_seconds = time.monotonic() - self._started
         return piece
 
+    def with_beats(self, seconds: float) -> Generator[Payload | None, None, None]:
+        """Yield the pieces as they come, and None after each `seconds` in which none came. Raises UpstreamError.
+
+        A thread reads them, a few ahead: a client that does not read makes the upstream wait.
+        """
+        arrived: queue.Queue[Payload | Exception | None] = queue.Queue(AHEAD)
+        context = copy_context()  # has the request's id, for the log
+        threading.Thread(target=context.run, args=[self._read, arrived], name="completion", daemon=True).start()
+        try:
+            while True:
+                try:
+                    found = arrived.get(timeout=seconds)
+                except queue.Empty:
+                    yield None
+                    continue
+                if found is None:
+                    return
+                if isinstance(found, Exception):
+                    raise found
+                yield found
+        finally:
+            self.abort()
+            with suppress(queue.Empty):
+                while True:  # the thread may wait for a place
+                    arrived.get_nowait()
+
+    def _read(self, arrived: queue.Queue[Payload | Exception | None]) -> None:
+        """Put each piece into the queue, then None, or the error."""
+        try:
+            for piece in self:
+                arrived.put(piece)
+            arrived.put(None)
+        except Exception as error:
+            arrived.put(error)
+
     def abort(self) -> None:
         """Stop: end the iteration and cut the upstream's connection, at once."""
         self._relay.abort()
@@ -69,13 +110,17 @@ class Answer(Iterator[Payload]):
 
 
 class Completions:
-    """Answers for programs. They are not stored, but count as answers of the user whose key asks."""
+    """Answers for programs. They are not stored, but count as answers of the user whose key asks.
+
+    `beat_seconds` is how long a stream may be silent.
+    """
 
     def __init__(self, storage: Storage, upstream: Lockchat, models: Models, limits: SendLimits) -> None:
         self._storage = storage
         self._upstream = upstream
         self._models = models
         self._limits = limits
+        self.beat_seconds = BEAT_SECONDS
 
     @contextmanager
     def place(self, holder: Holder, size: int) -> Iterator[None]:

@@ -43,6 +43,11 @@ def remove(tx: Connection, user_id: str, key_id: str) -> str | None:
     return tx.execute(query.returning(api_keys.c.name)).scalar_one_or_none()
 
 
+def remove_all(tx: Connection, user_id: str) -> int:
+    """Delete all keys of this user, and return how many."""
+    return tx.execute(delete(api_keys).where(api_keys.c.user_id == user_id)).rowcount
+
+
 def purge(tx: Connection, now: datetime) -> None:
     """Delete expired keys."""
     tx.execute(delete(api_keys).where(api_keys.c.expires_at <= now))

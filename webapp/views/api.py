@@ -23,6 +23,7 @@ from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
 MOST_BYTES = 16 * 2**20  # of a request: some pictures
+BEAT = b": the model is at work\n\n"
 
 blueprint = Blueprint("api", __name__)
 
@@ -44,28 +45,33 @@ def create_completion() -> ResponseReturnValue:
         held.callback(answer.close)
         opening = held.enter_context(http.watched(answer.abort))
         if not body["stream"]:
-            return Response(dump(_first(list(answer))), mimetype="application/json")
-        # An error before the first event still has a status.
-        first = _first([next(answer, {})])
-        response = http.streamed(_events(chain([first], answer), opening), "text/event-stream; charset=utf-8")
+            return Response(dump(_first(iter(list(answer)))), mimetype="application/json")
+        pieces = answer.with_beats(completions.beat_seconds)
+        held.callback(pieces.close)
+        first = _first(pieces)  # an error that comes before it still has a status
+        response = http.streamed(_events(chain([first], pieces), opening), "text/event-stream; charset=utf-8")
         response.call_on_close(held.pop_all().close)
         return response
 
 
-def _first(pieces: list[Payload]) -> Payload:
-    """The first piece. Raises SignedOut if the answer was cut off before it came."""
-    if not any(pieces):
-        raise SignedOut(_("The API key is missing or wrong, or it has expired or been revoked."))
-    return pieces[0]
+def _first(pieces: Iterator[Payload | None]) -> Payload | None:
+    """The first piece; None for a beat. Raises SignedOut if the answer was cut off before it came."""
+    for piece in pieces:
+        return piece
+    raise SignedOut(_("The API key is missing or wrong, or it has expired or been revoked."))
 
 
-def _events(pieces: Iterator[Payload], opening: Opening) -> Iterator[bytes]:
-    """The answer as an event stream; a failure in its middle is its last event."""
+def _events(pieces: Iterator[Payload | None], opening: Opening) -> Iterator[bytes]:
+    """The answer as an event stream; a failure in its middle is its last event.
+
+    In silence a comment keeps proxies from closing the connection; clients ignore it:
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
     try:
         for piece in pieces:
             if opening.is_over:
                 return
-            yield _event(piece)
+            yield BEAT if piece is None else _event(piece)
         if not opening.is_over:
             yield b"data: [DONE]\n\n"
     except AppError as error:

@@ -75,7 +75,9 @@ def change_password() -> ResponseReturnValue:
     assert account is not None
     current, new = request.form.get("current", ""), request.form.get("password", "")
     try:
-        token = parts().team.accounts.change_password(account, client_of(account.login), current, new)
+        token = parts().team.accounts.change_password(
+            account, client_of(account.login), current, new, revokes_keys="revoke_keys" in request.form
+        )
     except AppError as error:
         return _account_page(error)
     return signed_in(redirect(url_for("door.show_account", saved=1), 303), token, account.login)
@@ -171,6 +173,7 @@ def _account_page(error: AppError | None = None) -> ResponseReturnValue:
         account=user.account,
         current=user.sign_in,
         sign_ins=parts().team.accounts.sign_ins(user.id),
+        keys=len(parts().team.keys.of(user.id)),
         min_chars=MIN_CHARS,
         problem=error.sentence if error else "",
         saved=_("Your password is changed. All other browsers are signed out.") if "saved" in request.args else "",

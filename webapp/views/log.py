@@ -52,6 +52,7 @@ ACTIONS = {
     "limit_changed": mark("changed a limit"),
     "key_made": mark("made an API key"),
     "key_revoked": mark("revoked an API key"),
+    "keys_revoked": mark("revoked all their API keys"),
     "shared": mark("shared a conversation"),
     "share_revoked": mark("revoked a shared conversation"),
 }
