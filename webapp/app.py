@@ -35,6 +35,7 @@ from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, Words
 from webapp.lockchat import Lockchat
+from webapp.offers import Offers
 from webapp.openings import Openings
 from webapp.passwords import Passwords
 from webapp.presets import Presets
@@ -85,6 +86,7 @@ from webapp.views import changes as changes_views
 from webapp.views import folders as folder_views
 from webapp.views import keys as keys_views
 from webapp.views import log as log_view
+from webapp.views import models as models_view
 from webapp.views import oidc as oidc_views
 from webapp.views import queue as queue_views
 
@@ -131,19 +133,17 @@ def _join(app: Flask, config: Config) -> None:
     upstream = Lockchat.of(config, config.url or demo.start())
     models, worker_id = _models(config, upstream), str(uuid.uuid4())
     limits = _send_limits(config)
-    check = SettingsCheck(models, config.max_question_chars)
+    offers = Offers(storage, models, has_roles=config.login != "open")
+    check = SettingsCheck(offers, config.max_question_chars)
     pulse = Pulse(storage, hub, worker_id)
     typesetter = Typesetter(storage, rendering)
-    turns = Turns(config, storage, hub, upstream, models, check, limits, worker_id)
+    turns = Turns(config, storage, hub, upstream, models, offers, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
     upkeep, changes = Upkeep(storage, Retention(config, storage), config.audit_days), Changes(storage, hub)
     team = _team(app, config, storage, hub, upkeep)
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
-    background: list[Part] = [queue, pulse, typesetter, upkeep, changes, team.openings]
-    background += _titlers(config, storage, pulse)
-    for worker in background:
-        worker.start()
+    background = _started([queue, pulse, typesetter, upkeep, changes, team.openings, *_titlers(config, storage, pulse)])
     parts.keep(
         app,
         parts.Parts(
@@ -151,6 +151,7 @@ def _join(app: Flask, config: Config) -> None:
             storage=storage,
             hub=hub,
             models=models,
+            offers=offers,
             conversations=Conversations(storage, hub),
             following=Following(storage, hub),
             turns=turns,
@@ -158,7 +159,7 @@ def _join(app: Flask, config: Config) -> None:
             presets=Presets(storage, check),
             folders=Folders(storage),
             archive=Archive(config, storage, models, limits, typesetter),
-            completions=Completions(storage, upstream, models, limits),
+            completions=Completions(storage, upstream, offers, limits),
             followers=_followers(config),
             team=team,
             changes=changes,
@@ -168,6 +169,12 @@ def _join(app: Flask, config: Config) -> None:
             close=partial(_close, hub, [*background, upstream, *([team.flow] if team.flow else []), storage]),
         ),
     )
+
+
+def _started(background: list[Part]) -> list[Part]:
+    for worker in background:
+        worker.start()
+    return background
 
 
 def _titlers(config: Config, storage: Storage, pulse: Pulse) -> list[Titler]:
@@ -300,7 +307,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, usage, log_view]
+        modules += [joining, leaving, admin, limits, models_view, usage, log_view]
     modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)

@@ -18,9 +18,9 @@ from webapp.errors import StorageUnavailable, UpstreamError
 from webapp.generation import BEAT_SECONDS
 from webapp.limits import Holder
 from webapp.lockchat import Lockchat
+from webapp.offers import Offers
 from webapp.quotas import SendLimits
 from webapp.storage import Storage, spending
-from webapp.upstream.models import Models
 from webapp.upstream.relay import Payload, Relay
 
 AHEAD = 8  # pieces that are read before the client takes them
@@ -115,10 +115,10 @@ class Completions:
     `beat_seconds` is how long a stream may be silent.
     """
 
-    def __init__(self, storage: Storage, upstream: Lockchat, models: Models, limits: SendLimits) -> None:
+    def __init__(self, storage: Storage, upstream: Lockchat, offers: Offers, limits: SendLimits) -> None:
         self._storage = storage
         self._upstream = upstream
-        self._models = models
+        self._offers = offers
         self._limits = limits
         self.beat_seconds = BEAT_SECONDS
 
@@ -137,9 +137,9 @@ class Completions:
     def ask(self, holder: Holder, body: Payload, size: int) -> Answer:
         """Return the answer to a checked request (`webapp.allowed`). The first `next` sends it.
 
-        Raises UpstreamError for a model that this server does not offer.
+        Raises UpstreamError for a model that the user may not use.
         """
-        if not self._models.is_offered(body["model"]):
+        if not self._offers.to(holder.user_id).has(body["model"]):
             raise UpstreamError("model_not_found")
         return Answer(self._upstream.relay(body), partial(self._note, holder, body["model"], size))
 

@@ -43,7 +43,7 @@ class Presets:
 
     def add(self, user_id: str, name: str, typed: Typed) -> Preset:
         """Store a new preset and return it. Raises Invalid, TooLarge."""
-        preset = self._checked(new_id(), name, typed)
+        preset = self._checked(user_id, new_id(), name, typed)
         with self._storage.begin() as tx:
             if presets.count(tx, user_id) >= PRESETS:
                 raise Invalid(
@@ -54,7 +54,7 @@ class Presets:
 
     def change(self, user_id: str, preset_id: str, name: str, typed: Typed) -> Preset:
         """Replace the preset with this id. Raises Invalid, TooLarge, NotFound."""
-        preset = self._checked(preset_id, name, typed)
+        preset = self._checked(user_id, preset_id, name, typed)
         with self._storage.begin() as tx:
             if not presets.change(tx, user_id, preset):
                 raise unknown()
@@ -65,13 +65,13 @@ class Presets:
         with self._storage.begin() as tx:
             presets.remove(tx, user_id, preset_id)
 
-    def _checked(self, preset_id: str, name: str, typed: Typed) -> Preset:
+    def _checked(self, user_id: str, preset_id: str, name: str, typed: Typed) -> Preset:
         name = " ".join(clean(name).split())
         if not name:
             raise Invalid(_("Give the preset a name."))
         if len(name) > NAME_CHARS:
             raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": NAME_CHARS})
-        settings = replace(self._check.defaults(), **self._check.changes(typed))
+        settings = replace(self._check.defaults(user_id), **self._check.changes(user_id, typed))
         return Preset(
             settings.model, settings.temperature, settings.system, options=settings.options, id=preset_id, name=name
         )

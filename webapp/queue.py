@@ -47,7 +47,7 @@ class Queue:
         A repeated key changes nothing. Raises Conflict if another message waits, and as `Turns.send`.
         """
         send = checked(send, self._config.max_question_chars)
-        self._check.changes(send.settings)
+        self._check.changes(user_id, send.settings)
         new = self._storage.run(lambda tx: self._store(tx, user_id, conversation_id, send))
         return new or self._turns.send(user_id, conversation_id, send)
 

@@ -12,8 +12,8 @@ from webapp.chat import Option, Settings
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.offers import Offers
 from webapp.text import clean
-from webapp.upstream.models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,21 @@ class Changes(TypedDict, total=False):
 
 
 class SettingsCheck:
-    """Checks settings against the offered models and the longest system prompt."""
+    """Checks settings against the user's models and the longest system prompt."""
 
-    def __init__(self, models: Models, max_system_chars: int) -> None:
-        self._models = models
+    def __init__(self, offers: Offers, max_system_chars: int) -> None:
+        self._offers = offers
         self._max_system_chars = max_system_chars
 
-    def defaults(self) -> Settings:
-        """The settings of a new conversation. Raises UpstreamError where no model is offered."""
-        return Settings(self._models.default(), None, "")
+    def defaults(self, user_id: str) -> Settings:
+        """The settings of a new conversation. Raises UpstreamError and Forbidden where there is no model."""
+        return Settings(self._offers.to(user_id).default(), None, "")
 
-    def changes(self, typed: Typed) -> Changes:
-        """The settings that a form changes. Raises Invalid, TooLarge."""
+    def changes(self, user_id: str, typed: Typed) -> Changes:
+        """The settings that a form of this user changes. Raises Invalid, TooLarge."""
         changes: Changes = {}
         if typed.model is not None:
-            changes["model"] = self._model(typed.model)
+            changes["model"] = self._model(user_id, typed.model)
         if typed.temperature is not None:
             changes["temperature"] = temperature_of(typed.temperature)
         if typed.system is not None:
@@ -72,8 +72,8 @@ class SettingsCheck:
             changes["options"] = options_of(typed.options)
         return changes
 
-    def _model(self, model: str) -> str:
-        if model not in self._models.names():
+    def _model(self, user_id: str, model: str) -> str:
+        if model not in self._offers.to(user_id).names:
             raise Invalid(_("The model %(model)s is not offered here. Choose another one.") % {"model": model[:80]})
         return model
 

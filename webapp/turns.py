@@ -23,6 +23,7 @@ from webapp.history import History
 from webapp.language import gettext as _
 from webapp.limits import Holder
 from webapp.lockchat import Lockchat
+from webapp.offers import Offer, Offers
 from webapp.quotas import SendLimits
 from webapp.sends import Send, Turn, checked, checked_key
 from webapp.settings import Changes, SettingsCheck
@@ -76,6 +77,7 @@ class Turns:
         hub: Hub,
         upstream: Lockchat,
         models: Models,
+        offers: Offers,
         check: SettingsCheck,
         limits: SendLimits,
         worker_id: str,
@@ -85,6 +87,7 @@ class Turns:
         self._hub = hub
         self._upstream = upstream
         self._models = models
+        self._offers = offers
         self._check = check
         self._limits = limits
         self._worker_id = worker_id
@@ -96,7 +99,7 @@ class Turns:
         Conflict if it does not wait. A repeated key changes nothing and returns
         the turn that it made before. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
-        send, changes = checked(send, self._config.max_question_chars), self._check.changes(send.settings)
+        send, changes = checked(send, self._config.max_question_chars), self._check.changes(user_id, send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             if conversation_id is None:
@@ -110,7 +113,7 @@ class Turns:
 
     def edit(self, user_id: str, message_id: str, send: Send) -> Turn:
         """Ask an edited question: a sibling of the old one, which stays. Raises as `send`."""
-        send, changes = checked(send, self._config.max_question_chars), self._check.changes(send.settings)
+        send, changes = checked(send, self._config.max_question_chars), self._check.changes(user_id, send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             old = _known_question(messages.get(tx, user_id, message_id))
@@ -146,7 +149,7 @@ class Turns:
             return Turn(conversation, question, with_text(tx, reply, running))
 
     def _ask_again(self, user_id: str, message_id: str, send: Send, *, is_rest: bool) -> Turn:
-        send, changes = replace(send, text="", key=checked_key(send.key)), self._check.changes(send.settings)
+        send, changes = replace(send, text="", key=checked_key(send.key)), self._check.changes(user_id, send.settings)
 
         def find(tx: Connection, lock: bool) -> _Place:
             message = reply = messages.get(tx, user_id, message_id)
@@ -172,8 +175,8 @@ class Turns:
                 past = History() if ask.is_new else self._read_history(ask)
                 self._limits.histories.enter(ask.holder, past.chars)
                 held.callback(self._limits.histories.leave, ask.holder, past.chars)
-                running = self._hub.all()
-                turn, source = self._storage.run(lambda tx: self._store(tx, ask, past, running))
+                running, offer = self._hub.all(), self._offers.to(ask.user_id)
+                turn, source = self._storage.run(lambda tx: self._store(tx, ask, past, running, offer))
             except _SentBefore:
                 return self._sent_before(ask)
             on_end = partial(self._ended, turn.reply.id, ask.holder, held.pop_all())
@@ -201,7 +204,7 @@ class Turns:
             return history.read(tx, running, here.conversation, here.parent_id)
 
     def _store(
-        self, tx: Connection, ask: _Ask, past: History, running: Mapping[str, Generation]
+        self, tx: Connection, ask: _Ask, past: History, running: Mapping[str, Generation], offer: Offer
     ) -> tuple[Turn, Source]:
         """Store the question, unless it is already stored, and its empty reply; return the turn and its source."""
         now, here = datetime.now(UTC), ask.find(tx, True)
@@ -213,7 +216,7 @@ class Turns:
         if here.parent_id != past.leaf_id:  # another tab has sent a message meanwhile
             past = history.read(tx, running, here.conversation, here.parent_id)
         conversation = replace(here.conversation, **ask.changes)
-        conversation = replace(conversation, model=self._models.choose(conversation.model))
+        conversation = replace(conversation, model=offer.choose(conversation.model))
         asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now, address)
         said = [(asked.role, asked.text), *_rest_of(here.begun)]
         tokens = past.least_tokens + sum(
@@ -303,7 +306,7 @@ class Turns:
         return turn
 
     def _new(self, user_id: str, send: Send) -> Conversation:
-        now, settings = datetime.now(UTC), self._check.defaults()
+        now, settings = datetime.now(UTC), self._check.defaults(user_id)
         return Conversation(
             model=settings.model,
             temperature=settings.temperature,

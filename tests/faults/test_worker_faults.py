@@ -109,11 +109,12 @@ def test_sighup_moves_to_a_new_worker_and_loses_nothing(server, alice, bob, drip
 
 @pytest.fixture
 def aged(server, database_url):
-    """The database of the running server, as version 0021 left it."""
+    """The database of the running server, as version 0022 left it."""
     storage = Storage(database_url)
     with storage.begin() as tx:
-        tx.exec_driver_sql("ALTER TABLE sign_ins DROP COLUMN id_token")
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0021'")
+        tx.exec_driver_sql("DROP TABLE allowed_models")
+        tx.exec_driver_sql("DROP TABLE site_texts")
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '0022'")
     yield storage
     storage.close()
 

@@ -104,6 +104,22 @@ limits = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# The models that administrators allow a role. A role without rows may use all that are offered.
+allowed_models = Table(
+    "allowed_models",
+    metadata,
+    Column("role", String(16), primary_key=True),
+    Column("model", String(300), primary_key=True),
+)
+
+# The texts that administrators have written. Without a row the setting of that name holds.
+site_texts = Table(
+    "site_texts",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
 # What a user or an address has used, for the limits. A counter counts for the period in the column before it.
 counters = Table(
     "counters",

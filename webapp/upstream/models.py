@@ -54,23 +54,19 @@ class Models:
         self._first.set()
         return self._fallback if self._listed is None else list(self._listed)
 
-    def default(self) -> str:
-        """Return the model of a new conversation. Raises UpstreamError where none is offered."""
-        names = self.names()
-        if not names:
-            raise UpstreamError("no_models")
-        return names[0]
-
     def choose(self, wanted: str) -> str:
         """Return the wanted model, or the default if the upstream is known not to offer it."""
         names = self.names()
-        is_unknown = not self._fixed and self._listed is None
-        return wanted if not names or wanted in names or (wanted and is_unknown) else names[0]
+        return wanted if not names or wanted in names or (wanted and self.is_open()) else names[0]
 
-    def is_offered(self, name: str) -> bool:
-        """Return whether the page offers this model, or the upstream has not said which models it has."""
-        names = self.names()
-        return name in names or (not self._fixed and self._listed is None)
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the settings name the models."""
+        return bool(self._fixed)
+
+    def is_open(self) -> bool:
+        """Return whether nobody has said which models there are: neither the settings nor the upstream."""
+        return not self._fixed and self._listed is None
 
     def window(self, name: str) -> int | None:
         """Return the context window of a model in tokens; None where the upstream does not say."""

@@ -30,7 +30,7 @@ blueprint = Blueprint("api", __name__)
 
 @blueprint.get("/v1/models")
 def list_models() -> ResponseReturnValue:
-    names = parts().models.names()
+    names = parts().offers.to(current_user().id).names
     models = [{"id": name, "object": "model", "created": 0, "owned_by": "lockchat"} for name in names]
     return jsonify({"object": "list", "data": models})
 

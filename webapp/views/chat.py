@@ -24,6 +24,7 @@ from webapp.errors import Busy, NotFound
 from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
 from webapp.settings import OPTIONS, Typed, is_like
+from webapp.views import site
 from webapp.views.hosts import came_from
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
@@ -142,7 +143,7 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
-    user_id, models = current_user().id, parts().models.names()
+    user_id, models = current_user().id, site.models()
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     presets = parts().presets.of(user_id)
@@ -161,7 +162,8 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "like": next((one for one in presets if start and is_like(one, start)), None),
         "fields": fields_in(preset) if preset else [],
         "model": _first_offered([start.model] if start else parts().conversations.models(user_id), models),
-        "trouble": parts().models.trouble() if not conversation or not models else "",
+        "trouble": site.trouble() if not conversation or not models else "",
+        "missing": start.model if start and models and start.model not in models else "",
         "temperature": start.temperature if start else None,
         "system": start.system if start else "",
         "options": start.options if start else {},

@@ -13,7 +13,7 @@ from webapp import language, markdown
 from webapp.chat import Message
 from webapp.rendering.notes import scoped
 from webapp.text import new_id
-from webapp.views import visitor, words
+from webapp.views import site, visitor, words
 from webapp.views.parts import of, parts
 
 KEPT_ARTICLES = 500
@@ -89,7 +89,7 @@ def _shared() -> dict[str, Any]:
         "languages": language.names(),
         "read_aloud": bool(session.get("read_aloud")),
         "new_key": new_id,
-        "offered": parts().models.names,
+        "offered": site.models,
         "user_tag": visitor.user_tag(),
         "plain": visitor.is_text_browser(),  # then no control is shown that needs script or a popover
         "login": parts().config.login,

@@ -24,6 +24,7 @@ from webapp.invites import Invites
 from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import Gate
+from webapp.offers import Offers
 from webapp.openings import Openings
 from webapp.presets import Presets
 from webapp.queue import Queue
@@ -72,6 +73,7 @@ class Parts:
     storage: Storage
     hub: Hub
     models: Models
+    offers: Offers
     conversations: Conversations
     following: Following
     turns: Turns

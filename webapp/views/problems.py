@@ -29,7 +29,7 @@ from webapp.errors import (
 from webapp.language import gettext as _
 from webapp.loop import give_way
 from webapp.settings import OPTIONS
-from webapp.views import api_errors
+from webapp.views import api_errors, site
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
@@ -132,7 +132,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         return api_errors.answer_of(status, sentence), status, headers
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
-    models, model = parts().models.names(), _typed("model")
+    models, model = _models() if with_list else parts().models.names(), _typed("model")
     page = render_template(
         "error.html",
         status=status,
@@ -156,6 +156,14 @@ def _action(status: int) -> str:
     if status == 404 or request.endpoint is None:
         return url_for("chat.create_conversation")
     return url_for(request.endpoint, **(request.view_args or {}), folder=request.args.get("folder"))
+
+
+def _models() -> list[str]:
+    """The models of the user; all that there are if the database fails."""
+    try:
+        return site.models()
+    except AppError:
+        return parts().models.names()
 
 
 def _sidebar() -> dict[str, object]:

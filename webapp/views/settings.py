@@ -11,6 +11,7 @@ from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
 from webapp.presets import NAME_CHARS, fields_in, filled
 from webapp.settings import EFFORTS, Typed
+from webapp.views import site
 from webapp.views.chat import page, typed_options
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
@@ -112,7 +113,7 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
         **sidebar(user_id),
         presets=parts().presets.of(user_id),
         default_preset=session.get("preset"),
-        models=parts().models.names(),
+        models=site.models(),
         name_chars=NAME_CHARS,
         is_mac=_is_mac(),
         retention=retention(current_user()),

@@ -1,0 +1,48 @@
+"""The pages of what administrators set for everybody: as wide as the screen, and nothing that axe-core finds."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.test_accessibility import OPTIONS
+from tests.browser.test_reading import OVERHANG
+from tests.team import PASSWORD
+from tests.test_models import answer_list
+
+pytestmark = pytest.mark.browser
+
+LONG = "a-provider/with-a-very-long-name-of-a-model-that-nobody-can-remember:free"
+
+
+@pytest.mark.parametrize(("width", "theme", "locale"), [(320, "light", "ru"), (320, "dark", "en"), (1280, "dark", "ru")])
+def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, theme, locale):
+    answer_list(upstream, {"data": [{"id": name} for name in ("gpt-4", "small", LONG)]})
+    team = make_team()
+    team.join("Carol", "admin")
+    browser = new_browser(viewport={"width": width, "height": 800}, color_scheme=theme, locale=locale)
+    page = browser.new_page()
+    found = {}
+
+    def look(name):
+        violations = Axe().run(page, options=OPTIONS).response["violations"]
+        found[name] = page.evaluate(OVERHANG), [one["id"] for one in violations]
+
+    page.goto(f"{team.url}/sign-in")
+    page.locator("[name=name]").fill("Carol")
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("main .button--primary").click()
+    page.wait_for_url(f"{team.url}/")
+
+    page.goto(f"{team.url}/admin/models")
+    page.locator("#of-member + form [value=small]").check()
+    page.locator("#of-member + form textarea").fill("\x07")
+    page.locator("#of-member + form button").click()
+    page.locator("main [role=alert]").wait_for()
+    look("models, refused")
+    page.locator("#of-member + form [value='\x07']").uncheck()
+    page.locator("#of-member + form button").click()
+    page.locator("main [role=status]").wait_for()
+    look("models, saved")
+
+    assert {name: one for name, one in found.items() if one != (0, [])} == {}
