@@ -30,6 +30,7 @@ LAYERS = [
         "webapp.views.log",
         "webapp.views.limits",
         "webapp.views.models",
+        "webapp.views.notices",
         "webapp.views.usage",
         "webapp.views.settings",
         "webapp.views.search",
@@ -51,6 +52,7 @@ LAYERS = [
     ["webapp.queue"],
     [
         "webapp.changes",
+        "webapp.notices",
         "webapp.titles",
         "webapp.presets",
         "webapp.folders",

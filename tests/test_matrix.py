@@ -130,6 +130,8 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/admin/log"): admin_page(),
     ("POST", "/admin/log/export"): admin_form(200),
     ("GET", "/admin/usage"): admin_page(),
+    ("GET", "/admin/notice"): admin_page(),
+    ("POST", "/admin/notice"): admin_form(),
     ("GET", "/admin/models"): admin_page(),
     ("POST", "/admin/models"): admin_form(400),  # without a role
     ("GET", "/admin/limits"): admin_page(),

@@ -35,6 +35,7 @@ from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import ANSWERS, DAY_SECONDS, PAGES, STORED, Allowance, Gate, Words
 from webapp.lockchat import Lockchat
+from webapp.notices import Notices
 from webapp.offers import Offers
 from webapp.openings import Openings
 from webapp.passwords import Passwords
@@ -70,6 +71,7 @@ from webapp.views import (
     leaving,
     limits,
     listing,
+    notices,
     pages,
     parts,
     pictures,
@@ -152,6 +154,7 @@ def _join(app: Flask, config: Config) -> None:
             hub=hub,
             models=models,
             offers=offers,
+            notices=Notices(storage, config),
             conversations=Conversations(storage, hub),
             following=Following(storage, hub),
             turns=turns,
@@ -307,7 +310,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, models_view, usage, log_view]
+        modules += [joining, leaving, admin, limits, models_view, notices, usage, log_view]
     modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)

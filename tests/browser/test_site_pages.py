@@ -15,8 +15,10 @@ pytestmark = pytest.mark.browser
 LONG = "a-provider/with-a-very-long-name-of-a-model-that-nobody-can-remember:free"
 
 
-@pytest.mark.parametrize(("width", "theme", "locale"), [(320, "light", "ru"), (320, "dark", "en"), (1280, "dark", "ru")])
-def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, theme, locale):
+@pytest.mark.parametrize(
+    ("width", "theme", "locale"), [(320, "light", "ru"), (320, "dark", "en"), (1280, "dark", "ru")]
+)
+def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, theme, locale, network_may_fail):
     answer_list(upstream, {"data": [{"id": name} for name in ("gpt-4", "small", LONG)]})
     team = make_team()
     team.join("Carol", "admin")
@@ -44,5 +46,14 @@ def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, 
     page.locator("#of-member + form button").click()
     page.locator("main [role=status]").wait_for()
     look("models, saved")
+
+    page.goto(f"{team.url}/admin/notice")
+    page.locator("#notice").fill("**Down** on Friday, " + "x" * 200)
+    page.locator("[name=preview]").click()
+    page.locator("#preview").wait_for()
+    look("notice, preview")
+    page.locator("main form .button--primary").click()
+    page.locator("main > .settings > [role=status]").wait_for()
+    look("notice, saved")
 
     assert {name: one for name, one in found.items() if one != (0, [])} == {}

@@ -50,6 +50,8 @@ ACTIONS = {
     "conversations_expired": mark("deleted conversations that are kept no longer"),
     "retention_changed": mark("changed how long conversations are kept"),
     "limit_changed": mark("changed a limit"),
+    "notice_changed": mark("changed the notice"),
+    "welcome_changed": mark("changed the text for the first visit"),
     "models_allowed": mark("changed the allowed models"),
     "key_made": mark("made an API key"),
     "key_revoked": mark("revoked an API key"),

@@ -9,12 +9,11 @@ from typing import Any
 from flask import Flask, current_app, g, request, session, templating
 from markupsafe import Markup
 
-from webapp import language, markdown
+from webapp import language
 from webapp.chat import Message
-from webapp.rendering.notes import scoped
 from webapp.text import new_id
 from webapp.views import site, visitor, words
-from webapp.views.parts import of, parts
+from webapp.views.parts import parts
 
 KEPT_ARTICLES = 500
 KEPT_CHARS = 16_000  # of the HTML of one; longer ones are made again each time
@@ -33,15 +32,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     # Jinja's own extension does the same in four calls for each sentence.
     app.jinja_env.globals.update(_=_words, ngettext=_counted)
-    config = of(app).config
-    app.jinja_env.globals.update(notice=_html(config.notice, "notice"), welcome=_html(config.welcome, "welcome"))
+    app.jinja_env.globals.update(notice=site.notice, welcome=site.welcome)
     app.jinja_env.filters.update(words.FILTERS, article=article)
     app.context_processor(_shared)
-
-
-def _html(text: str | None, place: str) -> Markup:
-    """The HTML of an administrator's markdown, cleaned as an answer is; `place` makes the ids of its notes unique."""
-    return Markup(scoped(str(markdown.render(text)), place) if text else "")
 
 
 def article(message: Message, models: Sequence[str], retrying: str = "") -> Markup:

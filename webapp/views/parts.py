@@ -24,6 +24,7 @@ from webapp.invites import Invites
 from webapp.keys import Keys
 from webapp.leaving import Leaving
 from webapp.limits import Gate
+from webapp.notices import Notices
 from webapp.offers import Offers
 from webapp.openings import Openings
 from webapp.presets import Presets
@@ -74,6 +75,7 @@ class Parts:
     hub: Hub
     models: Models
     offers: Offers
+    notices: Notices
     conversations: Conversations
     following: Following
     turns: Turns

@@ -94,7 +94,10 @@ def _show_error(error: AppError) -> ResponseReturnValue:
     # After a time-out, the list would ask the same database again.
     if api_errors.is_api():
         return api_errors.answer(error, status_of(error))
-    return _answer(status_of(error), error.sentence, headers_of(error), with_list=type(error) is not StorageUnavailable)
+    is_away = type(error) is StorageUnavailable
+    if is_away:
+        site.ask_no_more()
+    return _answer(status_of(error), error.sentence, headers_of(error), with_list=not is_away)
 
 
 def _show_http_error(error: HTTPException) -> ResponseReturnValue:
