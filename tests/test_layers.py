@@ -31,6 +31,7 @@ LAYERS = [
         "webapp.views.limits",
         "webapp.views.models",
         "webapp.views.notices",
+        "webapp.views.shared_presets",
         "webapp.views.usage",
         "webapp.views.settings",
         "webapp.views.search",
@@ -47,7 +48,14 @@ LAYERS = [
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms", "webapp.views.api_errors"],
     ["webapp.views.identity"],
     ["webapp.views.parts", "webapp.views.live"],
-    ["webapp.views.marks", "webapp.views.places", "webapp.views.words", "webapp.views", "webapp.views.headers"],
+    [
+        "webapp.views.marks",
+        "webapp.views.places",
+        "webapp.views.words",
+        "webapp.views.typed",
+        "webapp.views",
+        "webapp.views.headers",
+    ],
     ["webapp.views.browsers"],
     ["webapp.queue"],
     [

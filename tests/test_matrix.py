@@ -130,6 +130,11 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/admin/log"): admin_page(),
     ("POST", "/admin/log/export"): admin_form(200),
     ("GET", "/admin/usage"): admin_page(),
+    ("GET", "/admin/presets"): admin_page(),
+    ("GET", "/admin/presets/<id:preset_id>"): admin_page(303),
+    ("POST", "/admin/presets"): admin_form(),
+    ("POST", "/admin/presets/<id:preset_id>"): admin_form(404),  # {preset_id} is Alice's own
+    ("POST", "/admin/presets/<id:preset_id>/delete"): admin_form(),  # ignores an unknown id
     ("GET", "/admin/notice"): admin_page(),
     ("POST", "/admin/notice"): admin_form(),
     ("GET", "/admin/models"): admin_page(),

@@ -77,6 +77,7 @@ from webapp.views import (
     pictures,
     search,
     settings,
+    shared_presets,
     sharing,
     stream,
     transfer,
@@ -310,7 +311,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, models_view, notices, usage, log_view]
+        modules += [joining, leaving, admin, limits, models_view, notices, shared_presets, usage, log_view]
     modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)

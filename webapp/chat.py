@@ -179,10 +179,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Preset(Settings):
-    """Settings that a user has saved under a name, to begin a conversation with."""
+    """Settings that a user has saved under a name, to begin a conversation with. `is_shared`: for everybody."""
 
     id: str
     name: str
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
 from webapp.chat import Preset
 from webapp.errors import Invalid, NotFound
 from webapp.language import gettext as _
 from webapp.settings import SettingsCheck, Typed
-from webapp.storage import Storage, presets
+from webapp.storage import Storage, audit, presets
+from webapp.storage.presets import EVERYBODY
+from webapp.team import Actor
 from webapp.text import clean, new_id
 
 NAME_CHARS = 60
@@ -22,48 +26,63 @@ _FIELD = re.compile(r"\{\{([^{}\n]{1,60})\}\}")
 
 
 class Presets:
-    """The presets of all users; every method takes the user first."""
+    """The presets of all users; every method takes the user first.
+
+    `sharer` is the administrator who adds, changes or deletes a preset for everybody.
+    """
 
     def __init__(self, storage: Storage, check: SettingsCheck) -> None:
         self._storage = storage
         self._check = check
 
     def of(self, user_id: str) -> list[Preset]:
-        """The user's presets, by name."""
+        """The user's presets and those for everybody, by name."""
         with self._storage.read() as tx:
             return presets.of(tx, user_id)
 
     def get(self, user_id: str, preset_id: str) -> Preset:
-        """One preset of this user; `preset_id` may be any text. Raises NotFound."""
+        """One preset of this user or for everybody; `preset_id` may be any text. Raises NotFound."""
         with self._storage.read() as tx:
             preset = presets.get(tx, user_id, clean(preset_id))
         if preset is None:
             raise unknown()
         return preset
 
-    def add(self, user_id: str, name: str, typed: Typed) -> Preset:
+    def add(self, user_id: str, name: str, typed: Typed, *, sharer: Actor | None = None) -> Preset:
         """Store a new preset and return it. Raises Invalid, TooLarge."""
-        preset = self._checked(user_id, new_id(), name, typed)
-        with self._storage.begin() as tx:
-            if presets.count(tx, user_id) >= PRESETS:
+        preset, owner = self._checked(user_id, new_id(), name, typed), EVERYBODY if sharer else user_id
+
+        def add(tx: Connection) -> None:
+            if presets.count(tx, owner) >= PRESETS:
                 raise Invalid(
                     _("You have %(count)s presets, which is the limit. Delete one first.") % {"count": PRESETS}
                 )
-            presets.add(tx, user_id, preset, datetime.now(UTC))
+            presets.add(tx, owner, preset, datetime.now(UTC))
+            _note(tx, sharer, "preset_made", preset.name)
+
+        self._storage.run(add)
         return preset
 
-    def change(self, user_id: str, preset_id: str, name: str, typed: Typed) -> Preset:
+    def change(self, user_id: str, preset_id: str, name: str, typed: Typed, *, sharer: Actor | None = None) -> Preset:
         """Replace the preset with this id. Raises Invalid, TooLarge, NotFound."""
-        preset = self._checked(user_id, preset_id, name, typed)
-        with self._storage.begin() as tx:
-            if not presets.change(tx, user_id, preset):
+        preset, owner = self._checked(user_id, preset_id, name, typed), EVERYBODY if sharer else user_id
+
+        def change(tx: Connection) -> None:
+            if not presets.change(tx, owner, preset):
                 raise unknown()
+            _note(tx, sharer, "preset_changed", preset.name)
+
+        self._storage.run(change)
         return preset
 
-    def delete(self, user_id: str, preset_id: str) -> None:
-        """Delete a preset. Ignores an unknown id."""
-        with self._storage.begin() as tx:
-            presets.remove(tx, user_id, preset_id)
+    def delete(self, user_id: str, preset_id: str, *, sharer: Actor | None = None) -> None:
+        """Delete a preset; folders that begin with it begin with none. Ignores an unknown id."""
+
+        def delete(tx: Connection) -> None:
+            if name := presets.remove(tx, EVERYBODY if sharer else user_id, preset_id):
+                _note(tx, sharer, "preset_deleted", name)
+
+        self._storage.run(delete)
 
     def _checked(self, user_id: str, preset_id: str, name: str, typed: Typed) -> Preset:
         name = " ".join(clean(name).split())
@@ -75,6 +94,11 @@ class Presets:
         return Preset(
             settings.model, settings.temperature, settings.system, options=settings.options, id=preset_id, name=name
         )
+
+
+def _note(tx: Connection, sharer: Actor | None, action: str, name: str) -> None:
+    if sharer:
+        audit.note(tx, sharer, action, name)
 
 
 def beginning(presets: Iterable[Preset], asked: str | None, default: str) -> Preset | None:

@@ -56,4 +56,16 @@ def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, 
     page.locator("main > .settings > [role=status]").wait_for()
     look("notice, saved")
 
+    page.goto(f"{team.url}/admin/presets")
+    page.locator("#new-preset > summary").click()
+    page.locator("#name-new").fill("Brief")
+    page.locator("#system-new").fill("Be brief.")
+    page.locator("#new-preset .button--primary").click()
+    page.locator("main .settings__saved").wait_for()
+    page.locator("main .preset > summary").first.click()
+    look("presets")
+    page.goto(f"{team.url}/settings")
+    page.locator("main .preset > summary").first.click()
+    look("settings")
+
     assert {name: one for name, one in found.items() if one != (0, [])} == {}

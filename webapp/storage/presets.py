@@ -1,4 +1,4 @@
-"""Presets in the database. Every query names the owner."""
+"""Presets in the database. Every query names the owner; those for everybody belong to EVERYBODY, whom nobody is."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from webapp.chat import Preset
 from webapp.storage import insert_missing
 from webapp.storage.schema import presets, users
 
+EVERYBODY = "00000000-0000-0000-0000-000000000000"  # the id of a user; those of people are random
+
 
 def of(tx: Connection, user_id: str) -> list[Preset]:
-    """The user's presets, by name."""
+    """The user's presets and those for everybody, by name."""
     # Sorted here: the databases do not agree on the order of letters.
     return sorted(
         (_preset(row) for row in tx.execute(_list(), {"user_id": user_id})), key=lambda preset: preset.name.casefold()
@@ -24,12 +26,14 @@ def of(tx: Connection, user_id: str) -> list[Preset]:
 @cache
 def _list() -> Select[Any]:
     """The query of `of`. Building it takes longer than running it."""
-    return select(presets).where(presets.c.user_id == bindparam("user_id")).order_by(presets.c.created_at, presets.c.id)
+    owned = presets.c.user_id.in_([bindparam("user_id"), EVERYBODY])
+    return select(presets).where(owned).order_by(presets.c.created_at, presets.c.id)
 
 
 def get(tx: Connection, user_id: str, preset_id: str) -> Preset | None:
-    """One preset of this user, or None."""
-    row = tx.execute(select(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id)).one_or_none()
+    """One preset of this user or for everybody, or None."""
+    owned = presets.c.user_id.in_([user_id, EVERYBODY])
+    row = tx.execute(select(presets).where(owned, presets.c.id == preset_id)).one_or_none()
     return _preset(row) if row else None
 
 
@@ -50,9 +54,10 @@ def change(tx: Connection, user_id: str, preset: Preset) -> bool:
     return tx.execute(query.values(**_values(preset))).rowcount == 1
 
 
-def remove(tx: Connection, user_id: str, preset_id: str) -> None:
-    """Delete a preset. Ignores an unknown id."""
-    tx.execute(delete(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id))
+def remove(tx: Connection, user_id: str, preset_id: str) -> str:
+    """Delete a preset and return its name; empty for an unknown id."""
+    these = delete(presets).where(presets.c.user_id == user_id, presets.c.id == preset_id)
+    return tx.execute(these.returning(presets.c.name)).scalar() or ""
 
 
 def _values(preset: Preset) -> dict[str, object]:
@@ -66,4 +71,12 @@ def _values(preset: Preset) -> dict[str, object]:
 
 
 def _preset(row: Row[Any]) -> Preset:
-    return Preset(row.model, row.temperature, row.system, options=row.options or {}, id=row.id, name=row.name)
+    return Preset(
+        row.model,
+        row.temperature,
+        row.system,
+        options=row.options or {},
+        id=row.id,
+        name=row.name,
+        is_shared=row.user_id == EVERYBODY,
+    )

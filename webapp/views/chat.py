@@ -23,8 +23,8 @@ from webapp.conversations import LAST_MESSAGES, Shown
 from webapp.errors import Busy, NotFound
 from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
-from webapp.settings import OPTIONS, Typed, is_like
-from webapp.views import site
+from webapp.settings import Typed, is_like
+from webapp.views import site, typed
 from webapp.views.hosts import came_from
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
@@ -228,11 +228,6 @@ def _in_parts(chunks: Iterator[str]) -> Iterator[str]:
     yield "".join(part)
 
 
-def typed_options() -> dict[str, str] | None:
-    """The options of the form; None where it has none of their fields."""
-    return {name: request.form[name] for name in OPTIONS if name in request.form} or None
-
-
 def form() -> Send:
     """What the form sends."""
     return Send(
@@ -244,7 +239,7 @@ def form() -> Send:
             model=request.form.get("with") or request.form.get("model"),  # of the list beside Retry, or of the composer
             temperature=request.form.get("temperature"),
             system=request.form.get("system"),
-            options=typed_options(),
+            options=typed.options(),
         ),
     )
 

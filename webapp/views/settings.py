@@ -9,10 +9,9 @@ from webapp import language
 from webapp.chat import Preset
 from webapp.errors import AppError, NotFound
 from webapp.language import gettext as _
-from webapp.presets import NAME_CHARS, fields_in, filled
-from webapp.settings import EFFORTS, Typed
-from webapp.views import site
-from webapp.views.chat import page, typed_options
+from webapp.presets import fields_in, filled
+from webapp.views import site, typed
+from webapp.views.chat import page
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
 from webapp.views.problems import count, status_of
@@ -21,7 +20,6 @@ from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
 ID_CHARS = 36
-FIELDS = ("name", "model", "temperature", "system")
 
 blueprint = Blueprint("settings", __name__)
 
@@ -58,7 +56,7 @@ def update_preferences() -> ResponseReturnValue:
 @blueprint.post("/presets")
 def create_preset() -> ResponseReturnValue:
     try:
-        preset = parts().presets.add(current_user().id, *_form())
+        preset = parts().presets.add(current_user().id, *typed.preset())
     except AppError as error:
         if wants_fragment():
             raise
@@ -69,7 +67,7 @@ def create_preset() -> ResponseReturnValue:
 @blueprint.post("/presets/<id:preset_id>")
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
-        preset = parts().presets.change(current_user().id, preset_id, *_form())
+        preset = parts().presets.change(current_user().id, preset_id, *typed.preset())
     except NotFound as error:  # deleted in another tab: the typed values can become a new preset
         return _page(error)
     except AppError as error:
@@ -111,16 +109,14 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
     page = render_template(
         "settings.html",
         **sidebar(user_id),
+        **typed.again(),
         presets=parts().presets.of(user_id),
         default_preset=session.get("preset"),
         models=site.models(),
-        name_chars=NAME_CHARS,
         is_mac=_is_mac(),
         retention=retention(current_user()),
         import_megabytes=parts().config.max_import_bytes // 2**20,
         problem=error.sentence if error else "",
-        typed={field: request.form.get(field, "") for field in FIELDS} | {"options": typed_options() or {}},
-        efforts=EFFORTS,
         typed_id=preset_id if error else None,
     )
     return page, status_of(error) if error else 200
@@ -129,12 +125,6 @@ def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnV
 def _is_mac() -> bool:
     """Whether the browser runs on macOS, iOS or iPadOS, where Cmd takes the place of Ctrl."""
     return "Mac OS" in request.user_agent.string
-
-
-def _form() -> tuple[str, Typed]:
-    """The name and the settings; a preset has all of them."""
-    model, temperature, system = (request.form.get(field, "") for field in FIELDS[1:])
-    return request.form.get("name", ""), Typed(model, temperature, system, typed_options() or {})
 
 
 def _saved(preset: Preset) -> ResponseReturnValue:
