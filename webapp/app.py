@@ -42,7 +42,7 @@ from webapp.passwords import Passwords
 from webapp.presets import Presets
 from webapp.pulse import Pulse
 from webapp.queue import Queue
-from webapp.quotas import Quotas, SendLimits
+from webapp.quotas import FOLLOWERS, Door, Quotas, SendLimits
 from webapp.rendering import process
 from webapp.retention import Retention
 from webapp.settings import SettingsCheck
@@ -164,7 +164,7 @@ def _join(app: Flask, config: Config) -> None:
             folders=Folders(storage),
             archive=Archive(config, storage, models, limits, typesetter),
             completions=Completions(storage, upstream, offers, limits),
-            followers=_followers(config),
+            followers=_followers(config, storage, limits.quotas),
             team=team,
             changes=changes,
             watchers=_streams(config, PAGES),
@@ -255,14 +255,15 @@ def _renderer() -> process.Renderer:
     return rendering
 
 
-def _followers(config: Config) -> Gate:
+def _followers(config: Config, storage: Storage, quotas: Quotas) -> Door:
     """Limits open streams: several tabs may follow one reply, and a reader who left is noticed a beat later."""
-    return Gate(
+    gate = Gate(
         ANSWERS,
         per_user=4 * config.streams_per_user,
         per_address=2 * config.streams_per_address,
         total=2 * config.streams_total,
     )
+    return Door(gate, storage, quotas, FOLLOWERS)
 
 
 def _streams(config: Config, words: Words) -> Gate:

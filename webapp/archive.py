@@ -22,7 +22,7 @@ from webapp.files.record import Record
 from webapp.language import gettext as _
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
-from webapp.quotas import SendLimits
+from webapp.quotas import EXPORTS, Door, SendLimits
 from webapp.storage import Storage, audit, conversations, message_words, messages, pictures
 from webapp.storage.message_words import Found, Wanted
 from webapp.team import Actor
@@ -62,7 +62,8 @@ class Archive:
         self._stored_chars = limits.stored
         self._quotas = limits.quotas
         self._imports = Allowance(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
-        self.gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
+        gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
+        self.gate = Door(gate, storage, limits.quotas, EXPORTS)
 
     def find(self, user_id: str, wanted: Wanted, *, skip: int = 0, before: int | None = None) -> Found:
         """A page of the titles and messages with all terms; nothing without terms. See `message_words.find`."""

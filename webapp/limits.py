@@ -108,6 +108,10 @@ class Gate:
         """How many places are taken."""
         return self._inside
 
+    def taken(self, holder: Holder) -> tuple[int, int]:
+        """How many places this user and this address have."""
+        return self._users[holder.user_id], self._addresses[holder.address]
+
     def _has_room(self, holder: Holder, amount: int) -> bool:
         inside = self._inside + amount
         if inside <= self._total - self._total // KEPT_SHARE:

@@ -20,7 +20,7 @@ from webapp.errors import Invalid, Limited, TooLarge
 from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
 from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, wait
-from webapp.storage import spending
+from webapp.storage import Storage, spending
 from webapp.storage.spending import Amount, Rules
 
 MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS = (
@@ -30,7 +30,8 @@ MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS = (
     "tokens_per_month",
 )
 STORED, CONVERSATIONS, IMPORTS = "stored_bytes", "conversations", "imports_per_day"
-NAMES = (MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS, STORED, CONVERSATIONS, IMPORTS)
+EXPORTS, FOLLOWERS = "running_exports", "followers"
+NAMES = (MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS, STORED, CONVERSATIONS, IMPORTS, EXPORTS, FOLLOWERS)
 MOST = 10**15
 MEGABYTE = 10**6
 UNITS = {STORED: MEGABYTE}  # of the numbers that administrators type
@@ -56,6 +57,16 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     IMPORTS: (
         mark("You have imported as many files as are allowed in a day: %(limit)s."),
         mark("Your address has imported as many files as are allowed in a day: %(limit)s."),
+    ),
+    EXPORTS: (
+        mark("As many of your exports and imports are running as are allowed: %(limit)s. Try again in a moment."),
+        mark(
+            "As many exports and imports are running at your address as are allowed: %(limit)s. Try again in a moment."
+        ),
+    ),
+    FOLLOWERS: (
+        mark("You are following as many answers at once as are allowed: %(limit)s. Close another page of this chat."),
+        mark("As many answers are followed at your address as are allowed: %(limit)s. Try again in a moment."),
     ),
 }
 
@@ -131,6 +142,36 @@ class Quotas:
 
     def _conversations(self, rules: Rules) -> int:
         return min(rules.limits.get(CONVERSATIONS, self._most_conversations), self._most_conversations)
+
+
+class Door:
+    """A gate, with what administrators allow beside its own limits. Counts in memory: each worker on its own.
+
+    Rows in the database would outlive a worker that dies, and cost a write for each stream.
+    """
+
+    def __init__(self, gate: Gate, storage: Storage, quotas: Quotas, name: str) -> None:
+        self._gate = gate
+        self._storage = storage
+        self._quotas = quotas
+        self._name = name
+        self.leave = gate.leave
+        self.count = gate.count
+
+    def enter(self, holder: Holder) -> None:
+        """Take a place. Raises Busy, Limited."""
+        with self._storage.read() as tx:
+            limit = spending.limit_for(tx, holder.user_id, self._name)
+        self._gate.enter(holder)
+        if limit is None:
+            return
+        keys = spending.holders(holder.user_id, self._quotas.address(holder))
+        try:
+            for key, taken in zip(keys, self._gate.taken(holder), strict=False):
+                _check(key, Rules({self._name: limit}, {}), self._name, taken - 1, None, datetime.now(UTC))
+        except Limited:
+            self._gate.leave(holder)
+            raise
 
 
 def said(whose: str, name: str, value: int | None) -> str:

@@ -157,6 +157,16 @@ def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
     return Rules(found, {name: value for scope, name, value in rows if scope == RUNNING})
 
 
+def limit_for(tx: Connection, user_id: str, name: str) -> int | None:
+    """One limit of a user: their own, or else that of their role. A user without an account is a member."""
+    role = select(accounts.c.role).where(accounts.c.user_id == user_id).scalar_subquery()
+    query = select(limits.c.scope, limits.c.value).where(
+        limits.c.name == name, limits.c.scope.in_([literal(user_id), func.coalesce(role, MEMBER)])
+    )
+    found = {row.scope: row.value for row in tx.execute(query)}
+    return found.get(user_id, next(iter(found.values()), None))
+
+
 def limits_of(tx: Connection, scope: str) -> dict[str, int]:
     """The limits of a role or of a user's id, by name."""
     query = select(limits.c.name, limits.c.value).where(limits.c.scope == scope)

@@ -29,6 +29,7 @@ from webapp.offers import Offers
 from webapp.openings import Openings
 from webapp.presets import Presets
 from webapp.queue import Queue
+from webapp.quotas import Door
 from webapp.shares import Shares
 from webapp.storage import Storage
 from webapp.turns import Turns
@@ -84,7 +85,7 @@ class Parts:
     folders: Folders
     archive: Archive
     completions: Completions
-    followers: Gate
+    followers: Door
     team: Team
     changes: Changes
     watchers: Gate
