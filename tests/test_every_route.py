@@ -8,6 +8,7 @@ from sqlalchemy import select
 from tests.team import PASSWORD
 from tests.test_matrix import MATRIX, filled, stage, visit  # noqa: F401 (a fixture)
 from tests.upstream import Upstream
+from webapp.storage.presets import EVERYBODY
 from webapp.storage.schema import metadata
 
 UNSAFE = [rule for method, rule in MATRIX if method == "POST"]
@@ -93,6 +94,8 @@ def unasked(values: dict[str, str], base_url: str) -> dict[str, str]:
         "status": "done",
         "html": "<b>mine</b>",
         "created_at": "1999-01-01",
+        "is_shared": "1",
+        "sharer": values["user_id"],
     }
 
 
@@ -117,6 +120,28 @@ def test_fields_that_no_form_offers_change_nothing(stage, upstream):  # noqa: F8
     assert {row["user_id"] for row in conversations} == {owner}
     assert not [row for row in conversations if row["created_at"].year < 2000]
     assert not [row for row in rows(team)["messages"] if row.get("html") == "<b>mine</b>"]
+    assert {row["user_id"] for row in rows(team)["presets"]} == {owner}
+    assert rows(team)["allowed_models"] == rows(team)["site_texts"] == rows(team)["limits"] == []
+
+
+def test_fields_that_no_form_of_administrators_offers_change_nothing(stage, upstream):  # noqa: F811
+    team, visitors, values = stage
+    routes = ["/admin/models", "/admin/notice", "/admin/presets"]
+    kept = {name: table for name, table in rows(team).items() if name in ("accounts", "users", "limits", "api_keys")}
+    fields = unasked(values, "http://127.0.0.1:9") | {"notice": "New", "model": "gpt-4"}
+
+    answers = [visitors["admin"].post_form(path, **fields).status_code for path in routes]
+
+    after = rows(team)
+    assert answers == [303, 303, 303]
+    assert [(row["name"], row["model"]) for row in after["presets"] if row["user_id"] == EVERYBODY] == [
+        ("Name", "gpt-4")
+    ]
+    assert after["allowed_models"] == [{"role": "admin", "model": "gpt-4"}]
+    assert after["site_texts"] == [{"name": "notice", "text": "New"}]
+    assert {row["created_at"].year > 2000 for row in after["presets"]} == {True}
+    kept["users"] = sorted([*kept["users"], *(row for row in after["users"] if row["id"] == EVERYBODY)], key=repr)
+    assert {name: after[name] for name in kept} == kept
 
 
 def test_an_invite_makes_no_administrator_of_who_asks_for_it(team):
