@@ -139,6 +139,11 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/admin/notice"): admin_form(),
     ("GET", "/admin/models"): admin_page(),
     ("POST", "/admin/models"): admin_form(400),  # without a role
+    ("GET", "/admin/upstream"): admin_page(),
+    ("POST", "/admin/upstream"): admin_form(200),
+    ("GET", "/admin/upstream/proxy"): admin_page(303),
+    ("POST", "/admin/upstream/proxy"): admin_form(200),
+    ("GET", "/admin/upstream/stream"): dict.fromkeys(EVERYONE, 403),  # without a ticket
     ("GET", "/admin/limits"): admin_page(),
     ("GET", "/admin/limits/<id:user_id>"): admin_page(),
     ("POST", "/admin/limits"): admin_form(404),  # without a role

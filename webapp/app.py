@@ -52,6 +52,7 @@ from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
 from webapp.team import OIDC, PASSWORD, PROXY
 from webapp.titles import Titler, hurried
+from webapp.trials import Trials
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
@@ -92,6 +93,7 @@ from webapp.views import log as log_view
 from webapp.views import models as models_view
 from webapp.views import oidc as oidc_views
 from webapp.views import queue as queue_views
+from webapp.views import upstream as upstream_views
 
 if TYPE_CHECKING:
     from webapp.oidc.flow import Flow
@@ -143,7 +145,7 @@ def _join(app: Flask, config: Config) -> None:
     turns = Turns(config, storage, hub, upstream, models, offers, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)
     upkeep, changes = Upkeep(storage, Retention(config, storage), config.audit_days), Changes(storage, hub)
-    team = _team(app, config, storage, hub, upkeep)
+    team = _team(app, config, storage, hub, upkeep, Trials(config, upstream, storage, models))
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
     background = _started([queue, pulse, typesetter, upkeep, changes, team.openings, *_titlers(config, storage, pulse)])
@@ -197,7 +199,7 @@ def _close(hub: Hub, closing: Sequence[Part | Lockchat | Flow | Storage]) -> Non
         part.close()
 
 
-def _team(app: Flask, config: Config, storage: Storage, hub: Hub, upkeep: Upkeep) -> parts.Team:
+def _team(app: Flask, config: Config, storage: Storage, hub: Hub, upkeep: Upkeep, trials: Trials) -> parts.Team:
     """The parts for users who sign in."""
     passwords = Passwords()
     accounts = Accounts(storage, passwords, config.login)
@@ -212,6 +214,7 @@ def _team(app: Flask, config: Config, storage: Storage, hub: Hub, upkeep: Upkeep
         openings=Openings(storage),
         audit=Audit(storage),
         usage=Usage(storage, config.login),
+        trials=trials,
         flow=_flow(config, app.config["SECRET_KEY"]),
     )
 
@@ -312,7 +315,7 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, models_view, notices, shared_presets, usage, log_view]
+        modules += [joining, leaving, admin, limits, models_view, notices, shared_presets, usage, upstream_views, log_view]
     modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)

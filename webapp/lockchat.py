@@ -98,6 +98,11 @@ class Lockchat(UpstreamConfig):
         return [model.id for model in self.offered_models()]
 
     @property
+    def address(self) -> str:
+        """The address that paths are added to, without secrets, for users."""
+        return self._exchange.place("")
+
+    @property
     def list_address(self) -> str:
         """The address of the list of models without secrets, for users and the log."""
         return self._exchange.place(LIST_PATH)

@@ -71,6 +71,11 @@ class Asking(Iterator[Piece]):
         self._head = bytearray()  # the answer's first bytes, in case it is no event stream
         self._pieces = self._run()
 
+    @property
+    def connect_seconds(self) -> float | None:
+        """How long the connection took; None without one."""
+        return self._line.connect_seconds
+
     def __next__(self) -> Piece:
         if self._line.aborted:
             self._pieces.close()  # drops pieces that were read but not yet returned
@@ -177,6 +182,9 @@ class Asking(Iterator[Piece]):
             else:
                 yield from self._events(chain([opening], blocks))
                 self._drain(blocks, TAIL_SECONDS)
+        except UpstreamError as failure:
+            failure.status = response.status_code
+            raise
         finally:
             response.close()
 

@@ -16,6 +16,7 @@ class Lifeline:
 
     `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
     neither. `expired` is the reason of the deadline that has passed. `query` is sent, but never logged.
+    `connect_seconds` is how long the connection took, with TLS; None without one.
     """
 
     def __init__(self, total_seconds: float, query: str = "") -> None:
@@ -23,18 +24,20 @@ class Lifeline:
         self.aborted = False
         self.expired: str | None = None
         self.reused = False  # whether the connection was used for an earlier exchange
+        self.connect_seconds: float | None = None
         self._total_seconds = total_seconds
         self._changed = threading.Condition()
         self._socket: socket.socket | None = None
         self._over = False
         self._since: float | None = None  # when the silence began; None while paused
         self._reason, self._seconds = "total_timeout", total_seconds
-        self._total_at = math.inf
+        self._started_at = self._total_at = math.inf
         self.entry = -1  # of the clock
 
     def start(self, reason: str, seconds: float) -> None:
         """Start the deadlines. Call `end` afterwards."""
-        self._total_at = time.monotonic() + self._total_seconds
+        self._started_at = time.monotonic()
+        self._total_at = self._started_at + self._total_seconds
         _clock.begin()
         self.watch(reason, min(seconds, self._total_seconds))
 
@@ -79,6 +82,7 @@ class Lifeline:
     def hold(self, connection: socket.socket) -> None:
         with self._changed:
             self._socket = connection
+            self.connect_seconds = time.monotonic() - self._started_at  # of TLS too, which calls this again
             if self.aborted or self.expired:
                 self._cut()
 

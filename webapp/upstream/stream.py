@@ -18,6 +18,8 @@ from webapp.upstream.payloads import load
 from webapp.upstream.refusals import Body, Refusals
 from webapp.upstream.thinking import Thinking
 
+MODEL_CHARS = 200
+
 
 @dataclass(slots=True)
 class _Progress(Progress):
@@ -29,6 +31,7 @@ class _Progress(Progress):
     tool: str = ""
     pictures: pictures.Gathered = field(default_factory=pictures.Gathered)
     activity: Activity | None = None
+    model: str = ""
     answer_bytes: int = 0
     repeats: answers.Repeats = field(default_factory=answers.Repeats)
     thinking: Thinking = field(default_factory=Thinking)
@@ -43,6 +46,11 @@ class Stream(Asking[Delta]):
         super().__init__(exchange, limits, body, known)
         self.listen(lambda activity: None, lambda: None)
 
+    @property
+    def model(self) -> str:
+        """The model that the upstream says answers; empty where it does not say."""
+        return self._progress.model
+
     def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
         """Call these while iterating: when the upstream works but brings no text; when all that arrived is yielded."""
         self._on_activity, self._on_wait = on_activity, on_wait
@@ -54,6 +62,7 @@ class Stream(Asking[Delta]):
         return self._give(self._delta_of(data))
 
     def _take_whole(self, payload: Any) -> Iterator[Delta]:
+        self._note_model(payload)
         return self._give(answers.delta_of(payload))
 
     def _take_comment(self) -> None:
@@ -67,11 +76,17 @@ class Stream(Asking[Delta]):
         progress = self._progress
         pictures.pause_for(data)
         payload = load(data)
+        if not progress.model:
+            self._note_model(payload)
         delta = answers.delta_of(data if payload is None else payload)
         if progress.began and '"message"' in data and answers.is_whole(payload):
             text = progress.repeats.rest_of(delta.text, is_last=bool(delta.finish_reason))
             return replace(delta, text=text, reasoning="" if progress.has_reasoning else delta.reasoning)
         return delta
+
+    def _note_model(self, payload: Any) -> None:
+        name = payload.get("model") if isinstance(payload, dict) else None
+        self._progress.model = name[:MODEL_CHARS] if isinstance(name, str) else ""
 
     def _give(self, delta: Delta) -> Iterator[Delta]:
         """Yield the delta's text and reasoning. Keep its usage and finish reason for the last delta."""

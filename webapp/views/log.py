@@ -61,6 +61,7 @@ ACTIONS = {
     "keys_revoked": mark("revoked all their API keys"),
     "shared": mark("shared a conversation"),
     "share_revoked": mark("revoked a shared conversation"),
+    "upstream_tested": mark("tested the upstream"),
 }
 
 blueprint = Blueprint("log", __name__)

@@ -23,7 +23,7 @@ from webapp.identities import Identities
 from webapp.invites import Invites
 from webapp.keys import Keys
 from webapp.leaving import Leaving
-from webapp.limits import Gate
+from webapp.limits import PAGES, Gate
 from webapp.notices import Notices
 from webapp.offers import Offers
 from webapp.openings import Openings
@@ -32,6 +32,7 @@ from webapp.queue import Queue
 from webapp.quotas import Door
 from webapp.shares import Shares
 from webapp.storage import Storage
+from webapp.trials import Trials
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
 from webapp.upkeep import Upkeep
@@ -50,6 +51,10 @@ def _errors() -> Counter:
     return Counter("lockchat_errors", "Requests that this worker answered with an error.", ["code"], registry=None)
 
 
+def _probes() -> Gate:
+    return Gate(PAGES, per_user=10, per_address=5, total=10)
+
+
 @dataclass(frozen=True, slots=True)
 class Team:
     """The parts that open login does not use; `flow` is for sign-in at an identity provider."""
@@ -64,6 +69,7 @@ class Team:
     openings: Openings
     audit: Audit
     usage: Usage
+    trials: Trials
     flow: Flow | None
 
 
@@ -93,6 +99,7 @@ class Parts:
     upkeep: Upkeep
     close: Callable[[], None]
     slow_bodies: Places = field(default_factory=Places)
+    probes: Gate = field(default_factory=_probes)
     errors: Counter = field(default_factory=_errors)  # by code
 
 
