@@ -235,9 +235,11 @@ function addConversation(url, title) {
 /** @param {string} url @param {string} title @returns {HTMLAnchorElement} the new entry of the list */
 function addToList(url, title) {
   const item = copyOf("#conversation");
-  const link = find("a", item);
+  const [link, menu] = item.children;
   link.href = url;
   link.textContent = title;
+  menu.href = `${url}/menu`;
+  menu.ariaLabel += title;
   const today = find("[data-group=today]");
   today.hidden = false;
   find("ul", today).prepend(item);

@@ -49,7 +49,7 @@ function press(selector) {
 
 /** Open the chat before or after the open one in the list. @param {number} by */
 function step(by) {
-  const links = /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll(".conversations a")]);
+  const links = /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll("[data-group] a:first-child")]);
   const open = links.findIndex((link) => link.ariaCurrent);
   links[open < 0 && by < 0 ? links.length - 1 : open + by]?.click();
 }

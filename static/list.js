@@ -13,7 +13,7 @@ export default async (tools, sidebar) => {
   document.cookie = `offset=${new Date().getTimezoneOffset()};path=${new URL("..", import.meta.url).pathname};samesite=lax;max-age=31536000`;
   watch();
   menu.className = "menu";
-  menu.closedBy = "any";
+  menu.addEventListener("click", closeMenu);
   sidebar.append(menu);
   sidebar.addEventListener("click", openMenu);
   sidebar.addEventListener("pointerover", ({ target: /** @type {any} */ link }) => {
@@ -63,6 +63,13 @@ async function openMenu(event) {
   menu.showModal();
   const { left, bottom } = link.getBoundingClientRect();
   menu.style.inset = `${Math.min(bottom, innerHeight - menu.offsetHeight)}px auto auto ${Math.min(left, innerWidth - menu.offsetWidth)}px`;
+}
+
+/** Close the menu at a click beside it: Safari has no `closedBy` yet. @param {MouseEvent} event */
+function closeMenu({ target, clientX, clientY }) {
+  const { left, right, top, bottom } = menu.getBoundingClientRect();
+  const isInside = clientX >= left && clientX <= right && clientY >= top && clientY <= bottom;
+  if (target === menu && !isInside) menu.close();
 }
 
 /** Move a conversation that is dropped on a folder. @param {any} event */

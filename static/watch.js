@@ -62,7 +62,11 @@ export default (tools) => {
       const link = links().find(({ pathname }) => pathname === one.url);
       if (one.deleted) link?.closest("li")?.remove();
       else if (!link) tools.addToList(one.url, one.title);
-      else if (link.lastChild) link.lastChild.textContent = one.title;
+      else if (link.lastChild) {
+        const menu = link.nextElementSibling;
+        if (menu) menu.ariaLabel = menu.ariaLabel?.replace(link.lastChild.textContent ?? "", () => one.title) ?? "";
+        link.lastChild.textContent = one.title;
+      }
       if (one.url === location.pathname) refresh(one);
     }
     mark();
@@ -125,7 +129,7 @@ function remember(seen) {
 
 /** @returns {HTMLAnchorElement[]} */
 function links() {
-  return [...document.querySelectorAll(/** @type {"a"} */ (".conversations a"))];
+  return [...document.querySelectorAll(/** @type {"a"} */ ("[data-group] a:first-child"))];
 }
 
 /** @param {HTMLAnchorElement | Location} place @returns {string} the conversation's id */

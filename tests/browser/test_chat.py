@@ -41,7 +41,7 @@ def test_a_new_chat_gets_its_address_and_its_place_in_the_list(chat):
     expect(chat.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}$"))
     expect(chat.page).to_have_title("What is new? · Lockchat")
     expect(chat.page.locator("h1")).to_have_text("What is new?")
-    link = chat.page.locator(".conversations a")
+    link = chat.page.locator(".conversations a:first-child")
     expect(link).to_have_text("What is new?")
     expect(link).to_have_attribute("href", chat.page.url.removeprefix(chat.url))
 

@@ -42,6 +42,20 @@ def test_chats_are_stepped_through_and_begun(two_chats):
     expect(page).to_have_url(re.compile("/search$"))
 
 
+def test_neither_a_folder_nor_a_menu_in_the_list_is_a_step(two_chats):
+    page = two_chats.page
+    page.get_by_role("button", name="This conversation").click()
+    page.locator("#menu").get_by_label("New folder").fill("Sea")
+    page.locator("#menu").get_by_role("button", name="Move").click()
+    expect(page.locator(".sidebar [data-folder]")).to_have_attribute("aria-current", "true")
+    page.locator(".sidebar__list").hover()
+    expect(page.locator(".sidebar .item__menu")).to_have_count(2)
+
+    page.keyboard.press("Alt+ArrowDown")
+
+    expect(two_chats.questions).to_have_text(["Older"])
+
+
 def test_the_last_question_is_edited_from_an_empty_box_only(two_chats):
     two_chats.box.fill("x")
     two_chats.box.press("ArrowUp")

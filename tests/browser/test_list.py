@@ -81,6 +81,31 @@ def test_a_new_conversation_comes_first_under_today(chat, fill):
     expect(chat.page.locator(".sidebar__hint")).to_be_hidden()
 
 
+def test_a_conversation_that_begins_on_this_page_has_its_menu_at_once(chat, menu_of):
+    chat.page.locator(".sidebar__list").hover()
+    chat.page.wait_for_load_state("networkidle")
+    chat.say("Tell of whales")
+    expect(chat.answer).to_have_text("Hello world")
+
+    menu = menu_of("Tell of whales")
+    menu.get_by_label("Title").fill("Other")
+    chat.page.keyboard.press("Enter")
+
+    expect(chat.page.locator(".header__title")).to_have_text("Other")
+
+
+def test_a_click_beside_a_menu_closes_it(chat, menu_of):
+    begun(chat)
+    menu = menu_of("Tell of whales")
+    menu.click(position={"x": 4, "y": 4})  # its edge belongs to it
+    expect(menu).to_be_visible()
+
+    chat.page.mouse.click(900, 700)
+
+    expect(menu).to_be_hidden()
+    expect(chat.page.get_by_role("link", name="Menu: Tell of whales")).to_be_focused()
+
+
 def test_without_script_links_lead_to_every_conversation(server, new_browser, fill):
     chat = begun(Chat(new_browser(java_script_enabled=False).new_page(), server.url).open())
     fill(100)
