@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
+from sqlalchemy import event
 
 from tests.history import add_turns
-from webapp.views import http, pages
+from webapp.views import http, pages, parts
 
 MOST_CALLS = 25_000  # of functions, Python and C, for a page of 60 messages: 17,000; with all of them rendered, 60,000
 
@@ -36,15 +38,31 @@ def calls_of(work) -> int:
     return calls
 
 
-def test_a_page_of_finished_messages_is_little_work(site, alice, long_chat):
+@pytest.fixture
+def browser(site, alice):
+    """Alice's browser, whose requests run in the thread of the test."""
     browser = site.test_client()
+    alice.get("/")
     (cookie,) = alice.cookies
     browser.set_cookie(cookie.name, cookie.value)
-    alice.page()
+    return browser
+
+
+def test_a_page_of_finished_messages_is_little_work(browser, long_chat):
+    browser.get(f"/c/{long_chat}")
 
     calls = calls_of(lambda: browser.get(f"/c/{long_chat}"))
 
     assert calls < MOST_CALLS
+
+
+def test_a_page_begins_two_transactions(site, browser, long_chat):
+    threads = []
+    event.listen(parts.of(site).storage._cheap, "begin", lambda _connection: threads.append(threading.get_ident()))
+
+    browser.get(f"/c/{long_chat}")
+
+    assert threads.count(threading.get_ident()) == 2
 
 
 def test_finished_messages_are_rendered_once(alice, long_chat):

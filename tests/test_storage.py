@@ -29,6 +29,17 @@ def test_migrating_twice_changes_nothing(storage):
     migrate(storage)
 
 
+def test_reads_in_one_block_join_one_transaction(storage):
+    with storage.reads():
+        with storage.read() as first:
+            pass
+        with storage.read() as second:
+            assert second is first
+            assert second.in_transaction()
+    with storage.read() as third:
+        assert third is not first
+
+
 def test_eight_processes_may_migrate_at_once(empty_database_url):
     storages = [Storage(empty_database_url) for _ in range(8)]
     errors = []

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
@@ -53,6 +55,7 @@ class Storage:
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
         self._group = GroupCommit(self._writers, lambda: self._transaction(self._durable, WAIT_SECONDS))
+        self._joined: ContextVar[Connection | None] = ContextVar("joined", default=None)
 
     @contextmanager
     def begin(self, *, wait_seconds: float = WAIT_SECONDS, durable: bool = True) -> Iterator[Connection]:
@@ -86,10 +89,23 @@ class Storage:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open one read transaction. Raises StorageUnavailable."""
+        """Open one read transaction, or join that of `reads`. Raises StorageUnavailable."""
+        if joined := self._joined.get():
+            yield joined
+            return
         # A reader waits only while another process recovers or closes the database.
         with _translated(), self._begin(self._cheap, READ_WAIT_SECONDS, read=True) as connection:
             yield connection
+
+    @contextmanager
+    def reads(self) -> Iterator[None]:
+        """Let each `read` inside of the block join one transaction. Raises StorageUnavailable."""
+        with self.read() as connection:
+            outer = self._joined.set(connection)
+            try:
+                yield
+            finally:
+                self._joined.reset(outer)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -151,7 +167,12 @@ class Storage:
 
 def insert_or_keep(tx: Connection, table: Table) -> Any:
     """An INSERT statement that skips rows whose key exists."""
-    if tx.dialect.name == "sqlite":
+    return _keeping(tx.dialect.name, table)
+
+
+@cache
+def _keeping(dialect: str, table: Table) -> Any:
+    if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     from sqlalchemy.dialects.postgresql import insert
 
@@ -160,8 +181,7 @@ def insert_or_keep(tx: Connection, table: Table) -> Any:
 
 def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:
     """Insert a row unless its key exists; return whether it was inserted."""
-    statement = insert_or_keep(tx, table).values(values)
-    return tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+    return tx.execute(insert_or_keep(tx, table), values, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 class _PatientConnection(sqlite3.Connection):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    Select,
+    bindparam,
     func,
     literal,
     literal_column,
@@ -22,6 +25,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from webapp.storage.schema import conversations, messages, users
 
@@ -52,8 +56,7 @@ def number(tx: Connection, user_id: str, *these: ColumnElement[bool]) -> int:
 
     Call it after the change itself: whoever locks a conversation and a user locks them in this order.
     """
-    counted = update(users).where(users.c.id == user_id).values(revision=users.c.revision + 1)
-    revision: int = tx.execute(counted.returning(users.c.revision)).scalar_one()
+    revision: int = tx.execute(_next(), {"user_id": user_id}).scalar_one()
     if these:
         tx.execute(update(conversations).where(conversations.c.user_id == user_id, *these).values(revision=revision))
     return revision
@@ -61,7 +64,18 @@ def number(tx: Connection, user_id: str, *these: ColumnElement[bool]) -> int:
 
 def revision(tx: Connection, user_id: str) -> int:
     """The number of the user's last change; 0 for one who has never sent anything."""
-    return tx.execute(select(users.c.revision).where(users.c.id == user_id)).scalar() or 0
+    return tx.execute(_last(), {"user_id": user_id}).scalar() or 0
+
+
+@cache
+def _next() -> ReturningUpdate[Any]:
+    counted = update(users).where(users.c.id == bindparam("user_id")).values(revision=users.c.revision + 1)
+    return counted.returning(users.c.revision)
+
+
+@cache
+def _last() -> Select[Any]:
+    return select(users.c.revision).where(users.c.id == bindparam("user_id"))
 
 
 def states(tx: Connection, user_ids: Sequence[str]) -> dict[str, State]:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     literal_column,
     select,
     tuple_,
@@ -31,6 +30,7 @@ from webapp.storage.schema import conversations, foldered, messages, users
 from webapp.storage.schema import folders as folders_table
 
 Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
+PLACE = ("pinned", "updated_at", "id")
 
 # In the order of its arguments; the last two are named.
 COLUMNS: list[ColumnElement[Any]] = [
@@ -62,28 +62,38 @@ def listed(tx: Connection, user_id: str, after: Place | None, limit: int, folder
 
     With `folder_id`, those in this folder. Skips deleted ones.
     """
+    values = {"user_id": user_id, "folder_id": folder_id, "most": limit}
+    if after:
+        values |= dict(zip(PLACE, after, strict=True))
+    return [Listed(*row) for row in tx.execute(_listed(after is not None, bool(folder_id)), values)]
+
+
+@cache
+def _listed(is_after: bool, is_in_folder: bool) -> Select[Any]:
+    """The query of `listed`. Building it takes longer than running it."""
     table = conversations.c
     query = select(table.id, table.title, table.pinned, table.updated_at)
-    query = query.where(table.user_id == user_id, table.deleted_at.is_(None))
-    if folder_id:
-        query = query.where(table.id.in_(select(foldered.c.conversation_id).where(foldered.c.folder_id == folder_id)))
-    order = (table.pinned, table.updated_at, table.id)
-    if after:
-        pairs = zip(after, order, strict=True)
-        query = query.where(tuple_(*order) < tuple_(*(literal(value, column.type) for value, column in pairs)))
-    query = query.order_by(*(column.desc() for column in order)).limit(limit)
-    return [Listed(row.id, row.title, row.pinned, row.updated_at) for row in tx.execute(query)]
+    query = query.where(table.user_id == bindparam("user_id"), table.deleted_at.is_(None))
+    if is_in_folder:
+        inside = select(foldered.c.conversation_id).where(foldered.c.folder_id == bindparam("folder_id"))
+        query = query.where(table.id.in_(inside))
+    order = [table[name] for name in PLACE]
+    if is_after:
+        place = (bindparam(column.name, type_=column.type) for column in order)
+        query = query.where(tuple_(*order) < tuple_(*place))
+    return query.order_by(*(column.desc() for column in order)).limit(bindparam("most"))
 
 
 def models(tx: Connection, user_id: str, limit: int) -> list[str]:
     """The different models of the user's last `limit` conversations, the last used first. Skips deleted ones."""
-    query = (
-        select(conversations.c.model)
-        .where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
-        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
-        .limit(limit)
-    )
-    return list(dict.fromkeys(tx.execute(query).scalars()))
+    return list(dict.fromkeys(tx.execute(_models(), {"user_id": user_id, "most": limit}).scalars()))
+
+
+@cache
+def _models() -> Select[Any]:
+    query = select(conversations.c.model).order_by(conversations.c.updated_at.desc(), conversations.c.id)
+    is_theirs = conversations.c.user_id == bindparam("user_id")
+    return query.where(is_theirs, conversations.c.deleted_at.is_(None)).limit(bindparam("most"))
 
 
 def ids(tx: Connection, user_id: str) -> list[str]:
@@ -114,8 +124,13 @@ def _one(lock: bool) -> Select[Any]:
 
 def count(tx: Connection, user_id: str) -> int:
     """How many conversations this user has, without deleted ones."""
-    query = select(func.count()).where(conversations.c.user_id == user_id, conversations.c.deleted_at.is_(None))
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(_count(), {"user_id": user_id}).scalar_one())
+
+
+@cache
+def _count() -> Select[Any]:
+    is_theirs = conversations.c.user_id == bindparam("user_id")
+    return select(func.count()).where(is_theirs, conversations.c.deleted_at.is_(None))
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:

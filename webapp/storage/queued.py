@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from webapp.chat import Queued
 from webapp.storage import insert_missing
@@ -15,9 +16,14 @@ DUE_AT_ONCE = 100
 
 def get(tx: Connection, user_id: str, conversation_id: str) -> Queued | None:
     """The waiting message of a conversation of this user, or None."""
-    query = _all().where(conversations.c.user_id == user_id, queued.c.conversation_id == conversation_id)
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_one(), {"user_id": user_id, "conversation_id": conversation_id}).one_or_none()
     return Queued(**row._asdict()) if row else None
+
+
+@cache
+def _one() -> Select[Any]:
+    is_here = queued.c.conversation_id == bindparam("conversation_id")
+    return _all().where(conversations.c.user_id == bindparam("user_id"), is_here)
 
 
 def add(tx: Connection, new: Queued) -> bool:

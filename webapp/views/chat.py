@@ -143,13 +143,26 @@ def edit_message(message_id: str) -> ResponseReturnValue:
 
 def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> ResponseReturnValue:
     """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
+    with parts().storage.reads():
+        context = _context(shown, draft, preset)
+    running = next((message for message in shown.messages if message.status == "streaming"), None) if shown else None
+    if running is None or not (draft or "live" in request.args):
+        return render_template("chat.html", **context)
+    try:
+        return _growing(context, running)
+    except Busy as error:  # shows the text so far, on a page that reloads
+        return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
+
+
+def _context(shown: Shown | None, draft: str, preset: Preset | None) -> dict[str, object]:
+    """The variables of `chat.html`."""
     user_id, models = current_user().id, site.models()
     deleted = request.args.get("deleted", "")
     conversation, messages = (shown.conversation, shown.messages) if shown else (None, [])
     presets = parts().presets.of(user_id)
     folder, preset = (None, preset) if conversation else _beginning(user_id, presets, preset)
     start = conversation or preset
-    context: dict[str, object] = {
+    return {
         "conversation": conversation,
         "folder": folder,
         "messages": messages,
@@ -175,13 +188,6 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         "live": None,
         **sidebar(user_id),
     }
-    running = next((message for message in messages if message.status == "streaming"), None)
-    if running is None or not (draft or "live" in request.args):
-        return render_template("chat.html", **context)
-    try:
-        return _growing(context, running)
-    except Busy as error:  # shows the text so far, on a page that reloads
-        return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
 
 
 def _growing(context: dict[str, object], running: Message) -> ResponseReturnValue:
