@@ -13,6 +13,8 @@ from webapp.views import http, pages, parts
 
 MOST_CALLS = 25_000  # of functions, Python and C, for a page of 60 messages: 17,000; with all of them rendered, 60,000
 
+MOST_CALLS_OF_A_SEND = 8_000  # 4,800; 11,600 with each query built anew
+
 
 @pytest.fixture
 def long_chat(alice, database_url):
@@ -63,6 +65,15 @@ def test_a_page_begins_two_transactions(site, browser, long_chat):
     browser.get(f"/c/{long_chat}")
 
     assert threads.count(threading.get_ident()) == 2
+
+
+def test_a_send_is_little_work(browser):
+    for key in ("one", "two"):
+        browser.post("/conversations", data={"text": "Hi", "key": key})
+
+    calls = calls_of(lambda: browser.post("/conversations", data={"text": "Hi", "key": "three"}))
+
+    assert calls < MOST_CALLS_OF_A_SEND
 
 
 def test_finished_messages_are_rendered_once(alice, long_chat):

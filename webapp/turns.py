@@ -211,21 +211,24 @@ class Turns:
         if ask.is_queued and not queued.remove(tx, here.conversation.id, ask.send.key):
             raise _SentBefore
         address = self._limits.quotas.address(ask.holder)
-        if ask.is_new:
-            conversations.add(tx, here.conversation)
         if here.parent_id != past.leaf_id:  # another tab has sent a message meanwhile
             past = history.read(tx, running, here.conversation, here.parent_id)
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=offer.choose(conversation.model))
-        asked = here.asked or _add_question(tx, conversation.id, here.parent_id, ask.send.text, now, address)
+        asked = here.asked or _question(conversation.id, here.parent_id, ask.send.text, now)
         said = [(asked.role, asked.text), *_rest_of(here.begun)]
         tokens = past.least_tokens + sum(
             least_tokens(text) for text in (conversation.system, *(text for _role, text in said))
         )
         reply = self._new_reply(conversation, asked, now, tokens, here.begun)
-        self._add_reply(tx, conversation, reply, ask.send.key, address)
+        if ask.is_new:
+            conversations.add(tx, replace(conversation, leaf_id=reply.id, updated_at=now))
+        if here.asked is None:
+            messages.add(tx, asked, address=address)
+        self._add_reply(tx, ask, conversation, reply, address)
         self._spend(tx, ask)
-        siblings = branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
+        first = {None: (asked.id,), asked.id: (reply.id,)}
+        siblings = first if ask.is_new else branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
         wire = history.wire(conversation.system, [*past.messages, *said])
         source: Source = self._upstream.stream(
             wire, conversation.model, conversation.temperature, options=conversation.options
@@ -260,11 +263,13 @@ class Turns:
         )
 
     def _add_reply(
-        self, tx: Connection, conversation: Conversation, reply: Message, key: str, address: str | None
+        self, tx: Connection, ask: _Ask, conversation: Conversation, reply: Message, address: str | None
     ) -> None:
         messages.add(tx, reply, worker_id=self._worker_id, address=address)
-        if not messages.claim_key(tx, conversation.user_id, key, reply.id):
+        if not messages.claim_key(tx, ask.user_id, ask.send.key, reply.id):
             raise _SentBefore
+        if ask.is_new:
+            return
         conversations.change(
             tx,
             conversation.user_id,
@@ -341,9 +346,5 @@ def _rest_of(begun: Message | None) -> list[tuple[Role, str]]:
     return [("assistant", begun.text), ("user", continuing.QUESTION)] if begun else []
 
 
-def _add_question(
-    tx: Connection, conversation_id: str, parent_id: str | None, text: str, now: datetime, address: str | None
-) -> Message:
-    question = Message(new_id(), conversation_id, parent_id, "user", text, "done", now)
-    messages.add(tx, question, address=address)
-    return question
+def _question(conversation_id: str, parent_id: str | None, text: str, now: datetime) -> Message:
+    return Message(new_id(), conversation_id, parent_id, "user", text, "done", now)

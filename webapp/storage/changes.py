@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Connection,
     Select,
+    Update,
     bindparam,
     func,
     literal,
@@ -51,14 +51,14 @@ class Changed:
     is_deleted: bool
 
 
-def number(tx: Connection, user_id: str, *these: ColumnElement[bool]) -> int:
-    """Number a change of this user; give the number to the conversations that these conditions name. Return it.
+def number(tx: Connection, user_id: str, conversation_id: str = "") -> int:
+    """Number a change of this user; give the number to the conversation, if there is one. Return it.
 
     Call it after the change itself: whoever locks a conversation and a user locks them in this order.
     """
     revision: int = tx.execute(_next(), {"user_id": user_id}).scalar_one()
-    if these:
-        tx.execute(update(conversations).where(conversations.c.user_id == user_id, *these).values(revision=revision))
+    if conversation_id:
+        tx.execute(_numbering(), {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
     return revision
 
 
@@ -71,6 +71,12 @@ def revision(tx: Connection, user_id: str) -> int:
 def _next() -> ReturningUpdate[Any]:
     counted = update(users).where(users.c.id == bindparam("user_id")).values(revision=users.c.revision + 1)
     return counted.returning(users.c.revision)
+
+
+@cache
+def _numbering() -> Update:
+    is_theirs = conversations.c.user_id == bindparam("its_user_id")
+    return update(conversations).where(is_theirs, conversations.c.id == bindparam("its_id"))
 
 
 @cache

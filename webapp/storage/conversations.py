@@ -14,6 +14,7 @@ from sqlalchemy import (
     CursorResult,
     Row,
     Select,
+    Update,
     bindparam,
     delete,
     func,
@@ -44,6 +45,8 @@ COLUMNS: list[ColumnElement[Any]] = [
 ]
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
 EXPIRED_AT_ONCE = 100
+
+_ADDING = insert(conversations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +139,22 @@ def _count() -> Select[Any]:
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
     """Store a new conversation, and a new user and folder. `deleted_at` hides the conversation."""
     insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
-    tx.execute(
-        insert(conversations).values(
-            revision=0 if deleted_at else changes.number(tx, conversation.user_id),
-            id=conversation.id,
-            user_id=conversation.user_id,
-            title=conversation.title,
-            model=conversation.model,
-            temperature=conversation.temperature,
-            system=conversation.system,
-            options=conversation.options or None,
-            leaf_id=conversation.leaf_id,
-            created_at=conversation.created_at,
-            updated_at=conversation.updated_at,
-            pinned=conversation.pinned,
-            deleted_at=deleted_at,
-        )
-    )
+    values = {
+        "revision": 0 if deleted_at else changes.number(tx, conversation.user_id),
+        "id": conversation.id,
+        "user_id": conversation.user_id,
+        "title": conversation.title,
+        "model": conversation.model,
+        "temperature": conversation.temperature,
+        "system": conversation.system,
+        "options": conversation.options or None,
+        "leaf_id": conversation.leaf_id,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+        "pinned": conversation.pinned,
+        "deleted_at": deleted_at,
+    }
+    tx.execute(_ADDING, values)
     if conversation.folder:
         folder_id = folders.named(tx, conversation.user_id, conversation.folder, conversation.created_at)
         folders.put(tx, conversation.id, folder_id)
@@ -175,12 +177,15 @@ def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
     """Set columns of one conversation of this user; return False if it is unknown or deleted."""
-    changed = tx.execute(
-        update(conversations)
-        .where(_is(user_id, conversation_id), conversations.c.deleted_at.is_(None))
-        .values(**values)
-    )
+    changed = tx.execute(_changing(), {"its_user_id": user_id, "its_id": conversation_id} | values)
     return _numbered(tx, user_id, conversation_id, changed)
+
+
+@cache
+def _changing() -> Update:
+    """Sets the columns that its other parameters name."""
+    is_it = (conversations.c.user_id == bindparam("its_user_id")) & (conversations.c.id == bindparam("its_id"))
+    return update(conversations).where(is_it, conversations.c.deleted_at.is_(None))
 
 
 def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> datetime | None:
@@ -272,13 +277,13 @@ def better_title(tx: Connection, conversation_id: str, old: str, new: str) -> No
         .returning(conversations.c.user_id)
     )
     for user_id in changed.scalars():
-        changes.number(tx, user_id, conversations.c.id == conversation_id)
+        changes.number(tx, user_id, conversation_id)
 
 
 def _numbered(tx: Connection, user_id: str, conversation_id: str, changed: CursorResult[Any]) -> bool:
     """Whether a conversation was changed; then the change has a number now."""
     if changed.rowcount == 1:
-        changes.number(tx, user_id, conversations.c.id == conversation_id)
+        changes.number(tx, user_id, conversation_id)
     return changed.rowcount == 1
 
 

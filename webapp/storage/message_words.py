@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     cast,
     column,
     func,
@@ -100,14 +102,10 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
     Gives way to other streams between longer texts.
     """
     for start in range(0, len(message_ids), IDS_PER_QUERY):
-        query = (
-            select(messages.c.id, conversations.c.user_id, func.substr(messages.c.text, 1, SEARCHED_CHARS))
-            .join(conversations)
-            .where(messages.c.id.in_(message_ids[start : start + IDS_PER_QUERY]), messages.c.status != "streaming")
-        )
-        found = {row.id: row for row in tx.execute(query)}
+        some = list(message_ids[start : start + IDS_PER_QUERY])
+        found = {row[0]: row for row in tx.execute(_texts(), {"ids": some})}
         rows, chars = [], 0
-        for message_id in filter(found.__contains__, message_ids[start : start + IDS_PER_QUERY]):
+        for message_id in filter(found.__contains__, some):
             _id, user_id, text = found[message_id]
             rows.append(_row(tx, message_id, user_id, text))
             chars += len(text)
@@ -117,6 +115,13 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
                 give_way()
         if rows:
             tx.execute(insert_or_keep(tx, message_words), rows)
+
+
+@cache
+def _texts() -> Select[Any]:
+    text = func.substr(messages.c.text, 1, SEARCHED_CHARS)
+    is_one = messages.c.id.in_(bindparam("ids", expanding=True)) & (messages.c.status != "streaming")
+    return select(messages.c.id, conversations.c.user_id, text).join(conversations).where(is_one)
 
 
 def find(tx: Connection, user_id: str, wanted: Wanted, *, skip: int = 0, before: int | None = None) -> Found:

@@ -51,6 +51,8 @@ FIELDS_OF_MESSAGE = (
     "is_imported",
 )
 
+_ADDING = insert(messages)
+
 
 @dataclass(frozen=True, slots=True)
 class Final:
@@ -160,7 +162,7 @@ def add(tx: Connection, *new: Message, worker_id: str | None = None, address: st
     """
     if new:
         same = {"worker_id": worker_id, "address": address}
-        tx.execute(insert(messages), [_columns(message) | same for message in new])
+        tx.execute(_ADDING, [_columns(message) | same for message in new])
         message_words.add(tx, [message.id for message in new if message.status != "streaming"])
 
 

@@ -6,14 +6,19 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
+    CompoundSelect,
     Connection,
     LargeBinary,
     Row,
+    String,
     Table,
+    bindparam,
     case,
     cast,
     delete,
@@ -119,8 +124,13 @@ def add(tx: Connection, amounts: Mapping[str, Amount], now: datetime) -> dict[st
         }
         for holder, amount in sorted(amounts.items())  # in one order: no two transactions wait for each other
     ]
-    if not rows:
-        return {}
+    added: Sequence[Row[Any]] = tx.execute(_adding(tx.dialect.name), rows).all() if rows else []
+    return {row.holder: row for row in added}
+
+
+@cache
+def _adding(dialect: str) -> Any:
+    """The statement of `add`."""
     new = counters.alias("excluded").c  # the row that is already there gets this one's amounts
 
     def counted(period: str, name: str) -> ColumnElement[Any]:
@@ -133,28 +143,37 @@ def add(tx: Connection, amounts: Mapping[str, Amount], now: datetime) -> dict[st
         "month_tokens": counted("month", "month_tokens"),
         "bytes": counters.c.bytes + new.bytes,
     }
-    statement = _insert(tx, counters).values(rows).on_conflict_do_update(index_elements=["holder"], set_=changes)
-    added: Sequence[Row[Any]] = tx.execute(statement.returning(counters)).all()
-    return {row.holder: row for row in added}
+    statement = _insert(dialect, counters).on_conflict_do_update(index_elements=["holder"], set_=changes)
+    return statement.returning(counters)
 
 
 def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
     """What limits this user now: one query. A user without an account is a member."""
+    key = f"@{address}" if address else ""
+    values = {"user_id": user_id, "address": address, "key": key}
+    rows = [tuple(row) for row in tx.execute(_rules(with_address=bool(address)), values)]
+    found = {name: value for scope, name, value in rows if scope not in (RUNNING, user_id)}
+    found |= {name: value for scope, name, value in rows if scope == user_id}
+    return Rules(found, {name: value for scope, name, value in rows if scope == RUNNING})
+
+
+@cache
+def _rules(*, with_address: bool) -> CompoundSelect[Any]:
+    """The query of `rules`. Building it takes longer than running it."""
+    user_id: BindParameter[str] = bindparam("user_id", type_=String)
     role = select(accounts.c.role).where(accounts.c.user_id == user_id).scalar_subquery()
     set_ones = select(limits.c.scope, limits.c.name, limits.c.value).where(
-        limits.c.scope.in_([literal(user_id), func.coalesce(role, MEMBER)])
+        limits.c.scope.in_([user_id, func.coalesce(role, MEMBER)])
     )
     are_running = messages.c.status == literal_column("'streaming'")  # the condition of the index
     # A join would let SQLite begin with the user's conversations, and read all their messages.
     owner = select(conversations.c.user_id).where(conversations.c.id == messages.c.conversation_id).scalar_subquery()
-    counts = {user_id: select(func.count(messages.c.id)).where(are_running, owner == user_id)}
-    if address:
-        counts[f"@{address}"] = select(func.count(messages.c.id)).where(are_running, messages.c.address == address)
-    running = [select(literal(RUNNING), literal(key), count.scalar_subquery()) for key, count in counts.items()]
-    rows = [tuple(row) for row in tx.execute(union_all(set_ones, *running))]
-    found = {name: value for scope, name, value in rows if scope not in (RUNNING, user_id)}
-    found |= {name: value for scope, name, value in rows if scope == user_id}
-    return Rules(found, {name: value for scope, name, value in rows if scope == RUNNING})
+    counts = [(user_id, select(func.count(messages.c.id)).where(are_running, owner == user_id))]
+    if with_address:
+        is_from_it = messages.c.address == bindparam("address")
+        counts += [(bindparam("key", type_=String), select(func.count(messages.c.id)).where(are_running, is_from_it))]
+    running = [select(literal(RUNNING), key, count.scalar_subquery()) for key, count in counts]
+    return union_all(set_ones, *running)
 
 
 def limit_for(tx: Connection, user_id: str, name: str) -> int | None:
@@ -268,18 +287,22 @@ def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Figures], now
         for (user_id, model), one in sorted(figures.items(), key=lambda item: item[0])
     ]
     if rows:
-        new = usage.alias("excluded").c
-        changes = {name: usage.c[name] + new[name] for name in FIGURES}
-        keys = ["day", "user_id", "model"]
-        tx.execute(_insert(tx, usage).values(rows).on_conflict_do_update(index_elements=keys, set_=changes))
+        tx.execute(_adding_figures(tx.dialect.name), rows)
+
+
+@cache
+def _adding_figures(dialect: str) -> Any:
+    new = usage.alias("excluded").c
+    changes = {name: usage.c[name] + new[name] for name in FIGURES}
+    return _insert(dialect, usage).on_conflict_do_update(index_elements=["day", "user_id", "model"], set_=changes)
 
 
 def _bytes_of(tx: Connection, column: ColumnElement[str]) -> ColumnElement[int]:
     return func.length(cast(column, LargeBinary)) if tx.dialect.name == "sqlite" else func.octet_length(column)
 
 
-def _insert(tx: Connection, table: Table) -> Any:
-    if tx.dialect.name == "sqlite":
+def _insert(dialect: str, table: Table) -> Any:
+    if dialect == "sqlite":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql
 
