@@ -61,6 +61,28 @@ def delta_of(said: Any) -> Delta:
     )
 
 
+def text_of(payload: Any) -> str | None:
+    """The text of a chunk that is nothing but text, as most are; None for others, of which `delta_of` knows more."""
+    if not isinstance(payload, dict) or not payload.keys() <= _CHUNK_NAMES or payload.get("usage"):
+        return None
+    choices = payload.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choice := choices[0], dict):
+        return None
+    is_usual = choice.keys() <= _CHOICE_NAMES and choice.get("index") == 0 and choice.get("finish_reason") is None
+    part = choice.get("delta")
+    if not is_usual or not isinstance(part, dict) or payload.get("object") == "error":
+        return None
+    if len(part) > 1 and any(value for name, value in part.items() if name not in ("content", "role")):
+        return None
+    text = part.get("content")
+    return text if isinstance(text, str) else None
+
+
+# What `delta_of` does not read, and what `text_of` looks at.
+_CHUNK_NAMES = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())  # noqa: SIM905
+_CHOICE_NAMES = frozenset("index delta finish_reason native_finish_reason logprobs token_ids".split())  # noqa: SIM905
+
+
 class Repeats:
     """Tells what is new in a message that holds an answer once more, in one chunk of a stream."""
 

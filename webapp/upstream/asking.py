@@ -102,6 +102,11 @@ class Asking(Iterator[Piece]):
         """The pieces that the data of one event makes."""
         raise NotImplementedError
 
+    def _take_objects(self, objects: list[bytes]) -> Iterator[Piece]:
+        """The pieces of several events, each with what should be a JSON object as its data."""
+        for data in objects:
+            yield from self._take(data.decode("utf-8", "replace"))
+
     def _take_whole(self, payload: Any) -> Iterator[Piece]:
         """The pieces that a whole completion makes, given as JSON."""
         raise NotImplementedError
@@ -222,7 +227,9 @@ class Asking(Iterator[Piece]):
             for event in framing.events(self._with_ending(blocks), self._limits.max_line_bytes):
                 if not progress.finish_reason:
                     self._line.resume()  # any event is a sign of life
-                if event.event == framing.COMMENT:
+                if isinstance(event, list):
+                    yield from self._take_objects(event)
+                elif event.event == framing.COMMENT:
                     self._take_comment()
                 elif (data := event.data.strip()) == "[DONE]":
                     progress.done = True

@@ -17,6 +17,7 @@ BUFFER_BYTES = 1_024  # of each connection while an answer lasts; reads of the b
 MAX_LINE_BYTES = 65_536  # of a chunk's size with its extensions, or of a trailer
 
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
+_USUAL_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 
 
 class _Line(Enum):
@@ -43,8 +44,7 @@ class Chunks:
 
     def feed(self, block: bytes) -> bytes:
         """Return the data in these bytes."""
-        data: list[bytes] = []
-        position = 0
+        data, position = self._whole_chunks(block)
         while position < len(block) and not self.ended and not self.failure:
             if self._left_bytes:
                 data.append(block[position : position + self._left_bytes])
@@ -68,6 +68,20 @@ class Chunks:
             self.ended = True
         else:
             self.failure = http.client.IncompleteRead(b"")
+
+    def _whole_chunks(self, block: bytes) -> tuple[list[bytes], int]:
+        """The data of the whole chunks that the bytes begin with, and where these end."""
+        data: list[bytes] = []
+        end = 0
+        if self._next is not _Line.SIZE or self._half_line:
+            return data, end
+        while size := _USUAL_SIZE.match(block, end):
+            start, size_bytes = size.end(), int(size[1], 16)
+            if not size_bytes or not block.startswith(b"\r\n", start + size_bytes):
+                break
+            data.append(block[start : start + size_bytes])
+            end = start + size_bytes + 2
+        return data, end
 
     def _take(self, line: bytes) -> None:
         if self._next is _Line.TRAILER:

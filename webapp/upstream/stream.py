@@ -61,6 +61,19 @@ class Stream(Asking[Delta]):
     def _take(self, data: str) -> Iterator[Delta]:
         return self._give(self._delta_of(data))
 
+    def _take_objects(self, objects: list[bytes]) -> Iterator[Delta]:
+        """The deltas of several events: of those in a row that are nothing but text, one."""
+        texts: list[str] = []
+        for data in objects:
+            text = answers.text_of(load(data))
+            if text is not None:
+                texts.append(text)
+                continue
+            yield from self._give(Delta("".join(texts)))
+            texts.clear()
+            yield from self._take(data.decode("utf-8", "replace"))
+        yield from self._give(Delta("".join(texts)))
+
     def _take_whole(self, payload: Any) -> Iterator[Delta]:
         self._note_model(payload)
         return self._give(answers.delta_of(payload))
