@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -129,6 +131,28 @@ def other_storage(storage: Storage) -> Iterator[Storage]:
 def upstream() -> Iterator[Upstream]:
     """A scripted upstream; unless told otherwise it answers "Hello world"."""
     with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key and certificate of a local server; `ca.pem` beside it has the certificate alone."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run(
+        [*command.split(), "-keyout", str(path), "-out", str(path.with_name("ca.pem"))],
+        check=True,
+        capture_output=True,
+    )
+    return path
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[Upstream]:
+    """An upstream with TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.with_name("ca.pem"), certificate)
+    with Upstream(tls=context) as upstream:
         yield upstream
 
 

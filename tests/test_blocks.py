@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.dialects import Answer, Dialect
 from tests.test_dialects import ask, cases
-from tests.upstream import Upstream, Wait, body, chunk, event, head, token
+from tests.upstream import Request, Step, Upstream, Wait, body, chunk, event, head, token
 from webapp.chat import Delta, merge
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers, framing
+from webapp.upstream import answers, framing, transport
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -149,3 +153,25 @@ def test_the_end_waits_for_no_more_bytes(upstream: Upstream):
     deltas = list(Lockchat(upstream.url).stream(QUESTION, "gpt-4"))
 
     assert merge(deltas).text == "ab"
+
+
+def test_the_records_of_a_tls_connection_come_in_one_read(secure: Upstream, certificate: Path, monkeypatch):
+    texts = [f" {number}" for number in range(100)]
+    sent, rests = threading.Event(), []
+
+    def script(request: Request) -> Iterator[Step]:
+        yield from body(token("Hello"), *map(token, texts), END)
+        sent.set()
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        sent.wait(15)
+
+    secure.always(script)
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=transport.time.monotonic, sleep=rest))
+    client = Lockchat(secure.url, ca_bundle=str(certificate.with_name("ca.pem")))
+
+    deltas = list(client.stream(QUESTION, "gpt-4"))
+
+    assert merge(deltas).text == "Hello" + "".join(texts)
+    assert len(rests) < 10  # with a record a read there were 100

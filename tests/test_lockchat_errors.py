@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
-import subprocess
 import time
 import traceback
 from collections.abc import Iterator
@@ -452,26 +450,7 @@ class TestRetries:
         assert failure.reason == "network"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run(
-        [*command.split(), "-keyout", str(path), "-out", str(path.with_name("ca.pem"))],
-        check=True,
-        capture_output=True,
-    )
-    return path
-
-
 class TestTls:
-    @pytest.fixture
-    def secure(self, certificate: Path) -> Iterator[Upstream]:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate.with_name("ca.pem"), certificate)
-        with Upstream(tls=context) as upstream:
-            yield upstream
-
     def test_an_unknown_certificate_is_refused(self, secure: Upstream) -> None:
         _, failure = fail(secure.url)
 

@@ -10,6 +10,7 @@ import http.client
 import io
 import re
 import socket
+import ssl
 from enum import Enum, auto
 from typing import Any, Literal
 
@@ -102,7 +103,39 @@ class _Files:
         self._connection = connection
 
     def makefile(self, mode: Literal["rb"]) -> io.IOBase:
+        if isinstance(self._connection, ssl.SSLSocket):
+            return io.BufferedReader(_Records(self._connection), BUFFER_BYTES)
         return self._connection.makefile(mode, BUFFER_BYTES)
+
+
+class _Records(io.RawIOBase):
+    """A TLS connection as a file. A read returns all records that have arrived: servers send one for each token."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection = connection
+        self._file = connection.makefile("rb", 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        room = memoryview(buffer)
+        size = record = self._file.readinto(room) or 0
+        seconds = self._connection.gettimeout()
+        self._connection.settimeout(0)
+        try:
+            while record and size < len(room):
+                record = self._connection.recv_into(room[size:])
+                size += record
+        except OSError:
+            pass  # no other record is there; a broken connection fails the next read
+        finally:
+            self._connection.settimeout(seconds)
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class Response(http.client.HTTPResponse):
