@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from flask import Flask
 from hypothesis import settings
-from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import make_url
 from werkzeug.serving import make_server
 
+from tests import compiled
 from tests.server import Server
 from tests.team import Team
 from tests.upstream import Upstream
@@ -32,6 +32,9 @@ from webapp.storage.migrate import migrate
 if not os.environ.get("CI"):  # where there is no deadline, and the same hundred examples each time
     settings.register_profile("here", deadline=None, max_examples=30)
     settings.load_profile("here")
+
+compiled.keep()
+TEMPLATES = compiled.Templates()
 
 DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
 
@@ -156,23 +159,15 @@ def secure(certificate: Path) -> Iterator[Upstream]:
         yield upstream
 
 
-@pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """Templates are compiled once, not in every test."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
-
-
 @pytest.fixture
-def make_site(
-    upstream: Upstream, database_url: str, tmp_path: Path, compiled_templates: FileSystemBytecodeCache
-) -> Iterator[Callable[..., Flask]]:
+def make_site(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     """Start the app on a threaded server of this process; arguments are settings. Its `url` is in `extensions`."""
     closers: list[Callable[[], object]] = []
 
     def make(**settings: object) -> Flask:
         defaults = {"url": upstream.url, "database_url": database_url, "data_dir": tmp_path / "data"}
         app = create_app(Config(**(defaults | settings)))
-        app.jinja_env.bytecode_cache = compiled_templates
+        app.jinja_env.bytecode_cache = TEMPLATES
         server = make_server("127.0.0.1", 0, app, threaded=True)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
