@@ -33,6 +33,7 @@ RULES = [
     pytest.param(b"\xef\xbb\xbfdata: a\n\n", [Event(data="a")], id="a BOM at the start"),
     pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [], id="one BOM only"),
     pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [Event(data="a")], id="no BOM later"),
+    pytest.param(b"\n\xef\xbb\xbfdata: a\n\n", [], id="no BOM in the second line"),
     pytest.param(b"event: end\ndata: a\n\ndata: b\n\n", [Event("end", "a"), Event(data="b")], id="event"),
     pytest.param(b"event: end\n\ndata: b\n\n", [Event(data="b")], id="no data, no event"),
     pytest.param(b"event:\ndata: b\n\n", [Event(data="b")], id="an empty event name"),
@@ -164,7 +165,7 @@ def test_the_data_of_each_event_may_have_the_limit_and_no_byte_more() -> None:
     fits, exceeds = b"data:12345\ndata:6789\n\n", b"data:12345\ndata:67890\n\n"
 
     assert list(decode([fits * 2], max_line_bytes=10)) == [Event(data="12345\n6789")] * 2
-    with pytest.raises(LineTooLong):
+    with pytest.raises(LineTooLong, match="the data of an event is longer than 10 bytes"):
         list(decode([exceeds], max_line_bytes=10))
 
 
