@@ -11,8 +11,8 @@ import pytest
 
 from tests.dialects import DONE, chunk
 from tests.dialects.openai import OPENAI
-from tests.test_dialects import QUESTION, Outcome, ask
-from tests.upstream import Close, Step, Upstream, Wait, body, error, tokens
+from tests.test_dialects import QUESTION, Outcome, ask, counted
+from tests.upstream import Close, Step, Upstream, Wait, body, error, event, tokens
 from tests.visitor import Visitor, text_of
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
@@ -139,6 +139,54 @@ class TestThinking:
 
         assert outcome.divided == ("Hmm let me see", "Bonjour")
 
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"type": "thinking", "thinking": "Hmm"},
+            {"type": "reasoning", "reasoning": "Hmm"},
+            {"type": "reasoning", "text": "Hmm"},
+            {"type": "reasoning_text", "text": "Hmm"},
+            {"type": "summary_text", "text": "Hmm"},
+            {"type": "thinking", "summary": "Hmm"},
+        ],
+        ids=str,
+    )
+    def test_a_part_is_reasoning_by_its_kind(self, upstream: Upstream, part: Any) -> None:
+        text = {"type": "text", "text": "Hello"}
+
+        assert answer(upstream, stream(chunk({"content": [part, text]}))).divided == ("Hmm", "Hello")
+
+    def test_reasoning_beside_the_content_comes_before_that_in_it(self, upstream: Upstream) -> None:
+        part = {"type": "thinking", "thinking": "B"}
+
+        outcome = answer(upstream, stream(chunk({"reasoning": "A", "content": [part, {"type": "text", "text": "C"}]})))
+
+        assert outcome.divided == ("AB", "C")
+
+    @pytest.mark.parametrize(
+        ("delta", "divided"),
+        [
+            ({"reasoning_content": "A", "content": "B"}, ("A", "B")),
+            ({"reasoning": "A", "content": "B"}, ("A", "B")),
+            ({"reasoning": "A", "reasoning_details": [{"text": "A"}], "content": "B"}, ("A", "B")),
+            ({"reasoning_details": [{"type": "reasoning.text", "text": "A"}], "content": "B"}, ("A", "B")),
+            ({"reasoning_details": [{"type": "reasoning.summary", "summary": "A"}], "content": "B"}, ("A", "B")),
+            ({"reasoning_details": {"text": "A"}, "content": "B"}, ("A", "B")),
+            ({"text": "B"}, ("", "B")),
+            ({"refusal": "B"}, ("", "B")),
+            ({"content": {"type": "text", "text": "B"}}, ("", "B")),
+            ({"content": [7, None, {"type": "text", "text": "B"}]}, ("", "B")),
+            ({"content": "<thought>A", "extra_content": {"google": {"thought": True}}}, ("A", "")),
+            ({"content": "A", "reasoning": "B", "extra_content": {"google": {"thought": True}}}, ("AB", "")),
+            ({"content": "B", "extra_content": {"google": {"thought": False}}}, ("", "B")),
+            ({"content": "B", "extra_content": {"google": None}}, ("", "B")),
+            ({"content": " </thought>B", "extra_content": {"google": {"thought": True}}}, ("", "B")),
+        ],
+        ids=str,
+    )
+    def test_a_delta_is_divided(self, upstream: Upstream, delta: dict[str, Any], divided: tuple[str, str]) -> None:
+        assert answer(upstream, stream(chunk(delta))).divided == divided
+
     def test_several_parts_of_reasoning_are_one(self, upstream: Upstream) -> None:
         parts = [{"type": "thinking", "thinking": text} for text in ("Hmm ", "let me see")]
 
@@ -183,6 +231,71 @@ class TestEnds:
 
         assert (outcome.divided, outcome.failure) == (("Why?", "Hello"), None)
 
+    @pytest.mark.parametrize(
+        "last",
+        [
+            {"delta": {"content": "lo"}, "message": {"role": "assistant", "content": "Hello"}},
+            {"text": "lo", "message": None},
+        ],
+        ids=["a delta beside the message", "text beside an empty message"],
+    )
+    def test_a_last_chunk_with_new_text_adds_it(self, upstream: Upstream, last: dict[str, Any]) -> None:
+        last |= {"index": 0, "finish_reason": "stop"}
+
+        assert answer(upstream, body(chunk({"content": "Hel"}), chunk(None, choices=[last]), DONE)).text == "Hello"
+
+    @pytest.mark.parametrize(
+        ("choices", "text"),
+        [
+            ([{"index": 0, "text": "A"}, {"index": 1, "text": "B"}], "A"),
+            ([{"index": 1, "text": "B"}, {"index": 0, "text": "A"}], "A"),
+            ([{"index": 1, "text": "B"}, {"text": "A"}], "A"),
+            ([{"text": "A"}, {"index": 1, "text": "B"}], "A"),
+            ([None, {"index": 0, "text": "A"}], "A"),
+            ([{"index": 1, "text": "B"}], ""),
+        ],
+    )
+    def test_of_several_answers_the_first_is_read(self, upstream: Upstream, choices: list[Any], text: str) -> None:
+        assert answer(upstream, stream(chunk(None, choices=choices))).text == text
+
+    def test_a_count_that_only_an_earlier_chunk_has_is_kept(self, upstream: Upstream) -> None:
+        first, second = {"prompt_tokens": 5, "completion_tokens": 1}, {"completion_tokens": 3}
+
+        outcome = answer(upstream, stream(chunk({"content": "A"}, usage=first), chunk({"content": "B"}, usage=second)))
+
+        assert counted(outcome.usage) == (5, 3, None, None)
+
+    @pytest.mark.parametrize(
+        ("usage", "expected"),
+        [
+            ({"prompt_tokens": 5, "completion_tokens": 2}, (5, 2, None, None)),
+            ({"input_tokens": 5, "output_tokens": 2}, (5, 2, None, None)),
+            ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}, (5, None, None, 4)),
+            ({"prompt_tokens": 5, "prompt_cache_hit_tokens": 4}, (5, None, None, 4)),
+            ({"prompt_tokens": 5, "cache_read_input_tokens": 4}, (5, None, None, 4)),
+            ({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}}, (None, 5, 4, None)),
+            ({"completion_tokens": 5, "reasoning_tokens": 4}, (None, 5, 4, None)),
+            ({"prompt_tokens": 0, "completion_tokens": 2**31 - 1}, (0, 2**31 - 1, None, None)),
+            ({"prompt_tokens": -1, "completion_tokens": 2**31}, (None, None, None, None)),
+            ({"prompt_tokens": "5", "completion_tokens": True}, (None, None, None, None)),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("place", ["usage", "x_groq", "choice"])
+    def test_tokens_are_counted_by_any_name_in_any_place(
+        self, upstream: Upstream, usage: dict[str, Any], expected: tuple[int | None, ...], place: str
+    ) -> None:
+        choice = {"index": 0, "delta": {"content": "Hello"}}
+        told: dict[str, Any] = {
+            "usage": {"usage": usage},
+            "x_groq": {"x_groq": {"usage": usage}, "usage": None},
+            "choice": {"choices": [choice | {"usage": usage}], "x_groq": {"id": "req_1"}},
+        }[place]
+
+        outcome = answer(upstream, stream(event({"choices": [choice], **told})))
+
+        assert (outcome.text, counted(outcome.usage)) == ("Hello", expected)
+
     def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream) -> None:
         call = {"index": 0, "function": {"arguments": "{}"}}
 
@@ -216,6 +329,29 @@ def test_sources_come_with_the_answer(upstream: Upstream) -> None:
 
     assert outcome.text == "Oslo is big [1][2]."
     assert all(link in repr(outcome.all_of("sources")) for link in LINKS)
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "title"),
+    [
+        ("https://a.example/1", "https://a.example/1", ""),
+        ({"url": "https://a.example/1", "title": "A"}, "https://a.example/1", "A"),
+        ({"link": "https://a.example/1", "title": "A"}, "https://a.example/1", "A"),  # of Zhipu
+        (
+            {"type": "url_citation", "url_citation": {"url": "https://a.example/1", "title": "A"}},
+            "https://a.example/1",
+            "A",
+        ),
+        ({"url_citation": None, "url": "https://a.example/1"}, "https://a.example/1", ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["citations", "annotations", "search_results", "web_search"])
+def test_a_source_is_read_in_every_shape(upstream: Upstream, said: Any, address: str, title: str, name: str) -> None:
+    beside = answer(upstream, stream(chunk({"content": "A"}, **{name: [said]})))
+    inside = answer(upstream, stream(chunk({"content": "A", name: [said]})))
+
+    for outcome in (beside, inside):
+        assert [(source.url, source.title) for source in outcome.all_of("sources")] == [(address, title)]
 
 
 def test_the_words_of_gemini_for_too_long_are_known(upstream: Upstream) -> None:
@@ -275,9 +411,9 @@ class TestThePage:
         upstream.answer(*body(b": OPENROUTER PROCESSING\n\n", Wait(go_on), chunk({"content": "Hi"}, "stop"), DONE))
 
         seen = []
-        for event in alice.events(alice.new_chat("Hi")):
-            seen.append((event.event, event.data))
-            if "working" in event.data:
+        for news in alice.events(alice.new_chat("Hi")):
+            seen.append((news.event, news.data))
+            if "working" in news.data:
                 go_on.set()
 
         assert any('"activity":"working"' in data for name, data in seen if name in ("reset", "status"))
@@ -295,10 +431,10 @@ class TestThePage:
         )
 
         resets = []
-        for event in alice.events(alice.new_chat("Hi")):
-            if event.event == "reset":
-                resets.append(json.loads(event.data))
-            if "greet" in event.data:
+        for news in alice.events(alice.new_chat("Hi")):
+            if news.event == "reset":
+                resets.append(json.loads(news.data))
+            if "greet" in news.data:
                 go_on.set()
 
         assert resets[-1]["thought"].strip() == "I should greet."
