@@ -312,6 +312,18 @@ class TestRetries:
 
         assert (failure.reason, len(upstream.requests)) == ("unavailable", retries + 1)
 
+    def test_the_waits_between_tries_double_up_to_a_limit(
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr(Lifeline, "sleep", lambda _line, seconds: waits.append(seconds))
+        upstream.always(*error(503))
+
+        fail(upstream.url, retries=6)
+
+        most = [0.25, 0.5, 1, 2, 4, 4]
+        assert [wait for wait, limit in zip(waits, most, strict=True) if not limit / 2 <= wait <= limit] == []
+
     @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 413, 422, 500])
     def test_another_failure_is_not(self, upstream: Upstream, status: int) -> None:
         upstream.always(*error(status))

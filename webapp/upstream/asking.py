@@ -246,8 +246,6 @@ class Asking(Iterator[Piece]):
             yield from self._give_rest()
         elif progress.done and not progress.finish_reason and self._drain(blocks, BREAK_SECONDS):
             failure = UpstreamError("cut_off")  # llama-cpp-python ends a request so that another one pushes out
-        if failure and failure.reason == "cut_off" and not self._head:
-            failure = UpstreamError("network")
         # After the finish reason the answer is complete, even if the connection breaks.
         if failure and not (progress.finish_reason and failure.reason == "cut_off"):
             raise failure
