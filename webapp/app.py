@@ -315,7 +315,8 @@ def _dress(app: Flask, config: Config) -> None:
     modules = [chat, queue_views, changes_views, folder_views, pictures, settings, stream, health, search]
     modules += [transfer, listing]
     if config.login != "open":
-        modules += [joining, leaving, admin, limits, models_view, notices, shared_presets, usage, upstream_views, log_view]
+        modules += [joining, leaving, admin, limits, models_view, notices, shared_presets, usage, upstream_views]
+        modules.append(log_view)
     modules += {PASSWORD: [door], OIDC: [door, oidc_views], PROXY: [welcome]}.get(config.login, [])
     if config.sharing == "team":
         modules.append(sharing)

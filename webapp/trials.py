@@ -72,7 +72,9 @@ class Trials:
 
     def ask(self, actor: Actor, model: str) -> Trial:
         """Ask the upstream, which takes TOTAL_SECONDS at most. Raises Busy and Throttled where one runs or just ran."""
-        model = self._models.choose(model) or self._models.default()
+        model = self._models.choose(model)
+        if not model:
+            raise UpstreamError("no_models")
         if not self._running.acquire(blocking=False):
             raise Busy(_("The upstream is being tested. Try again when that has ended."), retry_after=PAUSE_SECONDS)
         try:
