@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import threading
 import time
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
+from sqlalchemy import insert, select, update
 
 from tests.team import PASSWORD, is_signed_in, sign_in
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor
 from tests.wait import wait_until
 from webapp.invites import SERVER, Invites
-from webapp.openings import LOOK_SECONDS
+from webapp.openings import LOOK_SECONDS, Opening
 from webapp.passwords import Passwords
+from webapp.storage.schema import messages
+from webapp.storage.team_schema import accounts, audit
 
 SECONDS = 10 * LOOK_SECONDS  # far below the beat of a silent stream: without a cut it would end after 15 s
 
@@ -124,6 +132,23 @@ def test_others_read_on(team, alice, upstream):
     assert "the rest" in his.text
 
 
+def test_a_picture_of_a_share_is_cut_when_the_share_is_revoked(make_team, upstream):
+    team = make_team(sharing="team")
+    alice, bob = team.join("Alice"), team.join("Bob")
+    alice.end(alice.new_chat("Hello"))
+    alice.post_form(f"/c/{alice.conversation_id}/share")
+    [share] = team.parts.team.shares.of(team.user_id("Alice"))
+    hung_up = threading.Event()
+    is_there = partial(team.parts.team.shares.is_there, share.id)
+    team.parts.team.openings.add(Opening(team.user_id("Bob"), "", hung_up.set, is_allowed=is_there))
+
+    assert not hung_up.wait(2 * LOOK_SECONDS)
+    alice.post_form(f"/shares/{share.id}/revoke")
+
+    assert hung_up.wait(SECONDS)
+    assert is_signed_in(bob)
+
+
 def test_disabling_stops_the_replies_too(team, alice, upstream, more):
     open_stream(alice)
 
@@ -132,23 +157,120 @@ def test_disabling_stops_the_replies_too(team, alice, upstream, more):
     wait_until(lambda: not team.parts.hub.all(), 20, "the reply to stop")
 
 
-def test_a_stream_of_another_worker_ends_too(start_server, database_url, storage, upstream):
-    invites = Invites(storage, Passwords(), "password")
-    upstream.answer(*body(token("beginning"), Wait()))
+class Slow:
+    """Asks for a long answer and does not read it; `is_whole` reads what there is, and says whether that was all."""
+
+    def __init__(self, visitor, path: str, method: str = "GET") -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.settimeout(20)
+        host, port = visitor.base_url.removeprefix("http://").split(":")
+        self._socket.connect((host, int(port)))
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", f"Cookie: {visitor.cookie()}"]
+        lines += ["Content-Length: 0", "Connection: close", "", ""]
+        self._socket.sendall("\r\n".join(lines).encode())
+        self._start = self._socket.recv(1024)
+        assert self._start.startswith(b"HTTP/1.1 200"), self._start
+
+    def is_whole(self) -> bool:
+        data = bytearray(self._start)
+        try:
+            while piece := self._socket.recv(2**20):
+                data += piece
+        except OSError:
+            return False
+        finally:
+            self._socket.close()
+        head, _, body = bytes(data).partition(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        return len(body) == int(length[1]) if length else body.endswith(b"0\r\n\r\n")
+
+
+def worker_of(server, answer) -> int:
+    """The worker process that serves this answer."""
+    port = answer.raw._connection.sock.getsockname()[1]
+    for worker in server.workers():
+        if any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp")):
+            return worker.pid
+    return 0
+
+
+@pytest.fixture
+def workers(start_server, storage):
+    """Two workers: a way to join, and what they have open for Alice, who is an administrator, in both of them."""
     server = start_server(LOGIN="password", workers=2)
-    with Visitor(server.url) as alice, Visitor(server.url) as carol:
-        carol.post_form(f"/invite/{invites.make(SERVER, 'admin')}", name="Carol", password=PASSWORD)
-        alice.post_form(f"/invite/{invites.make(SERVER, 'member')}", name="Alice", password=PASSWORD)
-        reader = open_stream(alice)
-        copies = [Visitor(server.url) for _ in range(4)]
-        for copy in copies:  # each a connection of its own: some reach the other worker
-            copy.cookies.update(alice.cookies)
-            copy.get("/")
-        began = time.monotonic()
+    invites = Invites(storage, Passwords(), "password")
+    visitors: list[Visitor] = []
 
-        copies[-1].post_form("/sign-out")
+    def join(name: str) -> Visitor:
+        visitors.append(Visitor(server.url))
+        visitors[-1].post_form(f"/invite/{invites.make(SERVER, 'admin')}", name=name, password=PASSWORD)
+        return visitors[-1]
 
-        wait_until(reader.has_ended, SECONDS, "the stream to end")
-        assert time.monotonic() - began < SECONDS
-        for copy in copies:
-            copy.close()
+    yield server, join
+    for visitor in visitors:
+        visitor.close()
+
+
+def open_in_both(server, visitor, path: str) -> list[Reader]:
+    """Readers of this path, until each worker serves one."""
+    readers: dict[int, Reader] = {}
+    while len(readers) < 2:
+        reader = Reader(visitor, path)
+        readers.setdefault(worker_of(server, reader._answer), reader)
+        assert 0 not in readers
+    return list(readers.values())
+
+
+def fill(storage, visitor, path: str) -> None:
+    """Make the audit log and a conversation so long that no buffer takes them, in a zip file either."""
+    now = datetime.now(UTC)
+    entry = {"at": now, "actor_id": "", "actor": "x" * 200, "action": "sign_in", "target": "y" * 200, "address": ""}
+    with storage.begin() as tx:
+        tx.execute(insert(audit), [entry] * 30_000)
+        tx.execute(update(messages).where(messages.c.id == path.split("/")[2]).values(text=os.urandom(8 * 2**20).hex()))
+
+
+def by_sign_out(alice, carol, users):
+    copy = Visitor(alice.base_url)
+    copy.cookies.update(alice.cookies)
+    copy.post_form("/sign-out")
+    copy.close()
+
+
+def by_disabling(alice, carol, users):
+    assert carol.post_form(f"/admin/users/{users['Alice']}/disable").status_code == 303
+
+
+def by_demotion(alice, carol, users):
+    assert carol.post_form(f"/admin/users/{users['Alice']}/role", role="member").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("act", "left"),
+    [(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])],
+)
+def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left):
+    server, join = workers
+    alice, carol = join("Alice"), join("Carol")
+    with storage.read() as tx:
+        users = dict(tx.execute(select(accounts.c.name, accounts.c.user_id)).all())
+    reply = alice.new_chat("A long one")
+    alice.end(reply)
+    fill(storage, alice, f"/m/{reply}")
+    upstream.answer(*body(token("beginning"), Wait()))
+    running = alice.new_chat("Hello")
+    readers = {
+        "stream": open_in_both(server, alice, f"/m/{running}/stream"),
+        "changes": open_in_both(server, alice, "/changes"),
+    }
+    slow = {"export": Slow(alice, "/export"), "log": Slow(alice, "/admin/log/export", "POST")}
+
+    act(alice, carol, users)
+
+    ended = [name for name in readers if name not in left]
+    wait_until(lambda: all(one.has_ended() for name in ended for one in readers[name]), SECONDS, "the streams to end")
+    time.sleep(3 * LOOK_SECONDS)  # for the log and the export, of which nobody reads
+    assert [name for name, ones in readers.items() if not any(one.has_ended() for one in ones)] + [
+        name for name, one in slow.items() if one.is_whole()
+    ] == left

@@ -1,4 +1,4 @@
-"""Answers that stay open: ends them when their user is signed out or disabled in any worker, or a client has left."""
+"""Answers that stay open: ends them when their user may no longer have them, whichever worker was told, or has left."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Opening:
-    """One open answer. `token_hash` names the sign-in or the key; it is empty where a proxy signs users in."""
+    """One open answer. `token_hash` names the sign-in or the key; it is empty where a proxy signs users in.
+
+    `is_allowed` asks the database what else the answer depends on, such as the user's role.
+    """
 
     user_id: str
     token_hash: str
     hang_up: Callable[[], None]
     has_left: Callable[[], bool] = bool  # whether the client is gone already
+    is_allowed: Callable[[], bool] | None = None
     is_over: bool = field(default=False, init=False)
 
 
@@ -63,7 +67,8 @@ class Openings:
             users = sign_ins.enabled_users(tx, {opening.user_id for opening in current})
             tokens = sign_ins.known_tokens(tx, {opening.token_hash for opening in current})
         for opening in current:
-            if opening.user_id not in users or (opening.token_hash and opening.token_hash not in tokens):
+            is_out = opening.user_id not in users or (opening.token_hash and opening.token_hash not in tokens)
+            if is_out or (opening.is_allowed and not opening.is_allowed()):
                 self._end(opening)
 
     def _end(self, opening: Opening) -> None:

@@ -74,6 +74,11 @@ class Shares:
                 raise _unknown()
             audit.note(tx, actor, "share_revoked", share_id)
 
+    def is_there(self, share_id: str) -> bool:
+        """Whether this share can be read now."""
+        with self._storage.read() as tx:
+            return shares.get(tx, share_id) is not None
+
     def show(self, share_id: str, *, at: str | None = None, before: str | None = None) -> Reading:
         """A share from its first message on, or from `at`, or the messages before `before`. Raises NotFound.
 

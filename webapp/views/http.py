@@ -23,6 +23,7 @@ from webapp.limits import Gate
 from webapp.openings import Opening
 from webapp.quotas import Door
 from webapp.team import WITH_PAGE
+from webapp.users import Users
 from webapp.views import api_errors, forms, forwarded, hosts, marks, problems, visitor
 from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
 from webapp.views.parts import of as parts_of
@@ -80,9 +81,9 @@ def streamed(pieces: Iterator[bytes] | Iterator[str], content_type: str) -> Resp
     return response
 
 
-def end_with_user(response: Response) -> None:
-    """Cut an answer off when its user is signed out or disabled while it is on its way."""
-    _watch(response, _opening())
+def end_with_user(response: Response, is_allowed: Callable[[], bool] | None = None) -> None:
+    """Cut an answer off when its user is signed out or disabled, or it is not allowed any more, while on its way."""
+    _watch(response, _opening(is_allowed))
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _watch(response: Response, opening: Opening | None) -> None:
         response.call_on_close(partial(openings.discard, opening))
 
 
-def _opening() -> Opening | None:
+def _opening(is_allowed: Callable[[], bool] | None = None) -> Opening | None:
     """This answer as `Openings` watches it; None with open login, which nobody can be signed out of."""
     user = visitor.current_user()
     if user.account is None:
@@ -125,7 +126,15 @@ def _opening() -> Opening | None:
     # Closing the connection wakes a stream that waits for the next token.
     connection = _connection()
     hang_up = partial(connection.shutdown, socket.SHUT_RDWR) if connection else lambda: None
-    return Opening(user.id, user.sign_in.token_hash if user.sign_in else "", hang_up)
+    if marks.is_for_admins():
+        is_allowed = partial(_is_admin, parts().team.users, user.id)
+    token_hash = user.sign_in.token_hash if user.sign_in else ""
+    return Opening(user.id, token_hash, hang_up, is_allowed=is_allowed)
+
+
+def _is_admin(users: Users, user_id: str) -> bool:
+    account = users.get(user_id)
+    return account is not None and account.is_admin
 
 
 def _while_allowed(pieces: Iterator[bytes] | Iterator[str], opening: Opening | None) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from webapp.chat import Picture
+from webapp.views.http import end_with_user
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
 
@@ -16,7 +17,9 @@ blueprint = Blueprint("pictures", __name__)
 
 @blueprint.get("/p/<id:picture_id>")
 def show_picture(picture_id: str) -> ResponseReturnValue:
-    return picture_answer(*parts().conversations.picture(current_user().id, picture_id))
+    answer = picture_answer(*parts().conversations.picture(current_user().id, picture_id))
+    end_with_user(answer)
+    return answer
 
 
 def picture_answer(picture: Picture, data: Iterator[bytes]) -> Response:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.views.http import end_with_user
 from webapp.views.parts import parts
 from webapp.views.pictures import picture_answer
 from webapp.views.sidebar import sidebar
@@ -41,4 +44,6 @@ def show_share(share_id: str) -> ResponseReturnValue:
 @blueprint.get("/s/<id:share_id>/p/<id:picture_id>")
 def show_picture(share_id: str, picture_id: str) -> ResponseReturnValue:
     current_user()
-    return picture_answer(*parts().team.shares.picture(share_id, picture_id))
+    answer = picture_answer(*parts().team.shares.picture(share_id, picture_id))
+    end_with_user(answer, partial(parts().team.shares.is_there, share_id))
+    return answer
