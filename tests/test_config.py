@@ -133,10 +133,11 @@ def test_a_secret_can_come_from_a_file(tmp_path):
         config_of(API_KEY_FILE=str(tmp_path / "key"), API_KEY="direct")
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "METRICS_TOKEN", "LOGIN_SECRET"])
 @pytest.mark.parametrize("secret", ["changeme", "short", "a" * 32, "secretsecretsecret", "ChangeMe12345678!"])
-def test_a_weak_secret_is_refused_and_not_repeated(secret):
-    with pytest.raises(ConfigError) as caught:
-        config_of(SECRET_KEY=secret)
+def test_a_weak_secret_is_refused_and_not_repeated(name, secret):
+    with pytest.raises(ConfigError, match=f"LOCKCHAT_{name} is too easy to guess") as caught:
+        config_of(**{name: secret})
 
     assert secret not in caught.value.sentence
 

@@ -113,7 +113,7 @@ class Config(UpstreamConfig):
             secret_key=read.secret_key("SECRET_KEY"),
             allow_open=frozenset(read.words("ALLOW_OPEN")),
             hosts=read.hosts("HOSTS") | read.bound_hosts("BIND"),
-            metrics_token=read.secret("METRICS_TOKEN"),
+            metrics_token=read.secret_key("METRICS_TOKEN"),
             connect_seconds=read.seconds("CONNECT_SECONDS", cls.connect_seconds),
             first_token_seconds=read.seconds("FIRST_TOKEN_SECONDS", cls.first_token_seconds),
             idle_seconds=read.seconds("IDLE_SECONDS", cls.idle_seconds),
