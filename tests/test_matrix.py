@@ -16,6 +16,7 @@ from tests.team import PASSWORD
 from tests.upstream import body, token
 from webapp.invites import SERVER
 from webapp.oidc.settings import OidcConfig
+from webapp.views.headers import HEADERS
 
 SIGN_IN = "303 /sign-in"  # the answer to a stranger who opens a page
 EVERYONE = dict.fromkeys(("owner", "member", "admin", "stranger", "disabled"), 200)
@@ -237,7 +238,19 @@ def visit(visitor, method: str, path: str, **options: object) -> requests.Respon
     with visitor.request(method, path, allow_redirects=False, stream=True, **options) as answer:
         if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
             answer.content  # noqa: B018
+        check_headers(answer)
         return answer
+
+
+def check_headers(answer: requests.Response) -> None:
+    """What holds for every answer: our headers, nothing private from a cache, and redirects to this site alone."""
+    found = {name: answer.headers.get(name) for name in HEADERS}
+    assert found in (HEADERS, HEADERS | {"Content-Security-Policy": "default-src 'none'; sandbox"}), answer.url
+    # A browser asks again before it shows a picture once more.
+    is_asked_for = {"private, no-cache"} if "/p/" in answer.url else set()
+    caching = answer.headers["Cache-Control"]
+    assert "/static/" in answer.url or "no-store" in caching or caching in is_asked_for, answer.url
+    assert re.match(r"/(?![/\\])|\Z", answer.headers.get("Location", "")), answer.headers["Location"]
 
 
 def filled(rule: str, values: dict[str, str]) -> str:

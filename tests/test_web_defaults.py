@@ -68,6 +68,25 @@ def test_who_came_before_tls_keeps_the_chats(make_visitor):
 
 
 @pytest.mark.parametrize(
+    "path", ["/", "/settings", "/nowhere", "/search", "/c/x", "/import", "/shortcuts", "/static/x"]
+)
+def test_the_host_makes_no_address(make_visitor, path):
+    answer = make_visitor(**TRUSTED).get(path, headers=TLS, allow_redirects=False)
+
+    assert TLS["Host"] not in answer.text
+    assert TLS["Host"] not in str(answer.headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in?next=/settings", "/account", "/invite/x", "/admin/users", "/sign-out"])
+def test_the_host_makes_no_address_where_users_sign_in(make_team, path):
+    team = make_team(hosts=TRUSTED["hosts"], proxies=TRUSTED["proxies"])
+
+    answers = [team.stranger().request(method, path, headers=TLS, allow_redirects=False) for method in ("GET", "POST")]
+
+    assert [TLS["Host"] in answer.text + str(answer.headers) for answer in answers] == [False, False]
+
+
+@pytest.mark.parametrize(
     ("headers", "name", "cleared"),
     [(TLS, "__Host-lockchat_", '"cache", "storage"'), (BELOW, "__Secure-lockchat_", '"cache"')],
 )
