@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.test_accessibility import OPTIONS
 from tests.browser.test_reading import OVERHANG
 from tests.team import PASSWORD
+from tests.upstream import error
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +64,63 @@ def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme)
     violations = Axe().run(page, options=OPTIONS).response["violations"]
     found = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
     assert found == (True, 0, [])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "locale"), [(320, "ru"), (1280, "en")])
+def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstream, width, locale, theme):
+    carol = team.join("Carol", "admin")
+    upstream.answer(*error(500, "x" * 200))
+    carol.end(carol.new_chat("Hi"))
+    page = enter(new_browser(viewport={"width": width, "height": 800}, color_scheme=theme, locale=locale), team)
+    found = {}
+
+    def look(name):
+        violations = Axe().run(page, options=OPTIONS).response["violations"]
+        found[name] = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+
+    page.goto(f"{team.url}/admin/upstream")
+    page.locator("summary").last.click()
+    look("page")
+    upstream.answer(*error(404, {"error": {"code": "model_not_found", "message": "y" * 190}}))
+    page.locator("#test ~ form button").click()
+    expect(page.locator("#test ~ [role=alert]")).to_be_visible()
+    look("test")
+    with page.expect_navigation():
+        page.locator("[data-probe] button").click()
+    look("proxy")
+
+    assert found == dict.fromkeys(["page", "test", "proxy"], (True, 0, []))
+    assert page.locator("#proxy ~ div li").count() == 3  # host, stream, no proxy: each as it should be
+    assert page.locator("#proxy ~ div .problem").count() == 0
+
+
+def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
+    alice = team.join("Carol")
+    alice.end(alice.new_chat("My secret"))
+    page = enter(new_browser(), team)
+    page.goto(f"{team.url}/c/{alice.conversation_id}")
+    expect(page.get_by_text("My secret").first).to_be_visible()
+    page.goto(f"{team.url}/settings")
+    page.locator("form[action$='/sign-out'] button").click()
+    page.wait_for_url(f"{team.url}/sign-in**")
+
+    page.go_back()
+    page.wait_for_url(f"{team.url}/sign-in**")
+    page.go_back()
+    page.wait_for_url(f"{team.url}/sign-in**")
+
+    assert "My secret" not in page.content()
+
+
+def enter(browser, team):
+    page = browser.new_page()
+    page.goto(f"{team.url}/sign-in")
+    page.locator("[name=name]").fill("Carol")
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("main .button--primary").click()
+    page.wait_for_url(f"{team.url}/")
+    return page
 
 
 def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_browser, network_may_fail):
