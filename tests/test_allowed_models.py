@@ -181,6 +181,8 @@ def test_the_api_lists_and_asks_allowed_models_only(team, carol, alice, upstream
         ask(client, model="small")
 
     assert (refused.value.status_code, refused.value.code) == (404, "model_not_found")
+    assert refused.value.body["message"] == "The model big is not offered here. Choose another one."
+    assert refused.value.body["type"] == "invalid_request_error"
     assert listed == ["small"]
     assert asked(upstream) == ["small"]
 

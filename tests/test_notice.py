@@ -157,3 +157,15 @@ def test_with_open_login_the_settings_hold(team, carol, make_visitor):
     save(carol, notice="Saved")
 
     assert said(make_visitor(login="open", notice="Of the settings").get("/settings").text) == ["Of the settings"]
+
+
+def test_while_the_database_does_not_answer_pages_show_the_notice_that_was_read_last(team, carol):
+    save(carol, notice="Saved")
+    before = said(carol.get("/settings").text)
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql("DROP TABLE site_texts")
+
+    after = carol.get("/settings")
+
+    assert before == said(after.text) == ["Saved"]
+    assert after.status_code == 200

@@ -14,8 +14,9 @@ from functools import partial
 
 from webapp import window
 from webapp.chat import Failure, Outcome, Status, Usage
-from webapp.errors import StorageUnavailable, UpstreamError
+from webapp.errors import ModelNotFound, StorageUnavailable, UpstreamError
 from webapp.generation import BEAT_SECONDS
+from webapp.language import gettext as _
 from webapp.limits import Holder
 from webapp.lockchat import Lockchat
 from webapp.offers import Offers
@@ -137,10 +138,11 @@ class Completions:
     def ask(self, holder: Holder, body: Payload, size: int) -> Answer:
         """Return the answer to a checked request (`webapp.allowed`). The first `next` sends it.
 
-        Raises UpstreamError for a model that the user may not use.
+        Raises ModelNotFound for one that the user may not use.
         """
         if not self._offers.to(holder.user_id).has(body["model"]):
-            raise UpstreamError("model_not_found")
+            sentence = _("The model %(model)s is not offered here. Choose another one.")
+            raise ModelNotFound(sentence % {"model": body["model"][:80]})
         return Answer(self._upstream.relay(body), partial(self._note, holder, body["model"], size))
 
     def _note(self, holder: Holder, model: str, size: int, outcome: Outcome, answer_bytes: int) -> None:

@@ -43,6 +43,12 @@ class NotFound(AppError):
     code = "not_found"
 
 
+class ModelNotFound(NotFound):
+    """A program names a model that its user may not use."""
+
+    code = "model_not_found"
+
+
 class Gone(AppError):
     """The record existed, but it is too late to restore it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from webapp.storage import insert_or_keep
 from webapp.storage.team_schema import accounts, allowed_models, site_texts
 from webapp.team import MEMBER
 
@@ -26,7 +27,7 @@ def allow(tx: Connection, role: str, models: Collection[str]) -> None:
     """Replace the models that a role may use."""
     tx.execute(delete(allowed_models).where(allowed_models.c.role == role))
     if models:
-        tx.execute(insert(allowed_models), [{"role": role, "model": model} for model in models])
+        tx.execute(insert_or_keep(tx, allowed_models), [{"role": role, "model": model} for model in models])
 
 
 def texts(tx: Connection) -> dict[str, str]:
