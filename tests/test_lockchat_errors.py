@@ -137,6 +137,22 @@ class TestRefusals:
 
         assert failure.detail == "Too many words"
 
+    @pytest.mark.parametrize(
+        ("said", "detail"),
+        [
+            ([], ""),
+            ({"error": {"message": []}}, ""),
+            ({"error": {"metadata": {"raw": "<html><body>Bad gateway"}}}, ""),
+            ("Failed: {'error': {'message': 'It\\'s too\\nbig'}}", "It's too big"),
+            ("Failed: {'message': 'One\\\ntwo'}", "One two"),
+        ],
+        ids=["an empty list", "an empty list inside", "a page inside", "a Python dictionary", "a broken line"],
+    )
+    def test_only_the_sentence_is_quoted(self, upstream: Upstream, said: Any, detail: str) -> None:
+        upstream.answer(*error(400, said))
+
+        assert fail(upstream.url)[1].detail == detail
+
     def test_a_byte_order_mark_hides_no_sentence(self, upstream: Upstream) -> None:
         upstream.answer(*error(400, '\ufeff\r\n{"error": {"message": "Too many words"}}'))
 
@@ -177,6 +193,25 @@ class TestErrorsInBand:
 
         assert (failure.reason, failure.detail) == (reason, "Oops.")
         assert len(upstream.requests) == 1
+
+    @whole_and_byte_by_byte
+    @pytest.mark.parametrize(
+        ("stream", "seen"),
+        [
+            pytest.param(token("a").rstrip() + b'\nerror: {"message": "Oops."}\n', [Delta("a")], id="below an event"),
+            pytest.param(b'error: {"message": "Oops."}\n', [], id="alone"),
+            pytest.param(b'event: error\n: hi\ndata: {"message": "Oops."}\n\n', [], id="around a comment"),
+            pytest.param(b'id: 1\n: hi\nevent: error\ndata: {"message": "Oops."}\n\n', [], id="below a comment"),
+        ],
+    )
+    def test_an_error_is_raised_before_the_next_byte(
+        self, upstream: Upstream, stream: bytes, seen: list[Delta], byte_by_byte: bool
+    ) -> None:
+        upstream.always(*body(stream, Wait(), byte_by_byte=byte_by_byte))
+
+        came, failure = fail(upstream.url, first_token_seconds=20, idle_seconds=20)
+
+        assert (came, failure.reason, failure.detail) == (seen, "upstream", "Oops.")
 
     @in_any_framing
     @pytest.mark.parametrize("content_type", ["text/html", "text/event-stream"])

@@ -288,17 +288,16 @@ class TestEnds:
         choice = {"index": 0, "delta": {"content": "Hello"}}
         told: dict[str, Any] = {
             "usage": {"usage": usage},
-            "x_groq": {"x_groq": {"usage": usage}, "usage": None},
-            "choice": {"choices": [choice | {"usage": usage}], "x_groq": {"id": "req_1"}},
+            "x_groq": {"x_groq": {"usage": usage}, "usage": {}},
+            "choice": {"choices": [choice | {"usage": usage}]},
         }[place]
 
         outcome = answer(upstream, stream(event({"choices": [choice], **told})))
 
         assert (outcome.text, counted(outcome.usage)) == ("Hello", expected)
 
-    def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream) -> None:
-        call = {"index": 0, "function": {"arguments": "{}"}}
-
+    @pytest.mark.parametrize("call", [{"index": 0, "function": {"arguments": "{}"}}, {"function": {"name": 5}}, "x"])
+    def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream, call: Any) -> None:
         outcome = answer(upstream, stream(chunk({"content": "Hello"}), chunk({"tool_calls": [call]})))
 
         assert (outcome.text, outcome.deltas[-1].tool, outcome.failure) == ("Hello", "", None)
