@@ -15,6 +15,7 @@ from tests.test_proxy_login import HEADER, ask  # noqa: F401
 from tests.upstream import Wait, body, token
 from tests.visitor import text_of
 from tests.wait import wait_until
+from webapp import upkeep
 from webapp.sends import Send
 from webapp.settings import Typed
 from webapp.storage.schema import metadata, queued, users
@@ -75,7 +76,11 @@ def age(parts) -> None:
         tx.execute(update(users).where(users.c.deleted_at.is_not(None)).values(deleted_at=long_ago))
 
 
-def test_the_conversations_are_purged_within_seconds(team, alice):
+def test_the_conversations_are_purged_at_once(make_team, monkeypatch):
+    monkeypatch.setattr(upkeep, "TRIM_SECONDS", 3600)
+    team = make_team()
+    team.join("Carol", "admin")
+    alice = team.join("Alice")
     alice.end(alice.new_chat("One"))
     conversations = metadata.tables["conversations"]
 

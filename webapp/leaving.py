@@ -17,7 +17,7 @@ from webapp.users import keep_an_admin
 
 
 class Leaving:
-    """Deletes accounts at once; `wake` lets the upkeep purge the conversations within seconds, in small steps."""
+    """Deletes accounts at once; `wake` lets the upkeep purge the conversations in small steps."""
 
     def __init__(self, storage: Storage, hub: Hub, known: Accounts, wake: Callable[[], None]) -> None:
         self._storage = storage

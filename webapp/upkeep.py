@@ -52,7 +52,7 @@ class Upkeep:
         self._retention = retention
         self._expire_at = self._tick_at = time.monotonic()
         self._audit_time = timedelta(days=audit_days)
-        self._closed = threading.Event()
+        self._closed, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -62,6 +62,7 @@ class Upkeep:
     def close(self) -> None:
         """End the thread."""
         self._closed.set()
+        self._woken.set()
         self._thread.join()
 
     def tick(self) -> None:
@@ -111,12 +112,17 @@ class Upkeep:
             audit.purge(tx, now - self._audit_time)
 
     def wake(self) -> None:
-        """Let the thread tick within TRIM_SECONDS."""
+        """Let the thread tick at once."""
         self._tick_at = 0.0
+        self._woken.set()
 
     def _run(self) -> None:
         self._tick_at = time.monotonic() + FIRST_SECONDS
-        while not self._closed.wait(TRIM_SECONDS):
+        while True:
+            self._woken.wait(TRIM_SECONDS)
+            self._woken.clear()  # before _closed is read: `close` sets that first
+            if self._closed.is_set():
+                return
             return_memory()
             if time.monotonic() >= self._tick_at:
                 self._tick_at = time.monotonic() + EVERY_SECONDS
