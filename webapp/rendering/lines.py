@@ -6,7 +6,6 @@ lines are lexed again with the next one, as if it ended there.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import MutableMapping
 from time import thread_time
@@ -102,8 +101,7 @@ class ColouredLines:
 
     def _lexed(self, code: str) -> tuple[str, LexerContext | None]:
         """The HTML of the lines at hand, and what the lexer knows then, if nothing goes on behind them."""
-        context = copy.deepcopy(self._context)
-        context.text, context.pos, context.end = code, 0, len(code)
+        context = LexerContext(code, 0, list(self._context.stack))
         if isinstance(self._lexer, RegexLexer):
             # This one loop of Pygments tells the stack that it ends with; any RegexLexer may go through it.
             found = ExtendedRegexLexer.get_tokens_unprocessed(self._lexer, None, context)  # type: ignore[arg-type]
