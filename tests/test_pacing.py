@@ -76,7 +76,9 @@ def test_running_streams_are_counted(upstream: Upstream):
     assert transport._streams == before
 
 
-@pytest.mark.parametrize(("streams", "seconds"), [(1, 0.033), (100, 0.05), (500, 0.25), (800, 0.4), (9_000, 0.4)])
+@pytest.mark.parametrize(
+    ("streams", "seconds"), [(1, 0.035), (20, 0.063), (100, 0.095), (500, 0.255), (1_000, 0.45), (9_000, 0.45)]
+)
 def test_the_rest_has_its_bounds(streams, seconds):
     assert transport.pace_seconds(streams) == pytest.approx(seconds)
 

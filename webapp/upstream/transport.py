@@ -30,8 +30,10 @@ from webapp.upstream.lifeline import Lifeline
 POOL_SIZE = 100
 READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
 BYTES_PER_READ = 512  # one read costs as much time as this many bytes
-PACE_SECONDS = 0.0005  # between two reads, times the number of streams
-LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.4
+# Seconds between two reads of one stream, and what each stream adds: much while there are few, which cost little.
+LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.45
+FEW_SECONDS, MANY_SECONDS = 0.002, 0.0004
+MANY_PACE_SECONDS = 0.055
 PAUSE_SECONDS = 0.001  # not 0: gevent checks its timers only after 50 sleeps of 0 seconds
 
 
@@ -109,7 +111,8 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
 
 def pace_seconds(streams: int) -> float:
     """Return the seconds between two reads of one stream. They grow with the number of streams."""
-    return min(max(streams * PACE_SECONDS, LEAST_PACE_SECONDS), MOST_PACE_SECONDS)
+    few, many = LEAST_PACE_SECONDS + streams * FEW_SECONDS, MANY_PACE_SECONDS + streams * MANY_SECONDS
+    return min(few, max(many, LEAST_PACE_SECONDS), MOST_PACE_SECONDS)
 
 
 def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
