@@ -268,6 +268,7 @@ def test_a_code_is_used_once(team, provider):
     assert (again.status_code, problem(again)) == (400, NOT_BEGUN)
     assert (stolen.status_code, problem(stolen)) == (502, UNUSABLE)
     assert not is_signed_in(thief)
+    assert entries(team)[-1] == ("", "sign_in_failed", "")
 
 
 def test_the_address_of_the_page_is_one_of_its_hosts(make_oidc):

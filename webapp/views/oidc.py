@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.errors import AppError, Forbidden, Invalid
+from webapp.errors import AppError, Forbidden, Invalid, ProviderError
 from webapp.language import gettext as _
 from webapp.team import Identity
 from webapp.tokens import new_token
@@ -55,7 +55,8 @@ def finish() -> ResponseReturnValue:
         old_token = request.cookies.get(visitor.token_cookie(), "")
         token = parts().team.identities.sign_in(_identity(), visitor.client(), old_token=old_token, user_id=user_id)
     except AppError as error:
-        if isinstance(error, Forbidden):
+        is_refused = isinstance(error, Forbidden) or (isinstance(error, ProviderError) and not error.is_away)
+        if is_refused:
             parts().team.identities.note_failure(visitor.client(), getattr(error, "name", ""))
         return sign_in_page(error)
     return signed_in(redirect(place_of(wanted), 303), token)
