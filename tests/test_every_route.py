@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select
 
 from tests.team import PASSWORD
-from tests.test_matrix import MATRIX, filled, stage, visit  # noqa: F401 (a fixture)
+from tests.test_matrix import MATRIX, filled, stage, things, visit  # noqa: F401 (a fixture)
 from tests.upstream import Upstream
 from webapp.storage.presets import EVERYBODY
 from webapp.storage.schema import metadata
@@ -72,6 +76,64 @@ def test_no_get_changes_anything_and_exports_alone_are_noted(stage):  # noqa: F8
     exports = [row for row in after["audit"] if row not in before["audit"]]
     assert {row["action"] for row in exports} == {"conversation_exported", "conversations_exported"}
     assert after | {"audit": before["audit"]} == before
+
+
+VIEWS = Path(__file__).parent.parent / "webapp" / "views"
+TAKEN = re.compile(r'request\.(?:args|form|values)(?:\.get|\.getlist)?[\[(]"(\w+)"')
+OWNING = ("id", "user_id", "conversation_id", "message_id", "reply_id", "parent_id", "leaf_id", "picture_id", "holder")
+OWNING += ("preset_id", "folder_id")
+HEADERS = ("Last-Event-ID", "If-None-Match", "Remote-User", "X-User-Id", "X-Forwarded-User")
+GONE = ("/delete", "/sign-out", "/sign-ins", "/revoke", "/account/", "/v1/", "/admin/", "/invite/")
+
+
+def hers(team, values) -> list[str]:
+    """All rows that belong to Alice or to one of her things."""
+    kinds = ("conversation_id", "message_id", "picture_id", "preset_id", "folder_id", "share_id")
+    ids = {team.user_id("Alice"), *(values[kind] for kind in kinds)}
+    found = [(name, row) for name, table in rows(team).items() for row in table if name not in ("audit", "throttles")]
+    return [repr((name, row)) for name, row in found if ids & {row.get(column) for column in OWNING}]
+
+
+def test_somebody_elses_ids_in_query_form_and_header_reach_nothing(stage, upstream):  # noqa: F811
+    team, visitors, values = stage
+    bob, his = visitors["member"], values | things(team, visitors["member"], "Bob", upstream)
+    fields = {name for path in VIEWS.glob("*.py") for name in TAKEN.findall(path.read_text())}
+    before, seen = hers(team, values), []
+
+    for kind in ("conversation_id", "message_id", "preset_id", "folder_id"):
+        filling = dict.fromkeys(fields - {"format", "days", "next", "language"}, values[kind])
+        for method, rule in MATRIX:
+            if not any(part in rule for part in GONE):
+                options = {"params": filling, "headers": dict.fromkeys(HEADERS, values[kind])}
+                options |= {"data": filling} if method == "POST" else {}
+                path = filled(rule, his)
+                with bob.request(method, path, allow_redirects=False, stream=True, **options) as answer:
+                    is_stream = answer.headers.get("Content-Type", "").startswith("text/event-stream")
+                    seen.append((method, path, next(answer.iter_lines()) if is_stream else answer.content))
+    seen += [("GET", path, bob.get(path).content) for path in ("/", "/settings", "/conversations", "/shares")]
+
+    assert {"at", "before", "folder", "parent", "preset", "key", "deleted"} <= fields
+    assert hers(team, values) == before
+    assert [(method, path) for method, path, content in seen if b"Alice" in content] == []
+
+
+def test_the_ids_of_an_import_file_are_not_those_of_somebody_elses_rows(stage):  # noqa: F811
+    team, visitors, values = stage
+    alice, bob = visitors["owner"], visitors["member"]
+    file = alice.get(f"/c/{values['conversation_id']}/export?format=json").json()
+    record = file["conversations"][0] if "conversations" in file else file
+    last = record["messages"][-1]
+    record["messages"] = [one | {"text": "Bob was here"} for one in record["messages"]]
+    record["messages"].append(last | {"id": "new", "parent": last["id"], "role": "user", "text": "Bob goes on"})
+    record |= {"title": "Bob's title", "user_id": team.user_id("Alice"), "folder": "Alice's folder"}
+    before = hers(team, values)
+
+    answer = bob.post("/import", files={"file": ("a.json", json.dumps(file))}, allow_redirects=False)
+
+    assert answer.status_code == 303
+    assert values["conversation_id"] not in answer.headers["Location"]
+    assert hers(team, values) == before
+    assert "Bob was here" not in alice.get(f"/c/{values['conversation_id']}").text
 
 
 def unasked(values: dict[str, str], base_url: str) -> dict[str, str]:

@@ -180,37 +180,41 @@ def stage(make_team, upstream):
     team.parts.team.users.disable(SERVER, team.user_id("Dan"))
     team.join("Erin")
     team.invite()
-    alice = visitors["owner"]
-    upstream.answer(*body(token("Hi"), pictures_chunk(png(2, 2)), DONE))
-    reply = alice.new_chat("My secret")
-    alice.end(reply)
-    [picture] = re.findall(r"/p/([0-9a-f-]{36})", alice.page())
-    alice.post_form("/presets", name="Mine", model="gpt-4", temperature="", system="")
-    [preset] = team.parts.presets.of(team.user_id("Alice"))
-    alice.post_form("/folders", name="Work")
-    [folder] = team.parts.folders.of(team.user_id("Alice"))
-    alice.post_form(f"/c/{alice.conversation_id}/share")
-    alice.post_form("/keys", name="Script", days="7")
-    [key] = team.parts.team.keys.of(team.user_id("Alice"))
-    other = team.stranger()
-    other.post_form("/sign-in", name="alice", password=PASSWORD)
-    sign_ins = team.parts.team.accounts.sign_ins(team.user_id("Alice"))
-    values = {
+    values = things(team, visitors["owner"], "Alice", upstream) | {
         "filename": "app.css",
-        "conversation_id": alice.conversation_id,
+        "step": "edit",
+        "token": team.invite(),
+        "user_id": team.user_id("Erin"),
+        "invite_id": team.parts.team.invites.pending()[0].id,
+    }
+    return team, visitors, values
+
+
+def things(team, visitor, name: str, upstream) -> dict[str, str]:
+    """One thing of each kind that a user can have, and their ids."""
+    upstream.answer(*body(token("Hi"), pictures_chunk(png(2, 2)), DONE))
+    reply = visitor.new_chat(f"{name}'s secret")
+    visitor.end(reply)
+    [picture] = re.findall(r"/p/([0-9a-f-]{36})", visitor.page())
+    visitor.post_form("/presets", name=f"{name}'s preset", model="gpt-4", temperature="", system=f"{name}'s system")
+    [preset] = team.parts.presets.of(team.user_id(name))
+    visitor.post_form("/folders", name=f"{name}'s folder")
+    [folder] = team.parts.folders.of(team.user_id(name))
+    visitor.post_form(f"/c/{visitor.conversation_id}/share")
+    visitor.post_form("/keys", name=f"{name}'s key", days="7")
+    [key] = team.parts.team.keys.of(team.user_id(name))
+    other = team.stranger()
+    other.post_form("/sign-in", name=name, password=PASSWORD)
+    return {
+        "conversation_id": visitor.conversation_id,
         "message_id": reply,
         "preset_id": preset.id,
         "folder_id": folder.id,
         "picture_id": picture,
-        "step": "edit",
-        "share_id": team.parts.team.shares.of(team.user_id("Alice"))[0].id,
-        "token": team.invite(),
-        "sign_in_id": sign_ins[0].id,
-        "user_id": team.user_id("Erin"),
+        "share_id": team.parts.team.shares.of(team.user_id(name))[0].id,
+        "sign_in_id": team.parts.team.accounts.sign_ins(team.user_id(name))[0].id,
         "key_id": key.id,
-        "invite_id": team.parts.team.invites.pending()[0].id,
     }
-    return team, visitors, values
 
 
 def routes(site) -> set[tuple[str, str]]:
