@@ -25,6 +25,7 @@ async function measure() {
   let text = "", cut = "1", server = "", encoding = "";
   try {
     const answer = await fetch(form.dataset.probe + (silence.checked ? "&silence=1" : ""), { cache: "no-store" });
+    if (!answer.ok) return {}; // the page is older than its ticket: the next one has another
     server = [answer.headers.get("server"), answer.headers.get("via")].join(" ");
     encoding = answer.headers.get("content-encoding") ?? "";
     const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
@@ -41,6 +42,7 @@ async function measure() {
   } catch {
     // The stream broke: `cut` says so.
   }
+  if (cut && !silence.checked) return {}; // not by its silence
   const last = ticks.at(-1) ?? { sent: 0, arrived: 0 };
   const delays = ticks.map(({ sent, arrived }) => last.sent - sent - (last.arrived - arrived));
   return { held: Math.round(Math.max(0, ...delays)), cut, server, encoding };

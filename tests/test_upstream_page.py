@@ -16,6 +16,7 @@ from tests.wait import wait_until
 from webapp.errors import Throttled
 from webapp.invites import SERVER
 from webapp.lockchat import Lockchat
+from webapp.storage import endings
 from webapp.trials import MOST_TOKENS, Trials
 
 PAGE = "/admin/upstream"
@@ -160,6 +161,27 @@ def test_the_page_counts_errors_of_the_last_answers_without_what_they_say(team, 
     assert "Of the last 3 answers these failed: The upstream does not accept this request. 2 answers" in page
     assert f"In the log: reply {failed[:8]}" in page
     assert "salary" not in page
+
+
+def test_the_errors_are_those_of_the_newest_answers_and_long_texts_are_read_little_by_little(team, carol, monkeypatch):
+    reads = []
+    newest = endings.newest
+    monkeypatch.setattr(endings, "newest", lambda tx, most, start: reads.append(most) or newest(tx, most, start))
+    parts, alice = team.parts, team.join("Alice")
+    alice.end(alice.new_chat("Hi"))
+    with parts.storage.begin() as tx:
+        tx.exec_driver_sql("UPDATE messages SET failure_reason = 'network', status = 'error' WHERE role = 'assistant'")
+        copied = "id, conversation_id, role, text, model, status, created_at"
+        for number in range(250):
+            tx.exec_driver_sql(
+                f"INSERT INTO messages ({copied}, number) SELECT '{number}', {copied[4:]}, {number + 10} FROM messages"
+                " WHERE role = 'assistant' AND failure_reason = 'network'"
+            )
+
+    ended, failures = parts.team.trials.failures()
+
+    assert (ended, failures) == (200, [])
+    assert set(reads) == {10}
 
 
 def test_the_page_shows_the_address_without_secrets_and_what_the_list_says(make_team, upstream):

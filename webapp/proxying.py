@@ -52,13 +52,13 @@ STREAM = {
 }
 COMPRESSION = {
     NGINX: "gzip off;",
-    CADDY: "# remove: encode",
+    CADDY: "# remove: encode ...",
     APACHE: "SetEnv no-gzip 1",
-    HAPROXY: "# remove: filter compression",
+    HAPROXY: "# remove: filter compression ...",
 }
 SILENCE = {
     NGINX: "proxy_read_timeout 60s;",
-    CADDY: "transport http { read_timeout 60s }",
+    CADDY: "# remove: read_timeout ...",
     APACHE: "ProxyTimeout 60",
     HAPROXY: "timeout server 60s",
 }

@@ -15,6 +15,7 @@ from webapp.config import Config
 from webapp.errors import Busy, Throttled, UpstreamError
 from webapp.language import gettext as _
 from webapp.lockchat import Lockchat
+from webapp.loop import give_way
 from webapp.storage import Storage, audit, endings, throttles
 from webapp.storage.endings import Ending
 from webapp.team import Actor
@@ -28,6 +29,7 @@ TOTAL_SECONDS = 30.0  # less than the 60 s of common proxies
 ANSWER_BYTES = 64 * 2**10  # some models reason first
 PAUSE_SECONDS = 5  # between the beginnings of two trials, for all workers
 LAST_MESSAGES = 200  # a question and an answer each
+READ_AT_ONCE = 10  # of the longest, 15 ms
 KEY = "trial of the upstream"  # beside those of `webapp.throttle`, which are hashes
 
 log = logging.getLogger(__name__)
@@ -95,8 +97,11 @@ class Trials:
 
     def failures(self) -> tuple[int, Sequence[Failures]]:
         """How many replies the newest messages have, and which errors they ended with, the newest error first."""
-        with self._storage.read() as tx:
-            ended = endings.newest(tx, LAST_MESSAGES)
+        ended: list[Ending] = []
+        for start in range(0, LAST_MESSAGES, READ_AT_ONCE):
+            with self._storage.read() as tx:
+                ended += endings.newest(tx, READ_AT_ONCE, start)
+            give_way()
         failed = [(one.reason, one) for one in ended if one.reason]
         counts = Counter(reason for reason, _one in failed)
         newest = dict(reversed(failed))

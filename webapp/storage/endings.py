@@ -22,13 +22,17 @@ class Ending:
     first_token_seconds: float | None
 
 
-def newest(tx: Connection, most: int) -> Sequence[Ending]:
-    """The replies among the newest `most` messages that have ended, the newest first. Imports are left out."""
+def newest(tx: Connection, most: int, start: int = 0) -> Sequence[Ending]:
+    """The replies among `most` messages that have ended, the newest first, after the `start` newest ones.
+
+    Imports are left out. SQLite reads past the texts to the columns behind them, so ask for few messages at a time.
+    """
     columns = (messages.c.id, messages.c.failure_reason, messages.c.model, messages.c.created_at)
     last = (
         select(*columns, messages.c.first_token_seconds, messages.c.role, messages.c.status, messages.c.is_imported)
         .order_by(messages.c.number.desc())
         .limit(most)
+        .offset(start)
     )
     return [
         Ending(row.id, row.failure_reason, row.model, row.created_at, row.first_token_seconds)
