@@ -126,6 +126,20 @@ def test_what_a_page_sends_without_a_sign_in_is_kept_on_the_page(team, upstream)
     assert upstream.requests == []
 
 
+def test_a_stranger_reads_neither_models_nor_addresses_nor_settings(make_team, upstream):
+    stranger = make_team(models=("our-model", "other-model"), metrics_token="9f2c41d07be3a865").stranger()
+    posts = [("POST", path) for path in ("/conversations", "/preferences", "/sign-in", "/import", "/nowhere")]
+
+    answers = [
+        stranger.request(method, path, data={"text": "Hi", "model": "mine"}, allow_redirects=False)
+        for method, path in [("GET", "/sign-in"), ("GET", "/nowhere"), ("GET", "/readyz"), *posts]
+    ]
+
+    said = "".join(answer.text for answer in answers)
+    assert [word for word in ("our-model", "other-model", upstream.url, "LOCKCHAT_") if word in said] == []
+    assert 'name="model" value="mine"' in answers[3].text  # kept for after the sign-in
+
+
 def test_a_script_gets_401_and_no_page(team):
     stranger = team.stranger()
 

@@ -33,7 +33,7 @@ from webapp.views import api_errors, site
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
-from webapp.views.visitor import known_user, wants_fragment
+from webapp.views.visitor import is_open, known_user, wants_fragment
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -136,6 +136,8 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
     models, model = _models() if with_list else parts().models.names(), _typed("model")
+    if not is_open() and known_user() is None:  # who posts without a sign-in reads no more than they typed
+        models = [model] if model else []
     page = render_template(
         "error.html",
         status=status,
