@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import openai
 import pytest
 
+from tests.dialects import DONE
 from tests.team import links, problem
 from tests.test_api import ask, open_client, whole
 from tests.test_keys import make_key
@@ -274,3 +276,20 @@ def test_with_open_login_the_settings_alone_choose(make_team, make_site, upstrea
     upstream.answer(*tokens("Hi"))
     stranger.end(stranger.new_chat("Hi", model="big"))
     assert asked(upstream) == ["big"]
+
+
+def test_a_stream_ends_well_while_the_models_cannot_be_read(team, carol, alice, upstream):
+    go_on = threading.Event()
+    upstream.answer(*body(token("On"), Wait(go_on), token(" and on"), DONE))
+    reply = alice.new_chat("Hi", model="small")
+    events = alice.events(reply)
+    next(events)
+
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql("DROP TABLE allowed_models")
+    go_on.set()
+    end = next(json.loads(event.data) for event in events if event.event == "end")
+
+    assert end["why"] == "done"
+    assert "Retry" in end["html"]
+    assert alice.get("/settings").status_code == 200

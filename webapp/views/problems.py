@@ -135,7 +135,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         return api_errors.answer_of(status, sentence), status, headers
     if wants_fragment():
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
-    models, model = _models() if with_list else parts().models.names(), _typed("model")
+    models, model = site.models(), _typed("model")
     if not is_open() and known_user() is None:  # who posts without a sign-in reads no more than they typed
         models = [model] if model else []
     page = render_template(
@@ -161,14 +161,6 @@ def _action(status: int) -> str:
     if status == 404 or request.endpoint is None:
         return url_for("chat.create_conversation")
     return url_for(request.endpoint, **(request.view_args or {}), folder=request.args.get("folder"))
-
-
-def _models() -> list[str]:
-    """The models of the user; all that there are if the database fails."""
-    try:
-        return site.models()
-    except AppError:
-        return parts().models.names()
 
 
 def _sidebar() -> dict[str, object]:

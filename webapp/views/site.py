@@ -9,6 +9,7 @@ from flask import g
 from markupsafe import Markup
 
 from webapp import markdown
+from webapp.errors import StorageUnavailable
 from webapp.notices import NOTICE, WELCOME
 from webapp.offers import Offer
 from webapp.rendering import process
@@ -20,16 +21,19 @@ KEPT_TEXTS = 8
 
 
 def offer() -> Offer:
-    """The models for the user of this request; for a stranger's error page, all. Raises StorageUnavailable."""
+    """The models to show the user of this request: all to a stranger, and while the database is away."""
     if "offer" not in g:
-        user = known_user()
-        g.offer = parts().offers.to(user.id) if user else Offer(parts().models.names())
+        user, everything = known_user(), Offer(parts().models.names())
+        try:
+            g.offer = parts().offers.to(user.id) if user else everything
+        except StorageUnavailable:
+            g.offer = everything
     found: Offer = g.offer
     return found
 
 
 def models() -> list[str]:
-    """The names of these models, the default first. Raises StorageUnavailable."""
+    """The names of these models, the default first."""
     return offer().names
 
 
@@ -50,7 +54,8 @@ def welcome() -> Markup:
 
 
 def ask_no_more() -> None:
-    """The database is away: the pages of this request show the texts that this worker read last."""
+    """The database is away: the pages of this request show all models, and the texts that this worker read last."""
+    g.offer = Offer(parts().models.names())
     g.texts = parts().notices.texts(asks=False)
 
 

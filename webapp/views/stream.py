@@ -18,7 +18,7 @@ from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.language import foreign
 from webapp.loop import give_way
-from webapp.views import live
+from webapp.views import live, site
 from webapp.views.http import hold_open
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user
@@ -36,6 +36,7 @@ def show_stream(message_id: str) -> ResponseReturnValue:
         return "", 204, {"Cache-Control": "no-store"}
     seconds = max((datetime.now(UTC) - message.created_at).total_seconds(), 0.0)
     steps = parts().following.follow(message)
+    site.offer()  # read now: the database may be away when the answer ends
     return hold_open(events(steps, message_id, int(seconds)), "text/event-stream; charset=utf-8")
 
 
