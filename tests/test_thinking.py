@@ -7,6 +7,7 @@ import pytest
 from tests.upstream import body, token, tokens
 from tests.visitor import text_of
 from webapp.chat import Delta, merge
+from webapp.upstream.harmony import MOST_HEADER_CHARS
 from webapp.upstream.thinking import MOST_HELD_CHARS, Thinking
 
 
@@ -75,6 +76,12 @@ ANSWERS = [
         "{}",
     ),
     ("A mark is <|channel|>", "A mark is <|channel|>", ""),
+    ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|>", "", "ab"),
+    ("<|channel|>final<|message|>Hello<|end|>no header", "Hello", ""),
+    ("<|channel|>final<|message|>Hello<|en", "Hello", ""),
+    ("<|channel|>final<|message|>1 <", "1 <", ""),
+    ("<|channel|>analysis<|message|>1 <", "", "1 <"),
+    ("<|channel|>analysis <|end", "", ""),
 ]
 
 
@@ -88,6 +95,24 @@ def test_an_answer_is_parted_however_it_is_cut(answer, text, reasoning):
 def test_what_is_certain_does_not_wait_for_the_next_delta():
     assert Thinking().feed("<think>Hm") == ("", "Hm", False)
     assert Thinking().feed("1 < 2") == ("1 < 2", "", False)
+    assert Thinking().feed("<|channel|>final<|message|>1 <2") == ("1 <2", "", False)
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "reasoning"),
+    [
+        ("<|start|>" + "a " * MOST_HEADER_CHARS, "<|start|>" + "a " * MOST_HEADER_CHARS, ""),
+        ("<|channel|>analysis " + "a" * MOST_HEADER_CHARS, "", "<|channel|>analysis " + "a" * MOST_HEADER_CHARS),
+    ],
+)
+def test_a_header_without_an_end_is_a_part_of_the_answer(header, text, reasoning):
+    assert parted(header) == parted(*header) == (text, reasoning)
+
+
+def test_headers_without_number_and_end_are_read():
+    headers = ("<|channel|>" + "a" * MOST_HEADER_CHARS) * 20
+
+    assert parted(headers) == ("", headers)
 
 
 def test_tags_are_text_once_reasoning_came_by_another_way():

@@ -27,6 +27,7 @@ class Harmony:
         self._held = ""
         self._is_header = True
         self._is_final = False
+        self._passed = 0  # characters of the body that are no mark, though they look like one
 
     def feed(self, text: str) -> tuple[str, str]:
         """Take more of the answer; return text and reasoning that are certain now."""
@@ -56,11 +57,15 @@ class Harmony:
         channel = _CHANNEL.search(header)
         self._is_final = not channel or channel[1] == "final"
         self._is_header = False
-        return rest if mark else whole
+        if mark:
+            return rest
+        self._passed = 1  # no header after all: its own mark is text, and would begin it again
+        return whole
 
     def _read_body(self, whole: str) -> tuple[str, str]:
         """Return a part of the message, and what begins with the mark behind it."""
-        if mark := _MARK.search(whole):
+        passed, self._passed = self._passed, 0
+        if mark := _MARK.search(whole, passed):
             self._is_header = True
             keeps_mark = mark[0] in self.STARTS
             return whole[: mark.start()], whole[mark.start() if keeps_mark else mark.end() :]
