@@ -13,6 +13,7 @@ from tests.upstream import Upstream, body, error, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.chat import OfferedModel
+from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import listing
 
@@ -125,6 +126,8 @@ def test_a_model_that_chats_is_offered(name: str) -> None:
         ({"architecture": {"output_modalities": ["embeddings"]}}, False),  # of OpenRouter
         ({"architecture": {"output_modalities": ["image"]}}, False),
         ({"architecture": {"output_modalities": ["image", "text"]}}, True),
+        ({"output_modalities": "image+text"}, True),
+        ({"output_modalities": "image"}, False),
     ],
 )
 def test_what_the_upstream_says_of_a_model_decides_whether_it_is_offered(said: dict[str, Any], chats: bool) -> None:
@@ -181,6 +184,9 @@ def test_the_context_window_is_read_where_it_is_given(said: dict[str, Any], wind
         ({"capabilities": {"completion_chat": True, "vision": False}}, False),
         ({"capabilities": ["completion", "multimodal"]}, True),  # of llama.cpp
         ({"capabilities": ["completion"]}, False),
+        ({"input_modalities": ["text", "image"], "capabilities": ["completion"]}, True),
+        ({"modalities": {"input": ["text", "image"], "output": ["text"]}}, True),
+        ({"modalities": {"input": ["text"], "output": ["text", "image"]}}, False),
         ({"type": "vlm"}, True),  # of LM Studio
         ({"supports_image_input": True}, True),  # of Fireworks
         ({"model_info": {"supports_vision": True}}, True),  # of LiteLLM
@@ -214,6 +220,17 @@ def test_a_list_of_eight_mebibytes_is_read_and_the_menu_stays_short(upstream: Up
 
     client.close()
     assert names == [f"m-{number}" for number in range(listing.MAX_MODELS)]
+
+
+def test_an_error_in_place_of_a_list_is_that_error(upstream: Upstream) -> None:
+    answer_list(upstream, {"error": {"message": "Your key has expired.", "code": "invalid_api_key"}})
+    client = Lockchat(upstream.url)
+
+    with pytest.raises(UpstreamError) as caught:
+        client.models()
+
+    client.close()
+    assert (caught.value.reason, caught.value.detail) == ("auth", "Your key has expired.")
 
 
 def test_a_longer_list_is_refused(upstream: Upstream) -> None:
