@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -36,13 +37,17 @@ def make_long(alice, import_file):
     return make_long
 
 
+BACKGROUND = ["pulse", "queue", "upkeep", "changes", "typesetter", "openings"]
+
+
 @contextmanager
 def statements(engine):
-    """The statements that an engine executes meanwhile."""
+    """The statements that an engine executes meanwhile, without those of the background."""
     seen: list[str] = []
 
     def see(connection, cursor, statement, *_):
-        seen.append(statement)
+        if threading.current_thread().name not in BACKGROUND:
+            seen.append(statement)
 
     event.listen(engine, "before_cursor_execute", see)
     yield seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import sys
 import threading
 
@@ -9,10 +11,11 @@ import pytest
 from sqlalchemy import event
 
 from tests.history import add_turns
-from webapp.views import http, pages, parts
+from webapp.views import http, kept, parts
 
 MOST_CALLS = 25_000  # of functions, Python and C, for a page of 60 messages: 17,000; with all of them rendered, 60,000
 
+KEY = re.compile(rb'name="key" value="[^"]*"')  # each page has its own
 MOST_CALLS_OF_A_SEND = 8_000  # 4,800; 11,600 with each query built anew
 
 
@@ -76,15 +79,53 @@ def test_a_send_is_little_work(browser):
     assert calls < MOST_CALLS_OF_A_SEND
 
 
-def test_finished_messages_are_rendered_once(alice, long_chat):
+def test_finished_messages_are_read_rendered_and_compressed_once(site, alice, long_chat, monkeypatch):
     first = alice.page()
-    before = pages.kept.cache_info()
+    read, compressed = [], []
+    event.listen(parts.of(site).storage._cheap, "before_cursor_execute", lambda *seen: read.append(seen[2]))
+    deflate = kept._deflated
+    monkeypatch.setattr(kept, "_deflated", lambda data, *rest: compressed.append(data) or deflate(data, *rest))
 
     second = alice.page()
 
-    after = pages.kept.cache_info()
-    assert (after.misses, after.hits) == (before.misses, before.hits + 60)
     assert first.split('<div class="log"')[1].split("</main>")[0].split('name="key"')[0] in second
+    assert not [query for query in read if "messages.text, messages.status" in query]
+    assert len(compressed) == 2  # what is before the messages, and what is behind
+
+
+def test_a_page_in_parts_is_one_gzip_file(browser, long_chat):
+    plain = browser.get(f"/c/{long_chat}").data
+
+    answers = [browser.get(f"/c/{long_chat}", headers={"Accept-Encoding": "gzip"}) for _ in range(2)]
+
+    for answer in answers:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert int(answer.headers["Content-Length"]) == len(answer.data)
+        assert KEY.sub(b"", gzip.decompress(answer.data)) == KEY.sub(b"", plain)
+        assert len(answer.data) < 1.5 * len(gzip.compress(plain, 4))
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 2, 3], [3, 2, 1, 0], [2, 2, 0, 1]])
+def test_kept_messages_are_compressed_for_any_place(order):
+    chunks = [kept.Chunk((f"message {number} " * 3000).encode()) for number in range(4)]
+    kept.compressed(chunks, 6)
+    shown = [chunks[number] for number in order]
+    page = [b"before", *shown[:2], b"", *shown[2:], b"behind"]
+
+    assert gzip.decompress(kept.compressed(page, 6)) == b"".join(page)
+
+
+def test_the_messages_that_are_shown_again_stay():
+    chunks = kept.Chunks()
+    longest = "x" * kept.CHUNK_BYTES
+    for number in range(2 * kept.MOST_BYTES // kept.CHUNK_BYTES):
+        chunks.add(number, longest)
+        assert chunks.get(0)
+    chunks.add("long", longest + "x")
+
+    assert chunks.get("long") is None
+    assert chunks.get(1) is None
+    assert sum(map(len, chunks._chunks.values())) == kept.MOST_BYTES
 
 
 def test_a_kept_message_changes_with_its_language_and_its_versions(alice, upstream):
@@ -100,18 +141,6 @@ def test_a_kept_message_changes_with_its_language_and_its_versions(alice, upstre
     assert "2/2" in english
     assert "Ещё раз" in russian.split('class="log"')[1]
     assert "Retry" not in russian.split('class="log"')[1].split("</main>")[0]
-
-
-def test_a_long_message_is_not_kept(alice, database_url):
-    alice.end(alice.new_chat("Hi"))
-    alice.page()
-    add_turns(database_url, alice.conversation_id, 1, "long " * pages.KEPT_CHARS)
-    before = pages.kept.cache_info().currsize
-
-    page = alice.page()
-
-    assert "long long" in page
-    assert pages.kept.cache_info().currsize <= before + 1  # its question
 
 
 def test_a_file_is_compressed_once(alice):

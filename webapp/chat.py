@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -186,6 +186,9 @@ class Preset(Settings):
     is_shared: bool = False
 
 
+Stamp = tuple[Hashable, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A question or a reply. `parent_id` is the message it answers; siblings share a parent.
@@ -195,6 +198,8 @@ class Message:
     `pictures` are those of a reply, in order.
     `window` is the context window of a reply's model in tokens, `least_tokens` a lower bound of those in its request.
     `is_imported`: its words and figures are those of a file, which anybody can write.
+    `stamp` differs when anything of a finished message does, where the caller asked for it.
+    `page` is its HTML in a page, where that is kept; then the message comes without its texts.
     """
 
     id: str
@@ -214,6 +219,8 @@ class Message:
     siblings: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     is_imported: bool = False
+    stamp: Stamp = field(default=(), compare=False)
+    page: bytes | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:

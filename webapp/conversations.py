@@ -16,7 +16,8 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.storage import Storage, audit, branches, changes, conversations, folders, messages, pictures
+from webapp.storage import Storage, audit, branches, changes, conversations, folders, messages, outlines, pictures
+from webapp.storage.outlines import PageOf
 from webapp.team import Actor
 from webapp.text import LONGEST_TITLE_CHARS, clean
 
@@ -89,12 +90,13 @@ class Conversations:
         at: str | None = None,
         before: str | None = None,
         last: int = LAST_MESSAGES,
+        page_of: PageOf = lambda stamp: None,
     ) -> Shown:
         """A conversation and the last messages of its branch, running replies with their text so far.
 
         `at` is a message to include: shows its branch, from that message on if the page has no room for more.
         `before` is a message too: includes the LAST_MESSAGES before it. Shows at most PAGE_MESSAGES messages and
-        PAGE_CHARS characters. Raises NotFound.
+        PAGE_CHARS characters. `page_of` gives the page of a message with this stamp, if it is kept. Raises NotFound.
         """
         running = self._hub.all()
         with self._storage.read() as tx:
@@ -108,8 +110,14 @@ class Conversations:
             place = path.index(wanted) if wanted in path else None
             first, after = bounds(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
             siblings = branches.siblings(tx, conversation_id, [None, *path][first:after])
-            shown = messages.some(tx, user_id, conversation_id, path[first:after], siblings=siblings)
-            shown = [with_text(tx, message, running) for message in shown]
+            shown = outlines.of(tx, user_id, conversation_id, path[first:after], siblings, page_of)
+            others = [one.id for one in shown if one.page is None]
+            whole = {one.id: one for one in messages.some(tx, user_id, conversation_id, others, siblings=siblings)}
+            shown = [
+                one if one.page else replace(with_text(tx, whole[one.id], running), stamp=one.stamp)
+                for one in shown
+                if one.page or one.id in whole  # deleted meanwhile
+            ]
         rest = path[after:]
         leaf_id = path[-1] if path else ""
         return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", leaf_id, revision)

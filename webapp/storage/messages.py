@@ -101,8 +101,13 @@ def some(
 def _some(with_html: bool) -> Select[Any]:
     """The query of `some`. Building it takes longer than running it."""
     left_out = () if with_html else ("html",)
+    return of_ids(select(*_columns_of_message(left_out)))
+
+
+def of_ids(query: Select[Any]) -> Select[Any]:
+    """The query for messages of one conversation of a user."""
     here: BindParameter[str] = bindparam("conversation_id")
-    return select(*_columns_of_message(left_out)).where(
+    return query.where(
         messages.c.id.in_(bindparam("ids", expanding=True)),
         # `coalesce` avoids the index of conversations, which would read all messages of this one.
         func.coalesce(messages.c.conversation_id, "") == here,
@@ -117,8 +122,12 @@ def lengths(tx: Connection, message_ids: Sequence[str]) -> dict[str, int]:
 
 @cache
 def _lengths() -> Select[Any]:
-    shown = func.length(func.coalesce(messages.c.html, messages.c.text)) + func.length(messages.c.reasoning)
-    return select(messages.c.id, shown).where(messages.c.id.in_(bindparam("ids", expanding=True)))
+    return select(messages.c.id, shown_chars()).where(messages.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def shown_chars() -> ColumnElement[int]:
+    """The characters of a message on a page."""
+    return func.length(func.coalesce(messages.c.html, messages.c.text)) + func.length(messages.c.reasoning)
 
 
 def is_of(user_id: str | BindParameter[str], conversation_id: str | BindParameter[str]) -> ColumnElement[bool]:

@@ -24,7 +24,7 @@ from webapp.errors import Busy, NotFound
 from webapp.presets import beginning, fields_in
 from webapp.sends import Send, Turn
 from webapp.settings import Typed, is_like
-from webapp.views import site, typed
+from webapp.views import pages, site, typed
 from webapp.views.hosts import came_from
 from webapp.views.http import hold_open
 from webapp.views.marks import renews_cookie
@@ -49,7 +49,9 @@ def index() -> ResponseReturnValue:
 def show_conversation(conversation_id: str) -> ResponseReturnValue:
     last = max(request.args.get("last", LAST_MESSAGES, type=int), 1)
     at, before = request.args.get("at"), request.args.get("before")
-    return page(parts().conversations.show(current_user().id, conversation_id, at=at, before=before, last=last))
+    page_of = pages.page_of(site.models(), whole=(request.args.get("edit"), request.args.get("again")))
+    user_id = current_user().id
+    return page(parts().conversations.show(user_id, conversation_id, at=at, before=before, last=last, page_of=page_of))
 
 
 @blueprint.post("/c/<id:conversation_id>/rename")
@@ -147,7 +149,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         context = _context(shown, draft, preset)
     running = next((message for message in shown.messages if message.status == "streaming"), None) if shown else None
     if running is None or not (draft or "live" in request.args):
-        return render_template("chat.html", **context)
+        return pages.rendered("chat.html", context)
     try:
         return _growing(context, running)
     except Busy as error:  # shows the text so far, on a page that reloads

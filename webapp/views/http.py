@@ -24,7 +24,7 @@ from webapp.openings import Opening
 from webapp.quotas import Door
 from webapp.team import WITH_PAGE
 from webapp.users import Users
-from webapp.views import api_errors, forms, forwarded, hosts, marks, problems, visitor
+from webapp.views import api_errors, forms, forwarded, hosts, kept, marks, problems, visitor
 from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
 from webapp.views.parts import of as parts_of
 from webapp.views.parts import parts
@@ -221,6 +221,9 @@ def _compress(response: Response) -> None:
     response.vary.add("Accept-Encoding")
     if response.status_code == 304 or (response.content_length or 0) > MOST_COMPRESSED_BYTES:
         return
+    if isinstance(response.response, list) and len(response.response) > 1:
+        _join(response, response.response)
+        return
     response.direct_passthrough = False
     content = response.get_data()
     if request.endpoint == "static":
@@ -235,9 +238,22 @@ def _compress(response: Response) -> None:
         response.set_etag(etag, weak=True)  # the plain and the compressed file share an address
 
 
+def _join(response: Response, parts: list[bytes]) -> None:
+    """Send the parts of a page as one, compressed if the browser wants that."""
+    if request.accept_encodings["gzip"]:
+        size = sum(len(part) for part in parts if not isinstance(part, kept.Chunk))
+        response.set_data(kept.compressed(parts, _level(size)))
+        response.content_encoding = "gzip"
+    else:
+        response.set_data(b"".join(parts))
+
+
 def _compressed(content: bytes) -> bytes:
-    level = next((level for most, level in LEVELS.items() if len(content) <= most), 1)
-    return gzip.compress(content, level, mtime=0)
+    return gzip.compress(content, _level(len(content)), mtime=0)
+
+
+def _level(size: int) -> int:
+    return next((level for most, level in LEVELS.items() if size <= most), 1)
 
 
 @lru_cache(FILES)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
-from functools import lru_cache
+from collections.abc import Container, Hashable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from flask import Flask, current_app, g, request, session, templating
+from flask import Flask, Response, current_app, g, render_template, request, session, templating
 from markupsafe import Markup
 
 from webapp import language
 from webapp.chat import Message
+from webapp.storage.outlines import PageOf
 from webapp.text import new_id
 from webapp.views import site, visitor, words
+from webapp.views.kept import Chunks
 from webapp.views.parts import parts
 
-KEPT_ARTICLES = 500
-KEPT_CHARS = 16_000  # of the HTML of one; longer ones are made again each time
+PLACE = Markup("<!--{}-->").format(new_id())  # of a kept message in the HTML of a template; nobody can guess it
+
+kept = Chunks()
 
 
 class Environment(templating.Environment):
@@ -37,23 +39,46 @@ def init_app(app: Flask) -> None:
     app.context_processor(_shared)
 
 
+def page_of(models: Sequence[str], whole: Container[object]) -> PageOf:
+    """The HTML of finished messages which is kept for the next pages, by their stamps. None for ids in `whole`."""
+    if visitor.is_text_browser():
+        return lambda stamp: None
+    place = _place(models)
+    return lambda stamp: None if stamp[0] in whole else kept.get((stamp, *place))
+
+
+def _place(models: Sequence[str]) -> tuple[Hashable, ...]:
+    """All that a message's HTML is made of, beside its stamp: nobody sees another user's, and nothing is stale."""
+    # A reply that does not list the models shows only whether there is another one.
+    return tuple(models[:2]), language.current(), request.script_root
+
+
 def article(message: Message, models: Sequence[str], retrying: str = "") -> Markup:
-    """The HTML of a message in a conversation. That of finished ones is kept, as most pages show them again.
+    """The HTML of a message in a conversation, or its place if the template is for `rendered`.
 
     `models` are those to retry with; `retrying` is the id of the reply under which they are listed.
     """
-    if visitor.is_text_browser():
-        return _made(message, models, retrying, plain=True)
-    if message.status == "streaming" or message.id == retrying or len(message.html or message.text) > KEPT_CHARS:
-        return _made(message, models, retrying)
-    # A reply that does not list the models shows only whether there is another one.
-    return kept(message, tuple(models[:2]), language.current(), request.script_root)
+    page = message.page
+    if page is None:
+        is_plain = visitor.is_text_browser()
+        html = _made(message, models, retrying, plain=is_plain)
+        if is_plain or not message.stamp or message.id == retrying:
+            return html
+        page = kept.add((message.stamp, *_place(models)), html)
+    if "parts" not in g:
+        return Markup(page.decode())
+    g.parts.append(page)
+    return PLACE
 
 
-@lru_cache(KEPT_ARTICLES)
-def kept(message: Message, models: tuple[str, ...], _language: str, _root: str) -> Markup:
-    """The arguments are all that the HTML is made of, so nobody sees what is another user's, and nothing is stale."""
-    return _made(message, models, "")
+def rendered(template: str, context: Mapping[str, object]) -> Response:
+    """The page of a template, in parts: those of kept messages are compressed already."""
+    g.parts = []
+    others = iter(render_template(template, **context).split(PLACE))
+    parts = [next(others).encode()]
+    for page, other in zip(g.pop("parts"), others, strict=True):
+        parts += [page, other.encode()] if other else [page]
+    return Response(parts, mimetype="text/html")
 
 
 def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool = False) -> Markup:
