@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from webapp import sse
 from webapp.chat import Delta
+from webapp.views import live
 from webapp.views.stream import RETRY_MILLISECONDS, events
 
 
@@ -67,3 +69,36 @@ def test_the_ids_of_notes_are_those_of_this_message_alone():
 
     for html in (snapshot["html"], json.dumps(patches)):
         assert "fnref-id-" in html
+
+
+def test_nothing_is_kept_for_a_reader_who_is_alone():
+    stream = events(iter([Delta("Hello"), *(Delta(f" {number}") for number in range(50))]), "alone")
+    for _ in range(51):
+        next(stream)
+
+    assert live.of("alone").since(live.of("alone").number - 1) is None
+    stream.close()
+
+
+def test_a_second_reader_and_the_first_get_all_that_comes_later():
+    texts = ["Hello", *(f" {number}" for number in range(50))]
+    first = events(map(Delta, texts), "shared")
+    begun = [next(first) for _ in range(20)]
+    second = events(iter([Delta("".join(texts[:30])), *map(Delta, texts[30:])]), "shared")
+
+    later = [*second]
+    begun += first
+
+    assert text_of(begun) == text_of(later) == "".join(texts)
+
+
+def text_of(stream: list[bytes]) -> str:
+    """The text that a reader has after these events."""
+    text = ""
+    for event in sse.decode(stream):
+        data = json.loads(event.data or "null")
+        if event.event == "reset":
+            text = re.sub("<[^<>]*>", "", data["html"]).strip("\n")
+        elif event.event == "patch":
+            text += "".join(patch[3] for patch in data)
+    return text

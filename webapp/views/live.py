@@ -35,6 +35,7 @@ class Live:
 
     def __init__(self, message_id: str) -> None:
         self.number = 0  # of the latest event
+        self.readers = 0  # so far
         self._message_id = message_id
         self._renderer = LiveRenderer()
         self._reasoning = GrowingText()
@@ -53,7 +54,11 @@ class Live:
         """The events after this one; None if they are no longer kept."""
         with self._lock:
             missing = self.number - number
-            return [self._kept[index] for index in range(-missing, 0)] if missing <= len(self._kept) else None
+            events = [self._kept[index] for index in range(-missing, 0)] if missing <= len(self._kept) else None
+            if self.readers == 1:  # who has them all now
+                self._kept.clear()
+                self._kept_bytes = 0
+            return events
 
     def text(self, chars: int) -> str:
         """The text so far, as far as a reader has it."""

@@ -74,6 +74,7 @@ class _Reader:
         thought = before._text() if before else ""
         self._seconds = seconds
         self._live = live.of(message_id, step.was_reasoning)
+        self._live.readers += 1
         self._chars = self._reasoning_chars = self._number = 0
         self._add(replace(step, reasoning=thought + step.reasoning))
 
