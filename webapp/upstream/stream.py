@@ -62,7 +62,10 @@ class Stream(Asking[Delta]):
         return self._give(self._delta_of(data))
 
     def _take_objects(self, objects: list[bytes]) -> Iterator[Delta]:
-        """The deltas of several events: of those in a row that are nothing but text, one."""
+        """The deltas of several events: after the first ones, one of all in a row that are nothing but text."""
+        if not self._progress.began:
+            yield from super()._take_objects(objects)
+            return
         texts: list[str] = []
         for data in objects:
             text = answers.text_of(load(data))
