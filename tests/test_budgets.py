@@ -12,7 +12,7 @@ import pytest
 STATIC = Path(__file__).parent.parent / "static"
 FIRST_VIEW = 14_600  # bytes: ten TCP segments, the most that a server sends in the first round trip
 LATER = 14 * 1024  # the modules that import() loads when they are first used, and the style that they bring
-OTHER_PAGES = {"pages.css"}  # the style of settings, search and sign-in, which these link
+OTHER_PAGES = {"pages.css", "proxy.js"}  # of settings, search, sign-in and administrators, which these link
 
 COMMENT_LINE = re.compile(r" *(//.*|/\*.*\*/|/\*[^/]*|\*( .*|/)?)")
 
