@@ -277,6 +277,14 @@ class TestEnds:
 
         assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "no_answer")
 
+    @in_any_framing
+    def test_reasoning_alone_that_breaks_off_is_cut_off(self, upstream: Upstream, framing: str) -> None:
+        upstream.always(*body(token(reasoning="Hm"), framing=framing))
+
+        seen, failure = fail(upstream.url)
+
+        assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "cut_off")
+
     def test_a_filter_that_leaves_nothing_is_named(self, upstream: Upstream) -> None:
         upstream.always(*body(token(finish="content_filter"), DONE))
 

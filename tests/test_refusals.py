@@ -60,6 +60,36 @@ def test_a_refused_system_prompt_heads_the_first_question() -> None:
     assert sent["messages"] == [{"role": "user", "content": "Be brief.\n\nhi"}]
 
 
+def test_a_developers_prompt_heads_the_question_too() -> None:
+    asked = body() | {"messages": [{"role": "developer", "content": "Be brief."}, QUESTION]}
+
+    refusal = named(asked, "System messages are not supported; use the 'developer' role instead.")
+
+    assert refusal == Refusal("system")
+    assert without(asked, [refusal])["messages"] == [{"role": "user", "content": "Be brief.\n\nhi"}]
+
+
+def test_a_refused_system_prompt_heads_the_parts_of_a_question() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+    asked = body() | {
+        "messages": [SYSTEM, {"role": "system", "content": "Be kind."}, {**QUESTION, "content": [picture]}]
+    }
+
+    sent = without(asked, [Refusal("system")])
+
+    prompt = {"type": "text", "text": "Be brief.\n\nBe kind."}
+    assert sent["messages"] == [{"role": "user", "content": [prompt, picture]}]
+
+
+def test_a_refused_system_prompt_without_a_question_becomes_one() -> None:
+    answer = {"role": "assistant", "content": "Hello"}
+    asked = body() | {"messages": [SYSTEM, answer, {"role": "system", "content": "Be kind."}]}
+
+    sent = without(asked, [Refusal("system")])
+
+    assert sent["messages"] == [answer, {"role": "user", "content": "Be brief.\n\nBe kind."}]
+
+
 def test_a_system_prompt_may_be_the_developers() -> None:
     sent = without(body(), [Refusal("developer")])
 

@@ -231,6 +231,14 @@ class TestEnds:
 
         assert (outcome.divided, outcome.failure) == (("Why?", "Hello"), None)
 
+    def test_a_last_chunk_with_the_message_brings_reasoning_that_has_not_come(self, upstream: Upstream) -> None:
+        message = {"role": "assistant", "content": "Hello", "reasoning_content": "Why?"}
+        last = {"index": 0, "message": message, "finish_reason": "stop"}
+
+        outcome = answer(upstream, body(chunk({"content": "Hello"}), chunk(None, choices=[last]), DONE))
+
+        assert (outcome.divided, outcome.failure) == (("Why?", "Hello"), None)
+
     @pytest.mark.parametrize(
         "last",
         [
