@@ -31,6 +31,17 @@ def test_a_new_chat_asks_the_upstream_and_shows_the_answer(alice, upstream):
     assert alice.raw(reply) == "Good **day**"
 
 
+def test_a_worker_that_shuts_down_takes_no_message_and_keeps_its_text(site, alice, upstream):
+    site.extensions["lockchat"].hub.is_stopping = lambda: True
+
+    answer = alice.post_form("/conversations", text="Hello there")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "The server is restarting. Your text is kept; send it again in a moment." in text_of(answer.text)
+    assert "Hello there" in answer.text
+    assert not upstream.requests
+
+
 def test_the_answer_streams_while_it_grows(alice, upstream):
     upstream.answer(*body(token("one "), token("two"), Wait(), b"data: [DONE]\n\n"))
     reply = alice.new_chat("Count")
