@@ -26,16 +26,26 @@ TEXT = {"index": 0, "delta": {"content": "a"}, "finish_reason": None}
 
 
 def test_the_tokens_of_one_read_come_as_one_delta(upstream: Upstream):
-    texts = [f" {number}" for number in range(100)]
-    upstream.answer(*body(token("Hello"), b"".join(map(token, texts)), Wait()))
+    texts, go_on = [f" {number}" for number in range(100)], threading.Event()
+    upstream.answer(*body(token("Hello"), Wait(go_on), b"".join(map(token, texts)), Wait()))
 
     with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
         found = [next(stream)]
+        go_on.set()
         while not found[-1].text.endswith(texts[-1]):
             found.append(next(stream))
 
     assert merge(found).text == "Hello" + "".join(texts)
     assert len(found) < 10
+
+
+def test_the_first_tokens_come_one_by_one(upstream: Upstream):
+    upstream.answer(*body(token("a") + token("b") + token("c"), Wait()))
+
+    with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
+        first = next(stream)
+
+    assert first.text == "a"
 
 
 @cases("answers")
