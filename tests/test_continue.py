@@ -35,6 +35,15 @@ def test_the_rest_joins_the_beginning_in_a_sibling(alice, upstream):
     assert "2/2" in text_of(alice.page())
 
 
+def test_without_script_the_answer_brings_back_what_stands_unsent_in_the_box(alice, upstream):
+    first = cut_reply(alice, upstream, "The quick brown")
+
+    answer = alice.post(f"/m/{first}/continue", data={"text": "Half a thought"}, headers={"Accept": "text/html"})
+
+    assert answer.text.rstrip().endswith("</html>")
+    assert "Half a thought</textarea>" in answer.text
+
+
 def test_the_upstream_reads_the_beginning_and_is_asked_for_the_rest(alice, upstream):
     first = cut_reply(alice, upstream, "Once upon")
 

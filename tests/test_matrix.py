@@ -71,7 +71,7 @@ MATRIX: dict[tuple[str, str], dict[str, object]] = {
     ("GET", "/c/<id:conversation_id>/export"): own_page(),
     ("GET", "/m/<id:message_id>"): own_page(302),
     ("GET", "/m/<id:message_id>/raw"): own_page(),
-    ("GET", "/m/<id:message_id>/retry"): own_page(302),
+    ("GET", "/m/<id:message_id>/<any(retry, continue, select, stop):kind>"): own_page(302),
     ("GET", "/p/<id:picture_id>"): own_page(),
     ("GET", "/shares"): pages(),
     ("POST", "/c/<id:conversation_id>/share"): own_form(),
@@ -183,6 +183,7 @@ def stage(make_team, upstream):
     values = things(team, visitors["owner"], "Alice", upstream) | {
         "filename": "app.css",
         "step": "edit",
+        "kind": "retry",
         "token": team.invite(),
         "user_id": team.user_id("Erin"),
         "invite_id": team.parts.team.invites.pending()[0].id,
@@ -259,7 +260,7 @@ def check_headers(answer: requests.Response) -> None:
 
 def filled(rule: str, values: dict[str, str]) -> str:
     for name, value in values.items():
-        for kind in ("", "id:", "path:", "any(edit, take, send):"):
+        for kind in ("", "id:", "path:", "any(edit, take, send):", "any(retry, continue, select, stop):"):
             rule = rule.replace(f"<{kind}{name}>", value)
     assert "<" not in rule
     return rule

@@ -97,6 +97,44 @@ def test_retry_keeps_what_stands_unsent_in_the_box(chat, live, upstream):
     expect(chat.questions.last).to_have_text("Half a thought")
 
 
+def test_stop_and_another_version_keep_what_stands_unsent_in_the_box(chat, live, upstream):
+    chat.box.fill("First")
+    chat.send_button.click()
+    expect(chat.answer).to_have_text("Hello world")
+    upstream.answer(*body(token("Half"), Wait()))
+    chat.box.fill("Half a thought")
+    chat.retry_button.click()
+    expect(live).to_have_text("Half")
+
+    chat.page.locator(".message__stop button").click()
+    expect(chat.answers).to_have_text(["Half"])
+    expect(chat.box).to_have_value("Half a thought")
+    chat.footer.get_by_role("button", name="Previous version").click()
+
+    expect(chat.answers).to_have_text(["Hello world"])
+    expect(chat.box).to_have_value("Half a thought")
+
+
+def test_words_are_found_and_a_listed_chat_is_opened(chat):
+    for text in ("Tell of whales", "And of squids"):
+        chat.open("/")
+        chat.box.press_sequentially(text)
+        chat.send_button.press("Enter")
+        expect(chat.answer).to_have_text("Hello world")
+    page = chat.page
+
+    page.get_by_role("link", name="All conversations").last.press("Enter")
+    page.locator(".listing").get_by_role("link", name="Tell of whales", exact=True).press("Enter")
+    expect(chat.questions).to_have_text(["Tell of whales"])
+    chat.open("/search")
+    page.locator("#q").press_sequentially("squids")
+    page.get_by_role("button", name="Search").press("Enter")
+    expect(page.locator("mark").first).to_have_text("squids")
+    page.locator(".hits a").first.press("Enter")
+
+    expect(chat.questions).to_have_text(["And of squids"])
+
+
 def test_the_page_says_that_it_waits_until_the_first_word(chat, live, upstream):
     first = threading.Event()
     upstream.answer(*body(Wait(first), token("one"), Wait()))
@@ -127,18 +165,20 @@ def test_stop_works_while_the_page_streams(chat, live, upstream):
 
 def test_an_error_is_told_and_retry_works(chat, upstream):
     upstream.answer(*error(401))
-    chat.box.fill("Hello?")
-    chat.send_button.click()
+    chat.box.press_sequentially("Hello?")
+    chat.send_button.press("Enter")
     expect(chat.note).to_contain_text("does not accept this server's key")
 
-    chat.retry_button.click()
+    chat.box.press_sequentially("Half a thought")
+    chat.retry_button.press("Enter")
 
     expect(chat.answers).to_have_text(["Hello world"])
+    expect(chat.box).to_have_value("Half a thought")
 
 
 def test_only_what_works_is_shown(chat):
-    chat.box.fill("Hello")
-    chat.send_button.click()
+    chat.box.press_sequentially("Hello")
+    chat.send_button.press("Enter")
     expect(chat.answer).to_have_text("Hello world")
 
     expect(chat.page.get_by_role("button", name="Copy")).to_have_count(0)

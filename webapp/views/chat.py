@@ -94,8 +94,8 @@ def create_message(conversation_id: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/m/<id:message_id>")
-@blueprint.get("/m/<id:message_id>/retry")  # a reload of the page that `retry_message` answers with
-def show_message(message_id: str) -> ResponseReturnValue:
+@blueprint.get("/m/<id:message_id>/<any(retry, continue, select, stop):kind>")  # a reload of what these forms answer
+def show_message(message_id: str, kind: str = "") -> ResponseReturnValue:
     message = parts().conversations.message(current_user().id, message_id)
     if wants_fragment():
         return _fragment(message)
@@ -116,26 +116,24 @@ def show_status(message_id: str) -> ResponseReturnValue:
 @blueprint.post("/m/<id:message_id>/stop")
 def stop_message(message_id: str) -> ResponseReturnValue:
     message = parts().following.stop(current_user().id, message_id)
-    return ("", 204) if wants_fragment() else redirect(_place_of(message), 303)
+    return ("", 204) if wants_fragment() else _shown(message)
 
 
 @blueprint.post("/m/<id:message_id>/retry")
 def retry_message(message_id: str) -> ResponseReturnValue:
     turn = parts().turns.retry(current_user().id, message_id, form())
-    if not (unsent := request.form.get("text", "")).strip() or "text/html" not in request.headers.get("Accept", ""):
-        return sent(turn)
-    # Without script only this answer can bring back the text in the box.
-    return page(parts().conversations.show(current_user().id, turn.conversation.id, last=2), unsent)
+    return _with_unsent(turn.conversation.id, last=2) or sent(turn)
 
 
 @blueprint.post("/m/<id:message_id>/continue")
 def continue_message(message_id: str) -> ResponseReturnValue:
-    return sent(parts().turns.extend(current_user().id, message_id, form()))
+    turn = parts().turns.extend(current_user().id, message_id, form())
+    return _with_unsent(turn.conversation.id, last=2) or sent(turn)
 
 
 @blueprint.post("/m/<id:message_id>/select")
 def select_message(message_id: str) -> ResponseReturnValue:
-    return redirect(_place_of(parts().conversations.select(current_user().id, message_id)), 303)
+    return _shown(parts().conversations.select(current_user().id, message_id))
 
 
 @blueprint.post("/m/<id:message_id>/edit")
@@ -234,6 +232,22 @@ def _in_parts(chunks: Iterator[str]) -> Iterator[str]:
             yield "".join(part)
             part.clear()
     yield "".join(part)
+
+
+def _with_unsent(conversation_id: str, last: int = LAST_MESSAGES) -> ResponseReturnValue | None:
+    """The page with the text that its box has not sent; None without such a text.
+
+    Without script only the answer to a form can bring it back.
+    """
+    unsent = request.form.get("text", "")
+    if not unsent.strip() or "text/html" not in request.headers.get("Accept", ""):
+        return None
+    return page(parts().conversations.show(current_user().id, conversation_id, last=last), unsent)
+
+
+def _shown(message: Message) -> ResponseReturnValue:
+    """The way to the message, or the page with the text that its box has not sent."""
+    return _with_unsent(message.conversation_id) or redirect(_place_of(message), 303)
 
 
 def form() -> Send:
