@@ -105,6 +105,13 @@ def test_a_value_out_of_range_is_not_every_value() -> None:
     assert without(body(temperature=0.5), [refusal]) == body(temperature=0.5)
 
 
+def test_a_parameter_without_a_range_is_refused_with_every_value() -> None:
+    refusal = named(body(temperature=1.5), "Unsupported parameter: 'temperature'")
+
+    assert refusal is not None
+    assert "temperature" not in without(body(temperature=0.5), [refusal])
+
+
 def test_a_whole_answer_goes_without_the_options_of_a_stream() -> None:
     sent = without(body(stream_options={}), [Refusal("stream")])
 
