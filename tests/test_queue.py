@@ -225,6 +225,37 @@ def test_one_that_meets_the_limit_of_a_day_is_held_and_the_next_try_says_until_w
     assert is_waiting(alice)
 
 
+def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice, upstream, site, caplog):
+    end, storage = Event(), site.extensions["lockchat"].storage
+    upstream.answer(*body(token("a"), Wait(end), DONE))
+    reply = alice.new_chat("One")
+    put(alice, "Two")
+    with storage.begin() as tx:
+        spending.set_limit(tx, "member", "running_replies", 0)
+
+    caplog.set_level("INFO", "webapp.queue")
+    end.set()
+    alice.end(reply)
+    wait_until(lambda: f"of conversation {alice.conversation_id} waits: Limited" in caplog.text, 20, "a try")
+    page = text_of(alice.page())
+    with storage.begin() as tx:
+        spending.set_limit(tx, "member", "running_replies", None)
+    wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+
+    assert "could not be sent by itself" not in page
+    assert questions(upstream) == ["One", "Two"]
+
+
+def test_one_that_was_sent_by_another_way_goes_once(alice, upstream, running):
+    put(alice, "Two", key="k")
+
+    alice.end(alice.say("Two", key="k"))
+    running.set()
+    wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+
+    assert questions(upstream) == ["One", "Two"]
+
+
 def test_a_deleted_conversation_sends_nothing(alice, upstream, running):
     put(alice, "Two")
     alice.post_form(f"/c/{alice.conversation_id}/delete")

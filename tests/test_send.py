@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from threading import Event
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from tests.upstream import Wait, body, event, token, tokens
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
+from webapp.generation import Generation
 from webapp.storage.schema import messages
 
 
@@ -40,6 +42,20 @@ def test_a_worker_that_shuts_down_takes_no_message_and_keeps_its_text(site, alic
     assert "The server is restarting. Your text is kept; send it again in a moment." in text_of(answer.text)
     assert "Hello there" in answer.text
     assert not upstream.requests
+
+
+def test_a_system_without_a_thread_left_ends_the_answer_and_frees_its_place(
+    make_visitor, upstream, monkeypatch, caplog
+):
+    alice = make_visitor(streams_per_user=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        reply = alice.new_chat("One")
+
+    assert f"reply {reply} could not be started" in caplog.text
+    assert alice.status(reply) == "error"
+    assert "Something went wrong here" in text_of(alice.page())
+    assert alice.end(alice.say("Two"))["why"] == "done"
 
 
 def test_the_answer_streams_while_it_grows(alice, upstream):
