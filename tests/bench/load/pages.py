@@ -28,7 +28,7 @@ from webapp.text import new_id
 TURNS = 30  # of the long chat: 60 messages
 CONVERSATIONS = 1_000
 SHORT = "Hi #n=3,r=1000,s=0,d=0,h=0#"
-WAITED = "Hi #n=3,r=20,s=0,d=60,h=0#"  # its first token comes once the page waits for it
+WAITED = "Hi #n=3,r=20,s=10,d=60,h=0#"  # its first token, a word, comes once the page waits for it
 IDLE_SECONDS = 1.0  # gunicorn closes a silent connection after 5 s, on a full server sooner
 PROBLEM = re.compile(rb'class="problem"[^<>]*>([^<>]+)<')
 REPLY = re.compile(r"/c/([^#]+)#m-(.+)$")
