@@ -15,7 +15,7 @@ from webapp.following import Following
 from webapp.generation import Hub
 from webapp.markdown import RENDERER
 from webapp.pulse import Pulse
-from webapp.storage import messages
+from webapp.storage import messages, spending
 
 
 @pytest.fixture
@@ -247,6 +247,22 @@ def test_a_reply_whose_worker_dies_keeps_reasoning_and_text_apart(storage, pulse
 
     found = stored(storage, reply.id)
     assert (found.status, found.text, found.reasoning) == ("interrupted", "Hello", "I should greet.")
+
+
+def test_a_reply_whose_worker_dies_counts_as_failed_and_takes_its_own_pieces_along(storage, hub, pulse, reply):
+    other = Reply(storage, hub, "this worker")
+    for one in (reply, other):
+        one.say("Hello")
+    pulse.tick()
+
+    with storage.begin() as tx:
+        messages.interrupt(tx, [reply.id])
+
+    with storage.read() as tx:
+        left = {one.id: messages.pieces_after(tx, one.id, 0) for one in (reply, other)}
+        (figures,) = spending.figures(tx, "day", "2000-01-01").values()
+    assert left == {reply.id: [], other.id: [(1, Delta("Hello"))]}
+    assert (figures.messages, figures.errors) == (1, 1)
 
 
 @pytest.mark.parametrize("ticks_after", [0, 1])
