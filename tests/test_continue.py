@@ -7,7 +7,7 @@ import pytest
 from tests.upstream import Close, body, token, tokens
 from tests.visitor import text_of
 from webapp.chat import Delta
-from webapp.continuing import QUESTION, Joint, Rest
+from webapp.continuing import QUESTION, TAIL_CHARS, Joint, Rest
 from webapp.errors import UpstreamError
 
 
@@ -123,6 +123,11 @@ def test_the_same_key_goes_on_once(alice, upstream):
         ("```py\nx = 1\n", "```\nDone.", "```py\nx = 1\n```\nDone."),
         ("Half", "", "Half"),
         ("Half", "Half", "Half"),
+        ("Here I am", "am not", "Here I am not"),
+        ("About Islam", "am radio", "About Islam am radio"),
+        ("I see an", "another", "I see an another"),
+        ("~~~py\nx = 1\n", "~~~py\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),
+        ("```\na\n```\n```\nb\n", "```\nc", "```\na\n```\n```\nb\n```\nc"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -132,6 +137,12 @@ def test_the_joint_shows_no_seam(begun, rest, whole, size):
     pieces = [joint.feed(rest[start : start + size]) for start in range(0, len(rest), size)]
 
     assert begun + "".join(pieces) + joint.end() == whole
+
+
+def test_a_line_that_opens_no_block_is_not_held_for_ever():
+    joint = Joint("```\nx = 1\n")
+
+    assert joint.feed("`" + "a" * 2 * TAIL_CHARS) == "`" + "a" * 2 * TAIL_CHARS
 
 
 def test_thinking_that_shows_late_leaves_the_beginning_in_the_text():

@@ -276,12 +276,13 @@ def test_another_worker_follows_text_that_becomes_reasoning(storage, pulse, repl
     for _ in range(ticks_after):
         pulse.tick()
         deltas.append(next(steps))
+    reply.say(" you")
     reply.end()
     pulse.tick()
     *more, message = steps
 
     whole = merge([*deltas, *more])
-    assert (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello", "I should greet.")
+    assert (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello you", "I should greet.")
 
 
 def test_a_follower_at_the_same_worker_gets_each_piece_and_then_the_finished_reply(storage, hub, pulse, reply):
