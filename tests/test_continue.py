@@ -126,7 +126,8 @@ def test_the_same_key_goes_on_once(alice, upstream):
         ("Here I am", "am not", "Here I am not"),
         ("About Islam", "am radio", "About Islam am radio"),
         ("I see an", "another", "I see an another"),
-        ("~~~py\nx = 1\n", "~~~py\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),
+        ("~~~py\nx = 1\ny =", "~~~python\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),
+        ("```\na\n```\n```\nb\n```\n", "```js\nc", "```\na\n```\n```\nb\n```\n```js\nc"),
         ("```\na\n```\n```\nb\n", "```\nc", "```\na\n```\n```\nb\n```\nc"),
     ],
 )
@@ -137,6 +138,12 @@ def test_the_joint_shows_no_seam(begun, rest, whole, size):
     pieces = [joint.feed(rest[start : start + size]) for start in range(0, len(rest), size)]
 
     assert begun + "".join(pieces) + joint.end() == whole
+
+
+def test_a_block_goes_on_as_soon_as_its_repeated_line_is_whole():
+    joint = Joint("```py\nx = 1\n")
+
+    assert [joint.feed("```python"), joint.feed("\ny = 2\n")] == ["", "y = 2\n"]
 
 
 def test_a_line_that_opens_no_block_is_not_held_for_ever():
@@ -161,6 +168,7 @@ def test_the_whole_is_bounded():
         list(rest)
 
     assert raised.value.reason == "answer_too_large"
+    assert list(Rest(_Source([Delta("abc"), Delta("de")]), "1234.", 10)) == [Delta("abc"), Delta("de")]
 
 
 class _Source(list):
