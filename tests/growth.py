@@ -161,8 +161,11 @@ def runs_of(pattern: re.Pattern[Any], use: str) -> Callable[[Any], object]:
     if use in ("match", "fullmatch"):
         return getattr(pattern, use)
     if use == "at each":
-        source = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern.pattern) + ("\n" if pattern.flags & re.VERBOSE else "")
-        pattern = re.compile(f"(?=(?:{source}))", pattern.flags)
+        is_bytes = isinstance(pattern.pattern, bytes)
+        source = pattern.pattern.decode("latin-1") if is_bytes else pattern.pattern
+        source = re.sub(r"^\(\?[a-zA-Z]+\)", "", source) + ("\n" if pattern.flags & re.VERBOSE else "")
+        source = f"(?=(?:{source}))"
+        pattern = re.compile(source.encode("latin-1") if is_bytes else source, pattern.flags)
     return lambda text: deque(pattern.finditer(text), 0)
 
 

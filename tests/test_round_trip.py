@@ -15,7 +15,7 @@ from webapp.text import new_id
 
 MADE_ANEW = {
     Conversation: {"id", "user_id", "leaf_id"},
-    Message: {"id", "conversation_id", "parent_id", "html", "renderer", "siblings", "is_imported"},
+    Message: {"id", "conversation_id", "parent_id", "html", "renderer", "siblings", "is_imported", "stamp", "page"},
     Picture: {"id", "data"},  # the data are compared as the page gets them
     Outcome: {"saved"},  # True for whatever was loaded
 }
