@@ -25,11 +25,12 @@ END = token(finish="stop") + DONE
 TEXT = {"index": 0, "delta": {"content": "a"}, "finish_reason": None}
 
 
-def test_the_tokens_of_one_read_come_as_one_delta(upstream: Upstream):
+def test_the_tokens_of_one_read_come_as_one_delta_for_a_listener(upstream: Upstream):
     texts, go_on = [f" {number}" for number in range(100)], threading.Event()
     upstream.answer(*body(token("Hello"), Wait(go_on), b"".join(map(token, texts)), Wait()))
 
     with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
+        stream.listen(lambda activity: None, lambda: None)
         found = [next(stream)]
         go_on.set()
         while not found[-1].text.endswith(texts[-1]):
@@ -37,6 +38,18 @@ def test_the_tokens_of_one_read_come_as_one_delta(upstream: Upstream):
 
     assert merge(found).text == "Hello" + "".join(texts)
     assert len(found) < 10
+
+
+def test_each_token_of_one_read_is_yielded_where_nobody_listens(upstream: Upstream):
+    texts, go_on = [f" {number}" for number in range(100)], threading.Event()
+    upstream.answer(*body(token("Hello"), Wait(go_on), b"".join(map(token, texts)), END))
+
+    with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
+        found = [next(stream)]
+        go_on.set()
+        found += stream
+
+    assert [delta.text for delta in found if delta.text] == ["Hello", *texts]
 
 
 def test_the_first_tokens_come_one_by_one(upstream: Upstream):
@@ -52,7 +65,7 @@ def test_the_first_tokens_come_one_by_one(upstream: Upstream):
 def test_an_answer_in_one_piece_is_read(upstream: Upstream, dialect: Dialect, case: Answer):
     upstream.answer(*body(b"".join(piece for piece in case.events if isinstance(piece, bytes))))
 
-    outcome = ask(upstream, dialect)
+    outcome = ask(upstream, dialect, listens=True)
 
     assert outcome.failure is None
     assert outcome.divided == (case.reasoning, case.text)

@@ -92,11 +92,16 @@ class Outcome:
         return [item for delta in self.deltas for item in getattr(delta, name, None) or ()]
 
 
-def ask(upstream: Upstream, dialect: Dialect, messages: Any = QUESTION, **options: Any) -> Outcome:
-    """Ask once, without tries after a failure, and read to the end."""
+def ask(
+    upstream: Upstream, dialect: Dialect, messages: Any = QUESTION, *, listens: bool = False, **options: Any
+) -> Outcome:
+    """Ask once, without tries after a failure, and read to the end; `listens` as the page does."""
     client, outcome = Lockchat(upstream.url + dialect.base, retries=0), Outcome()
     try:
-        outcome.deltas.extend(client.stream(messages, "m", **options))
+        stream = client.stream(messages, "m", **options)
+        if listens:
+            stream.listen(lambda activity: None, lambda: None)
+        outcome.deltas.extend(stream)
     except UpstreamError as failure:
         outcome.failure = failure
     finally:

@@ -45,6 +45,7 @@ class Stream(Asking[Delta]):
     def __init__(self, exchange: Exchange, limits: UpstreamConfig, body: Body, known: Refusals) -> None:
         super().__init__(exchange, limits, body, known)
         self.listen(lambda activity: None, lambda: None)
+        self._joins_texts = False
 
     @property
     def model(self) -> str:
@@ -52,8 +53,11 @@ class Stream(Asking[Delta]):
         return self._progress.model
 
     def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
-        """Call these while iterating: when the upstream works but brings no text; when all that arrived is yielded."""
-        self._on_activity, self._on_wait = on_activity, on_wait
+        """Call these while iterating: when the upstream works but brings no text; when all that arrived is yielded.
+
+        From now on, tokens that arrived together may come as one delta; without a listener each has its own.
+        """
+        self._on_activity, self._on_wait, self._joins_texts = on_activity, on_wait, True
 
     def _new_progress(self) -> _Progress:
         return _Progress()
@@ -62,8 +66,8 @@ class Stream(Asking[Delta]):
         return self._give(self._delta_of(data))
 
     def _take_objects(self, objects: list[bytes]) -> Iterator[Delta]:
-        """The deltas of several events: after the first ones, one of all in a row that are nothing but text."""
-        if not self._progress.began:
+        """The deltas of several events: for a listener, after the first ones, one of all that are nothing but text."""
+        if not (self._joins_texts and self._progress.began):
             yield from super()._take_objects(objects)
             return
         texts: list[str] = []
