@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 
 from tests.wait import wait_until
-from webapp.errors import NotFound, StorageUnavailable
+from webapp import language
+from webapp.errors import NotFound, StorageFull, StorageUnavailable
 from webapp.storage import Storage
+from webapp.storage.group_commit import GroupCommit
 from webapp.storage.schema import workers
 
 LANGUAGE: ContextVar[str] = ContextVar("LANGUAGE", default="none")
@@ -157,3 +160,38 @@ def test_who_waits_too_long_is_refused_and_nothing_of_theirs_is_stored(storage, 
     storage.run(add("later"))
 
     assert names(storage) == {"later"}
+
+
+def test_the_wait_for_the_others_counts(storage):
+    lock, given = threading.Lock(), []
+
+    @contextmanager
+    def begin(seconds: float) -> Iterator[Connection]:
+        given.append(seconds)
+        with storage.begin() as tx:
+            yield tx
+
+    group = GroupCommit(lock, begin, lambda error: error)
+    lock.acquire()
+    threading.Timer(0.5, lock.release).start()
+
+    group.run(add("a"), wait_seconds=20)
+
+    assert given[0] <= 19.6
+
+
+@pytest.mark.usefixtures("commits")
+def test_an_error_of_all_is_told_each_in_their_language(storage):
+    def fill_disk(connection: Connection) -> None:
+        event.remove(storage._durable, "commit", fill_disk)
+        raise StorageFull("full")
+
+    def speak(name: str) -> Work:
+        return lambda tx: language.use(name)
+
+    def listen(tx: Connection) -> None:
+        event.listen(storage._durable, "commit", fill_disk)
+
+    found = together(storage, listen, speak("ru"), speak("en"))
+
+    assert [str(outcome)[:10] for outcome in found[1:]] == ["На диске с", "The server"]

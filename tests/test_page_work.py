@@ -106,6 +106,15 @@ def test_a_page_in_parts_is_one_gzip_file(browser, long_chat):
         assert len(answer.data) < 1.5 * len(gzip.compress(plain, 4))
 
 
+def test_a_message_too_long_to_be_kept_is_compressed_as_the_rest_of_the_page(monkeypatch):
+    long, levels = kept.Chunks().add("a", "x" * (kept.CHUNK_BYTES + 1)), []
+    deflate = kept._deflated
+    monkeypatch.setattr(kept, "_deflated", lambda data, level, *rest: levels.append(level) or deflate(data, level))
+
+    assert gzip.decompress(kept.compressed([b"<p>", long], 1)) == b"<p>" + long
+    assert levels == [1, 1]
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 2, 3], [3, 2, 1, 0], [2, 2, 0, 1]])
 def test_kept_messages_are_compressed_for_any_place(order):
     chunks = [kept.Chunk((f"message {number} " * 3000).encode()) for number in range(4)]

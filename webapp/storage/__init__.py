@@ -54,7 +54,7 @@ class Storage:
         self._writers = threading.Lock()
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
-        self._group = GroupCommit(self._writers, lambda: self._transaction(self._durable, WAIT_SECONDS))
+        self._group = GroupCommit(self._writers, lambda seconds: self._transaction(self._durable, seconds), _renewed)
         self._joined: ContextVar[Connection | None] = ContextVar("joined", default=None)
 
     @contextmanager
@@ -91,7 +91,8 @@ class Storage:
     def read(self) -> Iterator[Connection]:
         """Open one read transaction, or join that of `reads`. Raises StorageUnavailable."""
         if joined := self._joined.get():
-            yield joined
+            with _translated():
+                yield joined
             return
         # A reader waits only while another process recovers or closes the database.
         with _translated(), self._begin(self._cheap, READ_WAIT_SECONDS, read=True) as connection:
@@ -225,10 +226,21 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         log.warning("database: %s", error.orig)
         if _is_full(error):
-            raise StorageFull(_("The server's disk is full. An administrator has to make room.")) from None
+            raise _full() from None
         raise _busy(
             StorageConflict if getattr(error.orig, "sqlstate", None) in CONFLICTS else StorageUnavailable
         ) from None
+
+
+def _renewed(error: Exception) -> Exception:
+    """The same error once more, in the language of the user who gets it."""
+    if isinstance(error, StorageFull):
+        return _full()
+    return _busy(type(error)) if isinstance(error, StorageUnavailable) else error
+
+
+def _full() -> StorageFull:
+    return StorageFull(_("The server's disk is full. An administrator has to make room."))
 
 
 def _busy(kind: type[StorageUnavailable] = StorageUnavailable) -> StorageUnavailable:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from webapp.loop import give_way
 
 MOST_JOBS = 32  # a transaction holds back every other process
+LEAST_SECONDS = 0.1  # to begin a transaction
 
 
 @dataclass(eq=False, slots=True)
@@ -29,6 +30,7 @@ class _Job:
     """What one caller waits for. Runs in the caller's context, so that its errors are in their language."""
 
     work: Callable[[Connection], Any]
+    deadline: float  # of the monotonic clock, for the transaction to begin
     context: Context = field(default_factory=copy_context)
     result: Any = None
     error: Exception | None = None
@@ -46,11 +48,21 @@ class _DatabaseError(Exception):
 
 
 class GroupCommit:
-    """Safe to share between threads and greenlets. Who uses it holds `lock` while they write in any other way."""
+    """Safe to share between threads and greenlets. Who uses it holds `lock` while they write in any other way.
 
-    def __init__(self, lock: threading.Lock, begin: Callable[[], AbstractContextManager[Connection]]) -> None:
+    `begin` begins a transaction within so many seconds. `renewed` makes the error of a transaction anew, in the
+    language of each who shared it.
+    """
+
+    def __init__(
+        self,
+        lock: threading.Lock,
+        begin: Callable[[float], AbstractContextManager[Connection]],
+        renewed: Callable[[Exception], Exception],
+    ) -> None:
         self._lock = lock
         self._begin = begin
+        self._renewed = renewed
         self._waiting: deque[_Job] = deque()
 
     def run(self, work: Callable[[Connection], Any], wait_seconds: float) -> Any:
@@ -59,10 +71,10 @@ class GroupCommit:
         Raises TimeoutError if no transaction begins within `wait_seconds`, and what `begin` raises. `work` may be
         called twice: the first time, what it wrote was rolled back.
         """
-        job = _Job(work)
+        job = _Job(work, time.monotonic() + wait_seconds)
         self._waiting.append(job)
         try:
-            self._acquire(job, wait_seconds)
+            self._acquire(job)
             try:
                 while not job.is_done:
                     self._run_next()
@@ -74,9 +86,8 @@ class GroupCommit:
             raise job.error
         return job.result
 
-    def _acquire(self, job: _Job, wait_seconds: float) -> None:
-        deadline = time.monotonic() + wait_seconds
-        while not self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.1)):
+    def _acquire(self, job: _Job) -> None:
+        while not self._lock.acquire(timeout=_seconds_until(job.deadline)):
             if self._withdraw(job):
                 raise TimeoutError  # otherwise somebody runs it now
 
@@ -100,7 +111,7 @@ class GroupCommit:
 
     def _run_alone(self, job: _Job) -> None:
         try:
-            with self._begin() as tx:
+            with self._begin(_seconds_until(job.deadline)) as tx:
                 job.run(tx)
         except Exception as error:
             job.end(error)
@@ -110,16 +121,20 @@ class GroupCommit:
     def _run_together(self, jobs: list[_Job]) -> None:
         errors: list[Exception | None]
         try:
-            with self._begin() as tx:
+            with self._begin(_seconds_until(jobs[0].deadline)) as tx:  # of the one who waits longest
                 errors = [_run_in_savepoint(tx, job) for job in jobs]
         except _DatabaseError:
             for job in jobs:
                 self._run_alone(job)
             return
         except Exception as error:  # no transaction began, or its commit failed
-            errors = [error] * len(jobs)
+            errors = [job.context.run(self._renewed, error) for job in jobs]
         for job, its_error in zip(jobs, errors, strict=True):
             job.end(its_error)
+
+
+def _seconds_until(deadline: float) -> float:
+    return max(deadline - time.monotonic(), LEAST_SECONDS)
 
 
 def _run_in_savepoint(tx: Connection, job: _Job) -> Exception | None:

@@ -240,8 +240,8 @@ def _compress(response: Response) -> None:
 
 def _join(response: Response, parts: list[bytes]) -> None:
     """Send the parts of a page as one, compressed if the browser wants that."""
-    if request.accept_encodings["gzip"]:
-        size = sum(len(part) for part in parts if not isinstance(part, kept.Chunk))
+    if request.accept_encodings["gzip"] and sum(map(len, parts)) <= MOST_COMPRESSED_BYTES:
+        size = sum(len(part) for part in parts if not isinstance(part, kept.Chunk) or len(part) > kept.CHUNK_BYTES)
         response.set_data(kept.compressed(parts, _level(size)))
         response.content_encoding = "gzip"
     else:

@@ -26,15 +26,16 @@ class Chunk(bytes):
 
     def __init__(self, _html: bytes) -> None:
         self._number = next(_numbers)
-        self._after: tuple[int, ...] = ()
-        self._compressed = b""
+        self._last: tuple[tuple[int, ...], bytes] = ((), b"")  # behind which chunks, and compressed
 
     def compressed(self, before: tuple[Chunk, ...]) -> bytes:
         """The chunk compressed to follow `before`, whose words it refers to."""
         numbers = tuple(chunk._number for chunk in before)
-        if not self._compressed or numbers != self._after:
-            self._after, self._compressed = numbers, _deflated(self, LEVEL, b"".join(before)[-WINDOW:])
-        return self._compressed
+        after, data = self._last
+        if not data or numbers != after:
+            data = _deflated(self, LEVEL, b"".join(before)[-WINDOW:])
+            self._last = numbers, data
+        return data
 
 
 class Chunks:
@@ -70,7 +71,7 @@ def compressed(parts: Iterable[bytes], level: int) -> bytes:
     before: tuple[Chunk, ...] = ()
     for part in parts:
         check, size = zlib.crc32(part, check), size + len(part)
-        if isinstance(part, Chunk):
+        if isinstance(part, Chunk) and len(part) <= CHUNK_BYTES:
             file.append(part.compressed(before))
             before = (*before[-1:], part)
         else:
