@@ -337,10 +337,12 @@ def test_in_a_team_colleagues_of_one_address_do_not_limit_each_other(team, alice
 def test_the_command_sets_and_removes_a_limit(site, alice_in_open, limit):
     run = site.test_cli_runner().invoke
 
-    run(args=["set-limit", "member", "messages_per_minute", "0"])
+    said = run(args=["set-limit", "member", "messages_per_minute", "0"]).output
     refused = send(alice_in_open).status_code
     run(args=["set-limit", "member", "messages_per_minute"])
 
+    database = site.extensions["lockchat"].storage.url.render_as_string(hide_password=True)
+    assert said == f"member: messages_per_minute 0, in {database}\n"
     assert (refused, send(alice_in_open).status_code) == (429, 303)
     assert run(args=["set-limit", "member", "messages_per_minute", "-1"]).exit_code != 0
 

@@ -139,7 +139,7 @@ def test_their_number_is_limited_apart_from_those_of_users(team, carol):
     for number in range(PRESETS):
         share(carol, name=f"Preset {number}")
 
-    assert "which is the limit" in problem(carol.post_form("/admin/presets", **BRIEF))
+    assert "presets for everybody, which is the limit" in problem(carol.post_form("/admin/presets", **BRIEF))
     assert carol.post_form("/presets", **BRIEF).status_code == 303
 
 

@@ -82,6 +82,23 @@ def test_a_writer_waits_for_another_one(storage, locked):
     assert 0.2 < waited < 5
 
 
+@pytest.fixture
+def closed(storage, locked):
+    """A connection that lets nobody else in, as while a process recovers the database."""
+    locked.execute("ROLLBACK")
+    storage.close()
+    locked.execute("PRAGMA locking_mode = EXCLUSIVE")
+    locked.execute("BEGIN IMMEDIATE")
+    return locked
+
+
+def test_a_new_connection_waits_while_the_database_is_closed_to_others(storage, closed):
+    threading.Timer(0.3, closed.close).start()
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM users").scalar() == 0
+
+
 def test_a_writer_gives_up_with_a_sentence(storage, locked):
     with pytest.raises(StorageUnavailable, match="busy"), storage.begin(wait_seconds=0.1):
         pass

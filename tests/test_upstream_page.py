@@ -218,7 +218,7 @@ def test_another_site_tests_nothing(team, carol, upstream):
 
 
 def curl_of(page: str) -> str:
-    return re.search(r"curl -N &#39;([^&]*)&#39;", page)[1]
+    return re.search(r"curl -kN &#39;([^&]*)&#39;", page)[1]
 
 
 def test_the_probe_is_a_stream_as_a_real_one_and_its_command_needs_no_cookie(team, carol, upstream):
@@ -243,6 +243,14 @@ def test_without_a_ticket_there_is_no_probe(team, carol, ticket):
     assert carol.get(f"{PAGE}/stream?ticket={ticket}").status_code == 403
 
 
+def test_the_ticket_of_a_former_administrator_opens_no_probe(team, carol):
+    team.join("Dora", "admin")
+    address = curl_of(carol.get(PAGE).text)
+    team.parts.team.users.change_role(SERVER, team.user_id("Carol"), "member")
+
+    assert team.stranger().get(address).status_code == 403
+
+
 def test_few_probes_run_at_a_time(team, carol):
     address = curl_of(carol.get(PAGE).text)
     answers = [carol.get(address, stream=True) for _ in range(6)]
@@ -259,7 +267,7 @@ def test_without_a_proxy_host_and_scheme_are_right_and_the_command_is_shown(caro
     assert "the scheme and the path arrive as your browser sent them" in said
     assert "The request has no headers of a proxy." in said
     assert "This mends it" not in said
-    assert f"curl -N '{carol.base_url}{PAGE}/stream?ticket=" in said
+    assert f"curl -kN '{carol.base_url}{PAGE}/stream?ticket=" in said
 
 
 def test_the_measured_stream_is_judged_and_the_form_leads_back_to_the_page(carol):

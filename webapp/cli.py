@@ -49,9 +49,11 @@ def prune() -> None:
 @click.argument("value", type=click.IntRange(0, MOST), required=False)
 def set_limit(role: str, name: str, value: int | None) -> None:
     """Set a limit. With open login, where there is no page for it, everybody is a member."""
-    with parts.parts().storage.begin() as tx:
+    storage = parts.parts().storage
+    with storage.begin() as tx:
         spending.set_limit(tx, role, name, value)
         audit.note(tx, SERVER, "limit_changed", said(role, name, value))
+    click.echo(f"{said(role, name, value)}, in {storage.url.render_as_string(hide_password=True)}")
 
 
 def main() -> None:

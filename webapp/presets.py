@@ -54,9 +54,7 @@ class Presets:
 
         def add(tx: Connection) -> None:
             if presets.count(tx, owner) >= PRESETS:
-                raise Invalid(
-                    _("You have %(count)s presets, which is the limit. Delete one first.") % {"count": PRESETS}
-                )
+                raise Invalid(_too_many(is_shared=bool(sharer)))
             presets.add(tx, owner, preset, datetime.now(UTC))
             _note(tx, sharer, "preset_made", preset.name)
 
@@ -126,3 +124,11 @@ def filled(preset: Preset, values: Mapping[str, str]) -> Preset:
     """The preset with these values in place of its fields; a field without a value stays."""
     system = _FIELD.sub(lambda match: values.get(match[1].strip()) or match[0], preset.system)
     return replace(preset, system=clean(system))
+
+
+def _too_many(*, is_shared: bool) -> str:
+    if is_shared:
+        sentence = _("There are %(count)s presets for everybody, which is the limit. Delete one first.")
+    else:
+        sentence = _("You have %(count)s presets, which is the limit. Delete one first.")
+    return sentence % {"count": PRESETS}

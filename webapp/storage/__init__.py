@@ -140,18 +140,24 @@ class Storage:
         deadline = time.monotonic() + wait_seconds
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
-            connection = engine.connect().execution_options(read=read)
             try:
-                connection.begin()
-                if read and self.is_sqlite:
-                    connection.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1")  # BEGIN alone reads nothing
-                return connection
+                return self._connected(engine, read=read)
             except DBAPIError as error:
-                connection.close()
                 if not _is_locked(error) or time.monotonic() >= deadline:
                     raise
             time.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def _connected(self, engine: Engine, *, read: bool) -> Connection:
+        connection = engine.connect().execution_options(read=read)  # a new one reads the file too
+        try:
+            connection.begin()
+            if read and self.is_sqlite:
+                connection.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1")  # BEGIN alone reads nothing
+        except DBAPIError:
+            connection.close()
+            raise
+        return connection
 
     def _engine(self, *, durable: bool) -> Engine:
         if self.is_sqlite:

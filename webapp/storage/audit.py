@@ -22,7 +22,7 @@ def note(tx: Connection, actor: Actor | None, action: str, target: str = "") -> 
             actor_id=actor.user_id,
             actor=actor.name,
             action=action,
-            target=target[:TARGET_CHARS],
+            target=target if len(target) <= TARGET_CHARS else target[: TARGET_CHARS - 1] + "…",
             address=actor.address,
         )
     )

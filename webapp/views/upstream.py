@@ -23,7 +23,7 @@ from webapp.views.marks import for_admins, without_user
 from webapp.views.parts import parts
 from webapp.views.problems import refused
 from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.visitor import actor, address, current_user
 
 PATH = "/admin/upstream"
 TICKET_SECONDS = 600
@@ -70,10 +70,13 @@ def show_upstream_again() -> ResponseReturnValue:
 def show_probe() -> Response:
     """A stream as that of an answer, for the page's script, and for curl, which has no cookie but a ticket."""
     try:
-        _tickets().loads(request.args.get("ticket", ""), max_age=TICKET_SECONDS)
+        user_id = _tickets().loads(request.args.get("ticket", ""), max_age=TICKET_SECONDS)
     except BadData:
         raise Forbidden(_("This address is too old. Open the page again.")) from None
-    gate, holder = parts().probes, Holder("", request.remote_addr or "")
+    owner = parts().team.users.get(user_id)
+    if owner is None or owner.disabled_at or not owner.is_admin:
+        raise Forbidden(_("This page is for administrators."))
+    gate, holder = parts().probes, Holder(user_id, address())
     gate.enter(holder)
     response = streamed(_ticks(is_silent="silence" in request.args), "text/event-stream; charset=utf-8")
     response.call_on_close(partial(gate.leave, holder))
@@ -146,6 +149,6 @@ def _page(trial: Trial | None = None, check: Check | None = None, problem: str =
         check=check,
         is_measured=browser.held is not None,
         probe=probe,
-        curl=f"curl -N '{origin}{probe}'",
+        curl=f"curl -kN '{origin}{probe}'",  # -k: the certificate may be one of their own
         problem=problem,
     )

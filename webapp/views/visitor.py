@@ -126,13 +126,13 @@ def identify() -> None:
     g.user = None
     login = parts().config.login
     if login in WITH_PAGE and (signed := parts().team.accounts.recognise(request.cookies.get(token_cookie(), ""))):
-        g.user = User(signed.account.user_id, _address(), signed.account, signed.sign_in)
+        g.user = User(signed.account.user_id, address(), signed.account, signed.sign_in)
     if login == PROXY:
         name, accounts = identity.of_request(), parts().team.accounts
         account = accounts.of_proxy(name)
         if account is None and not is_newcomer():
             account = accounts.make_for_proxy(name, client())
-        g.user = User(account.user_id, _address(), account) if account else None
+        g.user = User(account.user_id, address(), account) if account else None
 
 
 def is_newcomer() -> bool:
@@ -147,7 +147,7 @@ def identify_by_key() -> None:
     if found is None:
         raise SignedOut(_("The API key is missing or wrong, or it has expired or been revoked."))
     key, account = found
-    g.user = User(account.user_id, _address(), account, key_hash=key.token_hash)
+    g.user = User(account.user_id, address(), account, key_hash=key.token_hash)
 
 
 def check_right() -> None:
@@ -181,7 +181,7 @@ def is_open() -> bool:
 def current_user() -> User:
     """The user of this request. Raises KeyError or SignedOut in views that need no user."""
     if is_open():
-        return User(str(session["user_id"]), _address())
+        return User(str(session["user_id"]), address())
     if (user := g.get("user")) is None:
         raise SignedOut(_("You are signed out. Sign in, then go back and send it again."))
     found: User = user
@@ -217,7 +217,7 @@ def forget() -> None:
 
 def client() -> Client:
     """The browser that asks, as sign-ins remember it."""
-    return Client(_address(), request.headers.get("User-Agent", ""))
+    return Client(address(), request.headers.get("User-Agent", ""))
 
 
 def actor() -> Actor:
@@ -273,7 +273,7 @@ def local_now() -> datetime:
     return datetime.now(timezone(timedelta(minutes=-minutes if abs(minutes) <= MOST_OFFSET_MINUTES else 0)))
 
 
-def _address() -> str:
+def address() -> str:
     """The browser's address; behind one of `LOCKCHAT_PROXIES`, the address that the proxy reports."""
     forwarded = request.headers.get("X-Forwarded-For", "")
     return addresses.client(request.remote_addr or "", forwarded, parts().config.proxies)
