@@ -95,6 +95,25 @@ def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstrea
     assert page.locator("#proxy ~ div .problem").count() == 0
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "locale"), [(320, "ru"), (1280, "en")])
+def test_axe_finds_nothing_on_the_pages_of_a_team(make_team, new_browser, width, locale, theme):
+    team = make_team(api=True, sharing="team")
+    carol = team.join("Carol", "admin")
+    carol.end(carol.new_chat("Hi"))
+    page = enter(new_browser(viewport={"width": width, "height": 800}, color_scheme=theme, locale=locale), team)
+    paths = ["account", "keys", "shares", "settings", f"admin/limits/{team.user_id('Carol')}"]
+    paths += [f"admin/{name}" for name in ("users", "usage", "limits", "log", "models", "notice", "presets")]
+    found = {}
+
+    for path in paths:
+        page.goto(f"{team.url}/{path}")
+        violations = Axe().run(page, options=OPTIONS).response["violations"]
+        found[path] = page.locator("h1").count(), page.evaluate(OVERHANG), [one["id"] for one in violations]
+
+    assert found == dict.fromkeys(paths, (1, 0, []))
+
+
 def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
     alice = team.join("Carol")
     alice.end(alice.new_chat("My secret"))
