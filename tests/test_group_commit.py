@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event, insert, select
 from tests.wait import wait_until
 from webapp import language
 from webapp.errors import NotFound, StorageFull, StorageUnavailable
-from webapp.storage import Storage
+from webapp.storage import Storage, _PatientConnection
 from webapp.storage.group_commit import GroupCommit
 from webapp.storage.schema import workers
 
@@ -149,6 +149,28 @@ def test_who_is_killed_in_the_middle_leaves_the_others_to_the_next(storage):
     assert killed.count(True) == 1
     assert names(storage) == {outcome for outcome in found if isinstance(outcome, str)}
     assert len(names(storage)) == 2
+
+
+@pytest.mark.usefixtures("commits")
+def test_who_is_killed_while_the_commit_goes_on_makes_nothing_run_twice(storage, monkeypatch):
+    calls: list[str] = []
+    commit = _PatientConnection.commit
+
+    def commit_and_kill(connection: _PatientConnection) -> None:
+        commit(connection)
+        if calls:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    def note(name: str) -> Work:
+        return lambda tx: calls.append(add(name)(tx))
+
+    monkeypatch.setattr(_PatientConnection, "commit", commit_and_kill)
+
+    found = together(storage, note("a"), note("b"), note("c"))
+
+    assert sorted(calls) == ["a", "b", "c"]
+    assert sorted(type(outcome).__name__ for outcome in found) == ["KeyboardInterrupt", *["StorageUnavailable"] * 2]
 
 
 @pytest.mark.usefixtures("commits")

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from webapp.errors import StorageUnavailable
 from webapp.loop import give_way
 
 MOST_JOBS = 32  # a transaction holds back every other process
@@ -64,6 +65,7 @@ class GroupCommit:
         self._begin = begin
         self._renewed = renewed
         self._waiting: deque[_Job] = deque()
+        self._is_committing = False
 
     def run(self, work: Callable[[Connection], Any], wait_seconds: float) -> Any:
         """Call `work` in a write transaction, committed on return; return its result, or raise its error.
@@ -105,14 +107,25 @@ class GroupCommit:
                 self._run_alone(jobs[0])
             else:
                 self._run_together(jobs)
-        except BaseException:  # the greenlet is killed: the next of those who wait goes on
-            self._waiting.extendleft(job for job in reversed(jobs) if not job.is_done)
+        except BaseException:  # the greenlet is killed
+            self._give_back([job for job in jobs if not job.is_done])
             raise
+        finally:
+            self._is_committing = False
+
+    def _give_back(self, jobs: list[_Job]) -> None:
+        """Leave the jobs to the next of those who wait. A commit that has begun goes on: they must not run twice."""
+        if not self._is_committing:
+            self._waiting.extendleft(reversed(jobs))
+            return
+        for job in jobs:
+            job.end(job.context.run(self._renewed, StorageUnavailable("")))
 
     def _run_alone(self, job: _Job) -> None:
         try:
             with self._begin(_seconds_until(job.deadline)) as tx:
                 job.run(tx)
+                self._is_committing = True
         except Exception as error:
             job.end(error)
         else:
@@ -123,8 +136,10 @@ class GroupCommit:
         try:
             with self._begin(_seconds_until(jobs[0].deadline)) as tx:  # of the one who waits longest
                 errors = [_run_in_savepoint(tx, job) for job in jobs]
+                self._is_committing = True
         except _DatabaseError:
             for job in jobs:
+                self._is_committing = False
                 self._run_alone(job)
             return
         except Exception as error:  # no transaction began, or its commit failed
