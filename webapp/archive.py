@@ -73,17 +73,17 @@ class Archive:
     def export(self, user_id: str, conversation_id: str, by: Actor | None = None) -> Record:
         """A whole conversation, noted as exported. Raises NotFound."""
         record = self.get(user_id, conversation_id)
-        if by:
-            with self._storage.begin() as tx:
-                audit.note(tx, by, "conversation_exported", conversation_id)
+        self._note(by, "conversation_exported", conversation_id)
         return record
 
     def export_all(self, user_id: str, by: Actor | None = None) -> Iterator[Record]:
         """The user's conversations, the most recently used first, noted as exported once for all."""
-        if by:
-            with self._storage.begin() as tx:
-                audit.note(tx, by, "conversations_exported")
+        self._note(by, "conversations_exported")
         return self.all(user_id)
+
+    def _note(self, by: Actor | None, action: str, target: str = "") -> None:
+        if by:
+            self._storage.run(lambda tx: audit.note(tx, by, action, target))
 
     def get(self, user_id: str, conversation_id: str) -> Record:
         """A whole conversation; running replies have their saved text. Raises NotFound."""

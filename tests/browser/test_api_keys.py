@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.test_accessibility import OPTIONS
-from tests.browser.test_reading import OVERHANG
+from tests.browser.team_page import flaws
 from tests.team import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -27,8 +25,7 @@ def test_a_key_is_made_listed_and_revoked(make_team, new_browser, width, scheme)
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[name] = flaws(page)
 
     enter(team, page)
     page.goto(f"{team.url}/settings")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.test_accessibility import OPTIONS
-from tests.browser.test_reading import OVERHANG
+from tests.browser.team_page import flaws
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider
 from tests.server import free_port
 
@@ -63,8 +61,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_way(chromium, start_server, start
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[name] = flaws(page)
 
     page.goto(f"{server.url}/sign-in")
     look("sign-in")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.test_accessibility import OPTIONS
-from tests.browser.test_reading import OVERHANG
+from tests.browser.team_page import enter, flaws
 from tests.team import PASSWORD
 from tests.upstream import error
 
@@ -27,8 +25,7 @@ def test_each_page_of_sign_in_stands_in_the_middle(team, new_browser, width):
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[name] = page.evaluate(IS_CENTRED), *flaws(page)
 
     page.goto(f"{team.url}/sign-in")
     look("sign-in")
@@ -61,8 +58,7 @@ def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme)
     page.goto(f"{team.url}/admin/usage")
 
     expect(page.get_by_role("img", name="Sent messages. Highest: 1 (Carol).")).to_be_visible()
-    violations = Axe().run(page, options=OPTIONS).response["violations"]
-    found = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+    found = page.evaluate(IS_CENTRED), *flaws(page)
     assert found == (True, 0, [])
 
 
@@ -76,8 +72,7 @@ def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstrea
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(IS_CENTRED), page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[name] = page.evaluate(IS_CENTRED), *flaws(page)
 
     page.goto(f"{team.url}/admin/upstream")
     page.locator("summary").last.click()
@@ -108,8 +103,7 @@ def test_axe_finds_nothing_on_the_pages_of_a_team(make_team, new_browser, width,
 
     for path in paths:
         page.goto(f"{team.url}/{path}")
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[path] = page.locator("h1").count(), page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[path] = page.locator("h1").count(), *flaws(page)
 
     assert found == dict.fromkeys(paths, (1, 0, []))
 
@@ -132,16 +126,6 @@ def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
     assert "My secret" not in page.content()
 
 
-def enter(browser, team):
-    page = browser.new_page()
-    page.goto(f"{team.url}/sign-in")
-    page.locator("[name=name]").fill("Carol")
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("main .button--primary").click()
-    page.wait_for_url(f"{team.url}/")
-    return page
-
-
 def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_browser, network_may_fail):
     opened = start_server()
     secret = "kept-between-the-two-7c1f"
@@ -155,8 +139,7 @@ def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_b
     server = start_server(port=opened.port, LOGIN="proxy", PROXIES="127.0.0.1", LOGIN_SECRET=secret)
 
     page.goto(f"{server.url}/")
-    violations = Axe().run(page, options=OPTIONS).response["violations"]
-    found = page.evaluate(OVERHANG), [one["id"] for one in violations]
+    found = flaws(page)
     page.get_by_role("button", name="Take the chats of this browser along").click()
     page.wait_for_url(f"{server.url}/")
 

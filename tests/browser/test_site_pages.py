@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.test_accessibility import OPTIONS
-from tests.browser.test_reading import OVERHANG
-from tests.team import PASSWORD
+from tests.browser.team_page import enter, flaws
 from tests.test_models import answer_list
 
 pytestmark = pytest.mark.browser
@@ -23,18 +20,11 @@ def test_the_pages_fit_and_can_be_read(make_team, new_browser, upstream, width, 
     team = make_team()
     team.join("Carol", "admin")
     browser = new_browser(viewport={"width": width, "height": 800}, color_scheme=theme, locale=locale)
-    page = browser.new_page()
+    page = enter(browser, team)
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(OVERHANG), [one["id"] for one in violations]
-
-    page.goto(f"{team.url}/sign-in")
-    page.locator("[name=name]").fill("Carol")
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("main .button--primary").click()
-    page.wait_for_url(f"{team.url}/")
+        found[name] = flaws(page)
 
     page.goto(f"{team.url}/admin/models")
     page.locator("#of-member + form [value=small]").check()

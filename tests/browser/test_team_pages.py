@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.test_accessibility import OPTIONS
-from tests.browser.test_reading import OVERHANG
+from tests.browser.team_page import enter, flaws
 from tests.dialects import DONE
 from tests.team import PASSWORD
 from tests.upstream import body, token
@@ -23,18 +21,12 @@ def test_a_member_shares_and_leaves(make_team, new_browser, upstream, width, loc
     upstream.answer(*body(token(ANSWER), DONE))
     alice = team.join("Alice", "admin")
     alice.end(alice.new_chat("A question " + "y" * 300))
-    page = new_browser(viewport={"width": width, "height": 800}, locale=locale).new_page()
+    page = enter(new_browser(viewport={"width": width, "height": 800}, locale=locale), team, "Alice")
     found = {}
 
     def look(name):
-        violations = Axe().run(page, options=OPTIONS).response["violations"]
-        found[name] = page.evaluate(OVERHANG), [one["id"] for one in violations]
+        found[name] = flaws(page)
 
-    page.goto(f"{team.url}/sign-in")
-    page.locator("[name=name]").fill("Alice")
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("main .button--primary").click()
-    page.wait_for_url(f"{team.url}/")
     page.goto(f"{team.url}/c/{alice.conversation_id}")
     page.locator("[popovertarget=menu]").click()
     page.locator("[formaction$='/share']").click()

@@ -122,6 +122,7 @@ class GroupCommit:
             job.end(job.context.run(self._renewed, StorageUnavailable("")))
 
     def _run_alone(self, job: _Job) -> None:
+        self._is_committing = False  # another one may have ended before
         try:
             with self._begin(_seconds_until(job.deadline)) as tx:
                 job.run(tx)
@@ -139,7 +140,6 @@ class GroupCommit:
                 self._is_committing = True
         except _DatabaseError:
             for job in jobs:
-                self._is_committing = False
                 self._run_alone(job)
             return
         except Exception as error:  # no transaction began, or its commit failed
