@@ -113,17 +113,13 @@ def test_usage_comes_if_the_client_asks(client: Lockchat, upstream: Upstream) ->
     answers = [list(ask(client, stream=True, **WITH_USAGE)) for _script in range(3)]
 
     text, usage = said(part("stop", content="Hi")), said(usage=USAGE)
-    assert answers[0] == [text, usage]
-    assert [chunk["choices"] for chunk in answers[1]] == [text["choices"], []]
-    assert answers[1][1]["usage"] == USAGE
-    assert {chunk["object"] for chunk in answers[1]} == {"chat.completion.chunk"}
-    assert answers[2] == [text]
+    assert answers == [[text, usage], [text, usage], [text]]
 
 
 # (what the upstream sends, the message of the completion that the client gets, its finish reason)
 COMPLETIONS = {
     "text": (
-        [part(role="assistant"), part(content="Hel"), part(content="lo"), part("stop")],
+        [part(role="assistant"), part(content="Hel", tool_calls=None), part(content="lo"), part("stop")],
         {"role": "assistant", "content": "Hello"},
         "stop",
     ),
@@ -210,6 +206,42 @@ def test_a_whole_answer_becomes_one_chunk_with_numbered_calls(client: Lockchat, 
     calls = [{"index": 0, **CALL}, {"index": 7, **CALL}]
     assert list(relay) == [said(part("tool_calls", role="assistant", content=None, tool_calls=calls))]
     assert relay.usage == Usage(7, 2)
+
+
+# What is no answer
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_event_that_is_no_json_is_an_error_in_its_words(client: Lockchat, upstream: Upstream, stream: bool) -> None:
+    upstream.answer(*body(b"data: Internal Server Error\n\n"))
+
+    with pytest.raises(UpstreamError) as raised:
+        list(ask(client, stream))
+
+    assert (raised.value.reason, raised.value.detail) == ("protocol", "Internal Server Error")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_without_an_end_is_cut_off(client: Lockchat, upstream: Upstream, stream: bool) -> None:
+    upstream.answer(*body(event(said(part(content="Hi")))))
+
+    with pytest.raises(UpstreamError) as raised:
+        list(ask(client, stream))
+
+    assert raised.value.reason == "cut_off"
+
+
+def test_the_first_byte_of_a_completion_comes_with_its_last(upstream: Upstream) -> None:
+    client = Lockchat(upstream.url, retries=0, first_token_seconds=0.1)
+    upstream.answer(Wait(0.2), *whole(part("stop", content="Hi")))
+    upstream.answer(Wait(), *streamed(said(part("stop", content="Hi"))))
+
+    [completion] = ask(client, stream=False)
+    with pytest.raises(UpstreamError, match="first_token_timeout"):
+        list(ask(client, stream=True))
+    client.close()
+
+    assert completion["choices"]
 
 
 # Where an answer begins: from there on it passes at once, and there is no other try.

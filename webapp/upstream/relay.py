@@ -100,7 +100,7 @@ class Relay(Asking[Payload]):
         if self._is_stream:
             yield from self._passed(self._chunk(_as_event(payload)))
             if self._has_usage and payload.get("usage"):
-                yield from self._passed(self._common | {"object": _CHUNK, "choices": [], "usage": payload["usage"]})
+                yield from self._passed(self._chunk({**payload, "choices": []}))
         else:
             yield from self._passed(self._completion(payload))
         self._note_finish(delta)
@@ -138,7 +138,7 @@ class Relay(Asking[Payload]):
         """Raise UpstreamError for an answer that is too large, counted as the pages count it."""
         progress, most = self._progress, self._limits.max_answer_bytes
         self._note_usage(delta)
-        calls = dump(_part(payload).get("tool_calls") or "") if delta.tool else b""
+        calls = dump(_part(payload).get("tool_calls")) if delta.tool else b""
         progress.answer_bytes += len(delta.text.encode()) + len(delta.reasoning.encode()) + len(calls)
         progress.event_bytes += len(data)
         is_large = not self._is_stream and progress.event_bytes > EVENT_BYTES_PER_ANSWER_BYTE * most
