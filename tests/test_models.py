@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import html5lib
 import pytest
 
-from tests.upstream import Upstream, body, error, tokens
+from tests.upstream import Upstream, Wait, body, error, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
 from webapp.chat import OfferedModel
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import listing
+from webapp.upstream import listing, models
+from webapp.upstream.models import Models
 
 
 def answer_list(upstream: Upstream, payload: Any) -> None:
@@ -321,3 +324,169 @@ def alice_of(upstream, make_visitor):
         return make_visitor()
 
     return make
+
+
+# What is offered, chosen and told of one upstream
+
+
+LISTED = {"data": [{"id": "llama3", "max_model_len": 8192}, {"id": "qwen3"}]}
+NO_MODEL = {"data": []}
+NOT_FOUND, BROKEN, NO_KEY = error(404, "Not Found"), error(500, "Oh"), error(401, "Who are you?")
+FALLBACK = ("gpt-4", "gpt-3.5-turbo")
+
+
+def listing_of(payload: Any) -> list[Any]:
+    return body(json.dumps(payload).encode(), framing="length", content_type="application/json")
+
+
+def wait_for_the_thread() -> None:
+    wait_until(
+        lambda: not any(thread.name == "models" for thread in threading.enumerate()), 20, "the end of the thread"
+    )
+
+
+@pytest.fixture
+def models_of(upstream: Upstream) -> Iterator[Callable[..., Models]]:
+    """The models of an upstream that answers so, or of this URL."""
+    clients = []
+
+    def make(script: Any, fixed: tuple[str, ...] = (), url: str = "") -> Models:
+        upstream.answer_models(*script)
+        clients.append(Lockchat(url or upstream.url))
+        return Models(clients[-1].offered_models, clients[-1].list_address, fixed, FALLBACK)
+
+    yield make
+    wait_for_the_thread()
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "script", "names", "is_open", "chosen"),
+    [
+        # what is chosen for: the second name of the list, one that nobody offers, and none
+        ((), listing_of(LISTED), ["llama3", "qwen3"], False, ["qwen3", "llama3", "llama3"]),
+        (("a", "qwen3"), listing_of(LISTED), ["a", "qwen3"], False, ["qwen3", "a", "a"]),
+        ((), listing_of(NO_MODEL), [], False, ["qwen3", "other", ""]),
+        ((), BROKEN, list(FALLBACK), True, ["qwen3", "other", "gpt-4"]),
+        (("a",), BROKEN, ["a"], False, ["a", "a", "a"]),
+    ],
+)
+def test_the_settings_name_the_models_or_the_upstream_or_nobody(
+    models_of, fixed, script, names, is_open, chosen
+) -> None:
+    of = models_of(script, fixed)
+
+    assert of.names() == names
+    wait_for_the_thread()
+    assert (of.is_fixed, of.is_open()) == (bool(fixed), is_open)
+    assert [of.choose(wanted) for wanted in ("qwen3", "other", "")] == chosen
+
+
+def test_the_window_is_known_where_the_upstream_gives_it(models_of) -> None:
+    of = models_of(listing_of(LISTED))
+    before = of.window("llama3")
+    of.start()
+    wait_for_the_thread()
+
+    assert before is None
+    assert [of.window(name) for name in ("llama3", "qwen3", "other")] == [8192, None, None]
+
+
+HINT = "An administrator has to check the address in LOCKCHAT_URL."
+NO_ANSWER = "The upstream sent something that is not an answer. (Not Found)"
+NOBODY = "The upstream offers no model to chat with. An administrator has to add one."
+WRONG_KEY = "The upstream does not accept this server's key. An administrator has to check it. (Who are you?)"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "script", "said"),
+    [
+        ((), listing_of(LISTED), ""),
+        ((), NOT_FOUND, f"{{}} answered with status 404: {NO_ANSWER} {HINT}"),
+        ((), BROKEN, "{} answered with status 500: The upstream reported an error. (Oh)"),
+        (("a",), NOT_FOUND, ""),
+        (("a",), error(405, ""), ""),
+        (("a",), listing_of(NO_MODEL), ""),
+        ((), listing_of(NO_MODEL), f"{{}}: {NOBODY}"),
+        (("a",), NO_KEY, f"{{}} answered with status 401: {WRONG_KEY}"),
+    ],
+)
+def test_what_the_upstream_answers_instead_of_a_list_is_told(models_of, upstream, fixed, script, said) -> None:
+    of = models_of(script, fixed)
+    before = of.trouble()
+
+    of.start()
+    wait_for_the_thread()
+
+    assert before == ""
+    assert of.trouble() == said.format(f"{upstream.url}/v1/models")
+
+
+def test_an_upstream_that_is_away_is_told(models_of) -> None:
+    of = models_of([], url="http://127.0.0.1:9")
+
+    of.start()
+    wait_for_the_thread()
+
+    assert of.trouble() == f"http://127.0.0.1:9/v1/models: The upstream could not be reached. {HINT}"
+
+
+def test_only_the_first_page_waits_for_the_list_and_not_for_long(models_of, upstream, monkeypatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(models, "FIRST_WAIT_SECONDS", 0.05)
+    of = models_of([Wait(answered), *BROKEN])
+
+    first = of.names()
+    monkeypatch.setattr(models, "FIRST_WAIT_SECONDS", 60)
+    second = of.names()
+    told = of.trouble()  # nothing: the upstream has not answered yet
+    answered.set()
+
+    assert (first, second, told) == (list(FALLBACK), list(FALLBACK), "")
+    assert len(upstream.model_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "fresh", "failed", "requests"),
+    [
+        (listing_of(LISTED), 60, 0, 1),
+        (listing_of(LISTED), 0, 60, 2),
+        (listing_of(NO_MODEL), 60, 0, 2),
+        (BROKEN, 60, 0, 2),
+        (BROKEN, 0, 60, 1),
+    ],
+)
+def test_a_list_is_asked_for_again_after_a_while(
+    models_of, upstream, monkeypatch, script, fresh, failed, requests
+) -> None:
+    monkeypatch.setattr(models, "FRESH_SECONDS", fresh)
+    monkeypatch.setattr(models, "FAILED_SECONDS", failed)
+    of = models_of(script)
+
+    for _page in range(2):
+        of.names()
+        wait_for_the_thread()
+
+    assert len(upstream.model_requests) == requests
+
+
+def test_a_new_answer_of_the_upstream_is_logged_once(models_of, upstream, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(models, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(models, "FAILED_SECONDS", 0)
+    caplog.set_level("INFO", "webapp.upstream.models")
+    of = models_of([])
+
+    for script in (listing_of(LISTED), listing_of(LISTED), BROKEN, BROKEN, listing_of(NO_MODEL), listing_of(LISTED)):
+        upstream.answer_models(*script)
+        of.start()
+        wait_for_the_thread()
+
+    said = [(record.levelname, record.getMessage().partition("models: ")[2]) for record in caplog.records]
+    assert said == [
+        ("INFO", "2 models"),
+        ("WARNING", "upstream: Oh (status 500)"),
+        ("WARNING", "no_models (status none)"),
+        ("INFO", "2 models"),
+    ]
+    assert caplog.messages[0] == f"the upstream at {upstream.url}/v1/models: 2 models"
