@@ -10,8 +10,10 @@ from tests.dialects import DONE, chunk
 from tests.dialects.openai import OPENAI
 from tests.test_dialects import ask
 from tests.upstream import Upstream, body, error, event
+from webapp.errors import UpstreamError
 from webapp.upstream.cleaning import clean
-from webapp.upstream.failures import failure_of
+from webapp.upstream.failures import LONGEST_RETRY_AFTER_SECONDS, Refused, failure_of, seconds_of
+from webapp.upstream.transport import Passing
 
 # From the sources and documentation of llama.cpp, llama-cpp-python, vLLM, Ollama, LM Studio, Gemini, Anthropic,
 # Bedrock, Mistral, Text Generation Inference, SGLang, Cohere, xAI, Moonshot, Zhipu, DashScope and GitHub Models.
@@ -157,3 +159,130 @@ def test_a_picture_that_is_refused_is_no_json_on_the_page(upstream: Upstream) ->
 
     assert outcome.failure is not None
     assert outcome.failure.detail == "Bad image"
+
+
+# An error in every shape: (status, what came, what is read)
+
+SHAPES = [
+    # Where the sentence stands.
+    (500, "It broke", "It broke"),
+    (500, {"error": {"message": "A"}}, "A"),
+    (500, {"error": "A"}, "A"),
+    (500, {"errors": ["A"]}, "A"),
+    (500, {"msg": "A"}, "A"),
+    (500, {"detail": [{"msg": "A"}]}, "A"),
+    (500, {"error": "", "message": "A"}, "A"),
+    (500, {"error": True, "message": "A"}, "A"),
+    (500, [{"error": {"message": "A"}}], "A"),
+    (500, [], ""),
+    (500, "<html>It broke</html>", ""),
+    (500, '\n {"message": "A"}', "A"),
+    (500, '{"errors": ["A"]}', "A"),
+    (500, '["A"]', "A"),
+    # An error that quotes another one.
+    (500, """Oh: {'message': 'A'}""", "A"),
+    (500, """Oh: {"message": "A"}""", "A"),
+    (500, r"Oh: {'message': 'It\'s\nbad,\tvery\r bad \x'}", "It's bad, very  bad x"),
+    (500, "Oh: {'message': 'a\\\nb'}", "a\nb"),
+    (500, {"message": "Provider returned error", "metadata": {"raw": '{"message": "A"}'}}, "A"),
+    (500, {"message": "Provider returned error", "metadata": {"raw": {"message": "A"}}}, "A"),
+    (500, {"message": "Provider returned error", "metadata": {"raw": ["A"]}}, "A"),
+    (500, {"message": "Provider returned error", "metadata": {"raw": 5}}, "Provider returned error"),
+    (500, {"message": "Provider returned error", "metadata": {"raw": "<html>A</html>"}}, "Provider returned error"),
+    (500, {"metadata": {"raw": "<html>A</html>"}}, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "said", "detail"), SHAPES)
+def test_the_sentence_is_found_in_every_shape(status: int, said: Any, detail: str) -> None:
+    failure = failure_of(status, said)
+
+    assert (failure.reason, failure.detail) == ("upstream", detail)
+
+
+@pytest.mark.parametrize("name", ["code", "type", "status", "http_status_code", "error_type", "param", "loc"])
+@pytest.mark.parametrize("status", [None, 200])
+def test_the_status_is_read_from_an_error_in_a_stream(status: int | None, name: str) -> None:
+    value = ["503"] if name == "loc" else "503" if name == "param" else 503
+
+    failure = failure_of(status, {"kind": "x", "param": "y", name: value, "message": "Oh"})
+
+    assert (type(failure), failure.reason, failure.detail) == (Passing, "unavailable", "Oh")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            {"code": 7, "type": "t", "status": "s", "param": "p", "loc": ["a", 5, "b"], "message": "Oh"},
+            "7 t s 'p' a b Oh",
+        ),
+        ({"param": 5, "message": "Oh"}, "5 Oh"),
+        ({"code": "c" * 300, "param": "p" * 300, "message": "Oh"}, f"{'c' * 200} '{'p' * 200}' Oh"),
+        ("a" * 3000 + "b" * 3000, f"{'a' * 2000} … {'b' * 2000}"),
+        ("<html>context_length_exceeded</html>", ""),
+        ("Oh: {'message': 'A'}", "Oh: {'message': 'A'} A"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 422])
+def test_all_words_of_a_refusal_are_kept(status: int, said: Any, words: str) -> None:
+    failure = failure_of(status, said)
+
+    assert isinstance(failure, Refused)
+    assert (failure.reason, failure.words) == ("bad_request", words)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "retry_after", "kind", "reason"),
+    [
+        # What may pass is tried again, unless the upstream asks for a long wait.
+        (503, "Busy", 5, Passing, "unavailable"),
+        (429, "Slow down", 10, Passing, "rate_limited"),
+        (429, "Slow down", 11, UpstreamError, "rate_limited"),
+        (500, "Busy", 5, UpstreamError, "upstream"),
+        (503, "context_length_exceeded", 5, UpstreamError, "context_length"),
+        (None, "The model: `gpt-4` does not exist", None, Passing, "model_not_found"),
+        # What the model refuses may pass without a parameter.
+        (400, "This is not a chat model", None, Refused, "other_api"),
+        (404, "This is not a chat model", None, UpstreamError, "other_api"),
+        (400, "context_length_exceeded", None, UpstreamError, "context_length"),
+        (418, "I am a teapot", None, UpstreamError, "bad_request"),
+        # The status says more than some words, and the other way round.
+        (403, "content_filter", None, UpstreamError, "filtered"),
+        (403, "context_length_exceeded", None, UpstreamError, "forbidden"),
+        (403, "Invalid token", None, UpstreamError, "auth"),
+        (401, "model_not_found", None, UpstreamError, "auth"),
+        (402, "model_not_found", None, UpstreamError, "quota"),
+        (429, "model_not_found", None, Passing, "rate_limited"),
+        (404, "No MODEL of that kind", None, UpstreamError, "model_not_found"),
+        (404, "Not Found", None, UpstreamError, "protocol"),
+        (599, "Oh", None, UpstreamError, "upstream"),
+        # In a stream only the words tell.
+        (None, "Rate limit reached", None, UpstreamError, "rate_limited"),
+        (None, "The server is overloaded", None, UpstreamError, "unavailable"),
+        (None, "Unauthorized", None, UpstreamError, "auth"),
+        (None, "Bad Request", None, UpstreamError, "bad_request"),
+        (None, "Oh", None, UpstreamError, "upstream"),
+    ],
+)
+def test_an_error_has_its_reason_and_its_wait(status, said, retry_after, kind, reason) -> None:
+    failure = failure_of(status, said, retry_after)
+
+    assert (type(failure), failure.reason, failure.detail) == (kind, reason, said)
+    assert failure.retry_after == retry_after
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (None, None),
+        ("5", 5),
+        (" 12345678 ", 12345678),
+        ("123456789", None),
+        ("soon", None),
+        ("Mon, 01 Jan 2001 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER_SECONDS),
+    ],
+)
+def test_the_wait_is_a_number_or_a_date(said: str | None, seconds: int | None) -> None:
+    assert seconds_of(said) == seconds

@@ -283,8 +283,7 @@ class Asking(Iterator[Piece]):
     def _raise_for_no_answer(self) -> None:
         """Say what came instead of an answer, if it was none."""
         progress, said = self._progress, start_of(self._head)
-        is_plain = said and not said.startswith(("{", "[")) and not _FIELD.match(said)
-        if is_plain and not (progress.began or progress.done):
+        if said and not _FIELD.match(said) and not (progress.began or progress.done):
             raise failure_of(None, said, unknown="unframed" if " " in said else "protocol")
 
     def _drain(self, blocks: Iterator[bytes], seconds: float) -> bool:

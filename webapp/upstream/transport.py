@@ -112,7 +112,7 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
 def pace_seconds(streams: int) -> float:
     """Return the seconds between two reads of one stream. They grow with the number of streams."""
     few, many = LEAST_PACE_SECONDS + streams * FEW_SECONDS, MANY_PACE_SECONDS + streams * MANY_SECONDS
-    return min(few, max(many, LEAST_PACE_SECONDS), MOST_PACE_SECONDS)
+    return min(few, many, MOST_PACE_SECONDS)
 
 
 def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
