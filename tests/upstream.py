@@ -60,6 +60,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     connection: int
+    repeated: list[str]  # the headers that came more than once
 
     @property
     def json(self) -> Any:
@@ -295,9 +296,11 @@ def _read_request(incoming: Any, connection: int) -> Request | None:
     line = incoming.readline().decode("latin-1").split()
     if len(line) != 3:
         return None
-    headers = {}
+    headers: dict[str, str] = {}
+    repeated = []
     while name_and_value := incoming.readline().decode("latin-1").strip():
         name, _, value = name_and_value.partition(":")
+        repeated += [name.lower()] if name.lower() in headers else []
         headers[name.lower()] = value.strip()
     body = incoming.read(length := int(headers.get("content-length", 0)))
-    return Request(line[0], line[1], headers, body, connection) if len(body) == length else None
+    return Request(line[0], line[1], headers, body, connection, repeated) if len(body) == length else None

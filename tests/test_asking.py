@@ -1,0 +1,206 @@
+"""One request for an answer: what a model refused is remembered, and what comes around an answer is no part of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.upstream import Close, Request, Script, Upstream, Wait, body, error, event, token, tokens
+from webapp.chat import Usage
+from webapp.errors import UpstreamError
+from webapp.lockchat import Lockchat
+from webapp.upstream import asking, transport
+
+QUESTION = [{"role": "user", "content": "hi"}]
+DONE = b"data: [DONE]\n\n"
+REFUSED = error(400, {"error": {"message": "Unsupported parameter: 'temperature'", "param": "temperature"}})
+
+
+@pytest.fixture
+def make_client(upstream: Upstream) -> Iterator[Callable[..., Lockchat]]:
+    clients = []
+
+    def make(**settings: Any) -> Lockchat:
+        clients.append(Lockchat(upstream.url, **{"retries": 0, "first_token_seconds": 5.0, **settings}))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Lockchat]) -> Lockchat:
+    return make_client()
+
+
+def answer_of(client: Lockchat, **options: Any) -> tuple[str, str | None, str]:
+    """The text, the finish reason and the failure of an answer."""
+    deltas, failure = [], ""
+    try:
+        for delta in client.stream(QUESTION, "gpt-4", **options):
+            deltas.append(delta)  # noqa: PERF402 (what came before a failure counts)
+    except UpstreamError as error:
+        failure = error.reason
+    return "".join(delta.text for delta in deltas), deltas[-1].finish_reason if deltas else None, failure
+
+
+# What a model refused
+
+
+def refuse_temperature(request: Request) -> Script:
+    return REFUSED if "temperature" in request.json and request.json["model"] == "o1" else tokens("Hi")
+
+
+def test_what_one_model_refused_is_left_out_for_this_model_alone(client: Lockchat, upstream: Upstream) -> None:
+    upstream.always(refuse_temperature)
+
+    for model in ("o1", "o1", "gpt-4", "o1"):
+        list(client.stream(QUESTION, model, 0.5))
+
+    sent = [(request.json["model"], "temperature" in request.json) for request in upstream.requests]
+    assert sent == [("o1", True), ("o1", False), ("o1", False), ("gpt-4", True), ("o1", False)]
+
+
+def test_a_program_is_told_of_a_refusal_that_a_chat_has_left_out(client: Lockchat, upstream: Upstream) -> None:
+    upstream.always(refuse_temperature)
+    list(client.stream(QUESTION, "o1", 0.5))
+
+    with pytest.raises(UpstreamError, match="bad_request"):
+        list(client.relay({"model": "o1", "messages": QUESTION, "temperature": 0.5, "stream": False}))
+
+    assert ["temperature" in request.json for request in upstream.requests] == [True, False, True]
+
+
+def test_a_parameter_that_is_refused_twice_is_left_out_once(client: Lockchat, upstream: Upstream) -> None:
+    upstream.always(*REFUSED)
+
+    assert answer_of(client, temperature=0.5) == ("", None, "bad_request")
+    assert ["temperature" in request.json for request in upstream.requests] == [True, False]
+
+
+# What is known of an answer before it comes, and of its counts
+
+
+def test_before_the_first_delta_nothing_is_known(client: Lockchat) -> None:
+    stream = client.stream(QUESTION, "gpt-4")
+    relay = client.relay({"model": "gpt-4", "messages": QUESTION, "stream": True})
+
+    assert (stream.model, stream.connect_seconds) == ("", None)
+    assert (relay.usage, relay.answer_bytes, relay.is_aborted) == (None, 0, False)
+
+
+def test_later_counts_add_to_earlier_ones(client: Lockchat, upstream: Upstream) -> None:
+    counts = [{"prompt_tokens": 7}, {"completion_tokens": 2}]
+    upstream.answer(*body(token("Hi"), *(event({"choices": [], "usage": one}) for one in counts), token(finish="stop")))
+
+    *_deltas, last = client.stream(QUESTION, "gpt-4")
+
+    assert last.usage == Usage(7, 2)
+
+
+# Where an answer ends, and what comes around it
+
+HI = token("Hi")
+STOP = token(finish="stop")
+ENDS = {
+    "the last event has no blank line": (body(HI, STOP.rstrip()), ("Hi", "stop", "")),
+    "the last event broke off": (body(HI, STOP, b'data: {"choi'), ("Hi", "stop", "")),
+    "the connection broke after the finish reason": ([*body(HI, STOP)[:-1], Close()], ("Hi", "stop", "")),
+    "an event without data": (body(b"data:\n\n", HI, b"data: \n\n", STOP, DONE), ("Hi", "stop", "")),
+    "an event that is no JSON": (body(HI, b"data: Oh\n\n", STOP, DONE), ("Hi", None, "protocol")),
+    "a line of text before the answer": (body(b"Hello, this is a gateway\n\n", HI, STOP, DONE), ("Hi", "stop", "")),
+    "a line of text and no answer": (body(b"Hello, this is a gateway\n\n", DONE), ("", None, "empty")),
+    "white space after the end": (body(HI, STOP, DONE, b"\n", b"\n"), ("Hi", "stop", "")),
+    "no finish reason": (body(HI, DONE), ("Hi", None, "")),
+    "no finish reason, and the connection stays": ([*body(HI, DONE)[:-1], Wait()], ("Hi", None, "")),
+    "a byte that is no UTF-8": (body(HI.replace(b"Hi", b"H\xff"), STOP, DONE), ("H\ufffd", "stop", "")),
+    "a later byte that is no UTF-8": (body(HI, HI.replace(b"Hi", b"H\xff"), STOP, DONE), ("HiH\ufffd", "stop", "")),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_what_comes_around_an_answer_is_no_part_of_it(
+    client: Lockchat, upstream: Upstream, monkeypatch, case: str
+) -> None:
+    monkeypatch.setattr(asking, "BREAK_SECONDS", 0.05)
+    script, answer = ENDS[case]
+    upstream.answer(*script)
+
+    assert answer_of(client) == answer
+
+
+def test_a_failure_within_an_answer_has_its_status(client: Lockchat, upstream: Upstream) -> None:
+    upstream.answer(*body(HI, event({"error": {"message": "Oh"}})))
+
+    with pytest.raises(UpstreamError) as raised:
+        list(client.stream(QUESTION, "gpt-4"))
+
+    assert (raised.value.reason, raised.value.status) == ("upstream", 200)
+
+
+def test_a_completion_in_pieces_may_be_longer_than_the_answer_in_it(make_client, upstream: Upstream) -> None:
+    completion = {"padding": "x" * 500, "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    pieces = [json.dumps(completion).encode()[start : start + 100] for start in range(0, 1000, 100)]
+    upstream.answer(*body(*filter(None, pieces), framing="length", content_type="application/json"))
+
+    assert answer_of(make_client(max_answer_bytes=10), stream=False) == ("Hi", "stop", "")
+
+
+# Activities: what is told while no text comes
+
+
+def test_an_activity_is_told_once_until_text_comes(client: Lockchat, upstream: Upstream) -> None:
+    call = token(tool_calls=[{"index": 0, "function": {"name": "look"}}])
+    upstream.answer(*body(b": hi\n\n", b": hi\n\n", call, call, HI, b": hi\n\n", call, STOP, DONE))
+    stream, told = client.stream(QUESTION, "gpt-4"), []
+    stream.listen(told.append, lambda: None)
+
+    list(stream)
+
+    assert told == ["working", "calling", "calling"]
+
+
+def test_the_tool_that_was_asked_for_is_named_on_the_last_delta(client: Lockchat, upstream: Upstream) -> None:
+    calls = [{"index": 0, "function": {"name": "XX"}}], [{"index": 0, "function": {"arguments": "{}"}}]
+    upstream.answer(*body(HI, *(token(tool_calls=call) for call in calls), STOP, DONE))
+
+    *_deltas, last = client.stream(QUESTION, "gpt-4")
+
+    assert (last.tool, last.finish_reason) == ("XX", "stop")
+
+
+# Connections
+
+
+def test_each_header_is_sent_once(client: Lockchat, upstream: Upstream) -> None:
+    list(client.stream(QUESTION, "gpt-4"))
+    client.models()
+
+    [asked], [listed] = upstream.requests, upstream.model_requests
+    assert asked.repeated == listed.repeated == []
+    assert (asked.target, listed.target) == ("/v1/chat/completions", "/v1/models")
+    assert "content-type" not in listed.headers
+
+
+def test_the_list_of_models_has_its_own_time(make_client, upstream: Upstream) -> None:
+    listed = json.dumps({"data": [{"id": "m"}]}).encode()
+    upstream.answer_models(Wait(0.2), *body(listed, framing="length", content_type="application/json"))
+
+    assert make_client(total_seconds=0.05).models() == ["m"]
+
+
+def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream, monkeypatch) -> None:
+    monkeypatch.setattr(transport, "POOL_SIZE", 1)
+    client = make_client()
+    streams = [client.stream(QUESTION, "gpt-4") for _stream in range(2)]
+    for stream in streams:
+        next(stream)
+
+    for stream in streams:
+        list(stream)
+
+    upstream.wait_for_open_connections(1)
