@@ -359,3 +359,60 @@ def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
     while not condition() and time.monotonic() < ends_at:
         time.sleep(0.005)
     return condition()
+
+
+class TestLifeline:
+    def test_a_second_end_is_nothing(self) -> None:
+        running = lifeline._clock._running
+        line = Lifeline(60)
+        line.start("first_token_timeout", 60)
+
+        line.end()
+        line.end()
+
+        assert wait_until(lambda: lifeline._clock._running == running)
+
+    @pytest.mark.parametrize("end", [Lifeline.end, Lifeline.abort])
+    def test_no_deadline_passes_after_the_end(self, end: Callable[[Lifeline], None]) -> None:
+        line = Lifeline(60)
+        line.start("first_token_timeout", 60)
+        end(line)
+
+        line.watch("idle_timeout", -1)
+
+        assert (line.check(), line.expired) == (None, None)
+        line.end()
+
+    def test_a_deadline_ends_a_sleep(self) -> None:
+        line, started = Lifeline(60), time.monotonic()
+        line.start("first_token_timeout", 0.01)
+
+        line.sleep(30)
+        line.end()
+
+        assert (line.expired, time.monotonic() - started < 20) == ("first_token_timeout", True)
+
+    def test_a_stop_of_a_connection_that_is_closed_already_is_nothing(self) -> None:
+        line, connection = Lifeline(60), socket.socket()
+        connection.close()
+        line.hold(connection)
+
+        line.abort()
+
+        assert line.aborted
+
+    def test_one_thread_keeps_the_deadlines_of_all(self, upstream: Upstream) -> None:
+        upstream.always(*body(token("a"), Wait()))
+        client = Lockchat(upstream.url)
+        streams = [client.stream(QUESTION, "gpt-4") for _stream in range(3)]
+
+        for stream in streams:
+            next(stream)
+        is_one = wait_until(lambda: [one.name for one in threading.enumerate()].count("upstream-deadlines") == 1)
+        connected = [stream.connect_seconds or -1 for stream in streams]
+        for stream in streams:
+            stream.close()
+        client.close()
+
+        assert is_one
+        assert all(0 < seconds < 60 for seconds in connected)
