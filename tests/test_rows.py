@@ -1,0 +1,472 @@
+"""What each function of the storage reads and changes: the rows that it names, and nothing of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.conftest import new_database
+from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
+from webapp.chat import Conversation, Delta, Folder, Outcome, Preset, Queued
+from webapp.storage import (
+    Storage,
+    accounts,
+    api_keys,
+    audit,
+    branches,
+    changes,
+    conversations,
+    endings,
+    folders,
+    invites,
+    messages,
+    presets,
+    queued,
+    shares,
+    sign_ins,
+    site,
+    spending,
+    throttles,
+    workers,
+)
+from webapp.storage.messages import Final
+from webapp.team import Invite
+
+GONE = Conversation("m1", None, "", "a3", "alice", "Same", "a3q", day(1), day(2))
+FINAL = Final("a5r", "Whole", "Why", "<p>", 3, Outcome("done", seconds=1.5))
+NEXT = Queued("alice", "a5", "a5r", "other", "Another", {}, "")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, model_database_url):
+    """A database with rows of several users. Each test takes back what it changes."""
+    with new_database(tmp_path_factory.mktemp("rows"), model_database_url) as url:
+        storage = Storage(url)
+        with storage.begin() as tx:
+            fill(tx)
+        yield storage
+        storage.close()
+
+
+@pytest.fixture(scope="module")
+def before(filled):
+    with filled.read() as tx:
+        return all_rows(tx)
+
+
+@pytest.fixture
+def tx(filled):
+    with filled.begin() as tx:
+        yield tx
+        tx.rollback()
+
+
+def revised(conversation_id: str, user_id: str, **values: object) -> dict[str, object]:
+    """A change of a conversation, and its number."""
+    return {f"conversations {conversation_id}": {**values, "revision": 1}, f"users {user_id}": {"revision": 1}}
+
+
+CHANGES = {
+    # Conversations
+    "change": (
+        lambda tx: conversations.change(tx, "alice", "a1", title="New"),
+        True,
+        revised("a1", "alice", title="New"),
+    ),
+    "change a deleted one": (lambda tx: conversations.change(tx, "alice", "a3", title="New"), False, {}),
+    "change another's": (lambda tx: conversations.change(tx, "bob", "a1", title="New"), False, {}),
+    "hide": (
+        lambda tx: conversations.hide(tx, "alice", GONE, day(8)),
+        True,
+        {"conversations a3": {"deleted_at": day(8), "leaf_id": "a3q"}},
+    ),
+    "hide one that is not deleted": (
+        lambda tx: conversations.hide(tx, "alice", replace(GONE, id="a1"), day(8)),
+        False,
+        {},
+    ),
+    "hide another's": (lambda tx: conversations.hide(tx, "bob", GONE, day(8)), False, {}),
+    "reveal": (lambda tx: conversations.reveal(tx, "alice", day(5)), None, revised("a3", "alice", deleted_at=None)),
+    "restore": (lambda tx: conversations.restore(tx, "alice", "a3"), True, revised("a3", "alice", deleted_at=None)),
+    "restore another's": (lambda tx: conversations.restore(tx, "bob", "a3"), False, {}),
+    "expire": (
+        lambda tx: conversations.expire_some(tx, ["alice", "carl"], day(4), day(9), with_pinned=False),
+        2,
+        {"conversations a1": {"deleted_at": day(9)}, "conversations c1": {"deleted_at": day(9)}},
+    ),
+    "expire pinned ones too": (
+        lambda tx: conversations.expire_some(tx, ["alice"], day(4), day(9), with_pinned=True),
+        2,
+        {"conversations a1": {"deleted_at": day(9)}, "conversations a2": {"deleted_at": day(9)}},
+    ),
+    "expire older ones alone": (
+        lambda tx: conversations.expire_some(tx, ["alice"], day(3), day(9), with_pinned=True),
+        1,
+        {"conversations a1": {"deleted_at": day(9)}},
+    ),
+    "delete those of users who left": (
+        lambda tx: [conversations.delete_some_of_left(tx, day(7)) for _time in range(2)],
+        [True, False],
+        {"conversations c1": {"deleted_at": day(7)}, "conversations c3": {"deleted_at": day(7)}},
+    ),
+    "purge": (
+        lambda tx: [conversations.purge_some(tx, day(4)) for _time in range(2)],
+        [True, False],
+        {"conversations d1": None, "messages d1q": None, "messages d1r": None, "counters dora": COUNTED},
+    ),
+    "purge what is not yet old enough": (lambda tx: conversations.purge_some(tx, day(2)), False, {}),
+    "a better title": (
+        lambda tx: conversations.better_title(tx, "a1", "First", "Better"),
+        None,
+        revised("a1", "alice", title="Better"),
+    ),
+    "a better title that comes late": (lambda tx: conversations.better_title(tx, "a1", "Same", "Better"), None, {}),
+    "number a change": (lambda tx: changes.number(tx, "alice", "a2"), 1, revised("a2", "alice")),
+    "number a change in another's": (lambda tx: changes.number(tx, "alice", "b1"), 1, {"users alice": {"revision": 1}}),
+    # Messages
+    "store HTML": (
+        lambda tx: messages.set_html(tx, [("a1r", "<b>")], 2),
+        None,
+        {"messages a1r": {"html": "<b>", "renderer": 2}},
+    ),
+    "save pieces": (
+        lambda tx: messages.append(tx, [("a5r", 2, Delta("x")), ("a5r", 3, Delta("c"))]),
+        None,
+        {"pieces a5r/3": NEW},
+    ),
+    "finish": (
+        lambda tx: messages.finish(tx, [FINAL]),
+        None,
+        {
+            "messages a5r": {
+                "text": "Whole",
+                "reasoning": "Why",
+                "html": "<p>",
+                "renderer": 3,
+                "status": "done",
+                "seconds": 1.5,
+                "stop_requested": False,
+            },
+            "pieces a5r/1": None,
+            "pieces a5r/2": None,
+            "message_words": NEW,
+            "counters alice": COUNTED,
+            "counters @1.2.3.4": COUNTED,
+            "usage": NEW,
+        },
+    ),
+    "finish once more": (
+        lambda tx: messages.finish(tx, [replace(FINAL, reply_id="b1r", outcome=Outcome("done"))]),
+        None,
+        {
+            "messages b1r": {"text": "Whole", "reasoning": "Why", "html": "<p>"},
+            "message_words": NEW,
+        },
+    ),
+    "interrupt": (
+        lambda tx: messages.interrupt(tx, ["a5r", "b1r"]),
+        None,
+        {
+            "messages a5r": {"text": "12", "status": "interrupted", "stop_requested": False},
+            "pieces a5r/1": None,
+            "pieces a5r/2": None,
+            "message_words": NEW,
+            "counters alice": COUNTED,
+            "counters @1.2.3.4": COUNTED,
+            "usage": NEW,
+        },
+    ),
+    "ask to stop": (lambda tx: messages.request_stop(tx, "b5r"), None, {"messages b5r": {"stop_requested": True}}),
+    "ask to stop what has ended": (lambda tx: messages.request_stop(tx, "b1r"), None, {}),
+    "ask to stop all of a user": (
+        lambda tx: messages.request_stops_of(tx, "bob"),
+        ["b5r"],
+        {"messages b5r": {"stop_requested": True}},
+    ),
+    "claim a key": (lambda tx: messages.claim_key(tx, "alice", "new", "a1r"), True, {"sends alice/new": NEW}),
+    "claim a used key": (lambda tx: messages.claim_key(tx, "alice", "k", "a1s"), False, {}),
+    # Waiting messages
+    "let another one wait": (lambda tx: queued.add(tx, NEXT), False, {}),
+    "change a waiting one": (
+        lambda tx: queued.change(tx, "a5", "k", text="New"),
+        True,
+        {"queued a5": {"text": "New"}},
+    ),
+    "change a waiting one that is gone": (lambda tx: queued.change(tx, "a5", "other", text="New"), False, {}),
+    "take back a waiting one": (lambda tx: queued.remove(tx, "a5", "k"), True, {"queued a5": None}),
+    "take back a waiting one that is gone": (lambda tx: queued.remove(tx, "a5", "other"), False, {}),
+    # Folders and presets
+    "put into another folder": (
+        lambda tx: folders.put(tx, "a1", "f3"),
+        None,
+        {"foldered a1": {"folder_id": "f3"}},
+    ),
+    "take out of a folder": (lambda tx: folders.put(tx, "a1", None), None, {"foldered a1": None}),
+    "change a folder": (
+        lambda tx: folders.change(tx, "alice", Folder("f1", "New", None)),
+        True,
+        {"folders f1": {"name": "New", "preset_id": None}},
+    ),
+    "change another's folder": (lambda tx: folders.change(tx, "bob", Folder("f1", "New", None)), False, {}),
+    "remove a folder": (
+        lambda tx: folders.remove(tx, "alice", "f1"),
+        None,
+        {"folders f1": None, "foldered a1": None},
+    ),
+    "remove another's folder": (lambda tx: folders.remove(tx, "bob", "f1"), None, {}),
+    "a folder that is there": (lambda tx: folders.named(tx, "alice", "Work", day(9)), "f1", {}),
+    "change a preset": (
+        lambda tx: presets.change(tx, "alice", Preset("m9", 0.5, "Be", id="p1", name="New", options={"top_p": 1})),
+        True,
+        {"presets p1": {"name": "New", "model": "m9", "temperature": 0.5, "system": "Be", "options": {"top_p": 1}}},
+    ),
+    "change another's preset": (lambda tx: presets.change(tx, "bob", Preset("m", 1, "", id="p1", name="N")), False, {}),
+    "remove a preset": (
+        lambda tx: presets.remove(tx, "alice", "p1"),
+        "p1",
+        {"presets p1": None, "folders f1": {"preset_id": None}},
+    ),
+    "remove another's preset": (lambda tx: presets.remove(tx, "bob", "p1"), "", {}),
+    # Accounts
+    "change an account": (
+        lambda tx: accounts.change(tx, "alice", name="New"),
+        None,
+        {"accounts alice": {"name": "New"}},
+    ),
+    "leave": (
+        lambda tx: accounts.leave(tx, "alice", day(9)),
+        None,
+        {
+            "accounts alice": None,
+            **{f"sign_ins hash of t{number}": None for number in (1, 2)},
+            **{f"api_keys hash of k{number}": None for number in (1, 2)},
+            **{f"queued a{number}": None for number in (1, 2, 5)},
+            "presets p1": None,
+            "folders f1": {"preset_id": None},
+            "users alice": {"deleted_at": day(9)},
+        },
+    ),
+    "purge users who left": (
+        lambda tx: accounts.purge_left(tx, day(6)),
+        None,
+        {"users erin": None, "accounts erin": None, "limits erin/x": None, "counters erin": None},
+    ),
+    "purge users who left just now": (lambda tx: accounts.purge_left(tx, day(3)), None, {}),
+    "note a sign-in": (
+        lambda tx: sign_ins.note_seen(tx, "hash of t1", day(9)),
+        None,
+        {"sign_ins hash of t1": {"seen_at": day(9)}},
+    ),
+    "end a sign-in": (lambda tx: sign_ins.remove(tx, "alice", "t1"), True, {"sign_ins hash of t1": None}),
+    "end another's sign-in": (lambda tx: sign_ins.remove(tx, "bob", "t1"), False, {}),
+    "sign out": (lambda tx: sign_ins.remove_token(tx, "hash of t2"), None, {"sign_ins hash of t2": None}),
+    "end all other sign-ins": (
+        lambda tx: sign_ins.remove_all(tx, "alice", but="hash of t2"),
+        None,
+        {"sign_ins hash of t1": None},
+    ),
+    "purge sign-ins": (
+        lambda tx: sign_ins.purge(tx, begun_before=day(2), seen_before=day(2)),
+        None,
+        {"sign_ins hash of t1": None},
+    ),
+    "purge unused sign-ins": (
+        lambda tx: sign_ins.purge(tx, begun_before=day(1), seen_before=day(3)),
+        None,
+        {"sign_ins hash of t2": None},
+    ),
+    "note the use of a key": (
+        lambda tx: api_keys.note_used(tx, "hash of k1", day(9)),
+        None,
+        {"api_keys hash of k1": {"used_at": day(9)}},
+    ),
+    "remove a key": (lambda tx: api_keys.remove(tx, "alice", "k1"), "K1", {"api_keys hash of k1": None}),
+    "remove another's key": (lambda tx: api_keys.remove(tx, "bob", "k1"), None, {}),
+    "remove all keys": (
+        lambda tx: api_keys.remove_all(tx, "alice"),
+        2,
+        {"api_keys hash of k1": None, "api_keys hash of k2": None},
+    ),
+    "purge keys": (lambda tx: api_keys.purge(tx, day(5)), None, {"api_keys hash of k1": None}),
+    "use an invite": (
+        lambda tx: invites.use(tx, "hash of i1", day(4)),
+        Invite("i1", "member", day(5)),
+        {"invites i1": {"used_at": day(4)}},
+    ),
+    "use a used invite": (lambda tx: invites.use(tx, "hash of i2", day(4)), None, {}),
+    "use an expired invite": (lambda tx: invites.use(tx, "hash of i4", day(4)), None, {}),
+    "remove an invite": (lambda tx: invites.remove(tx, "i1"), True, {"invites i1": None}),
+    "remove a used invite": (lambda tx: invites.remove(tx, "i2"), False, {"invites i2": None}),
+    "purge invites": (lambda tx: invites.purge(tx, day(3)), None, {"invites i3": None}),
+    # Shares, limits and what administrators set
+    "revoke a share": (lambda tx: shares.remove(tx, "alice", "s1"), True, {"shares s1": None}),
+    "revoke another's share": (lambda tx: shares.remove(tx, "alice", "s2"), False, {}),
+    "set a limit": (lambda tx: spending.set_limit(tx, "bob", "x", 7), None, {"limits bob/x": {"value": 7}}),
+    "set a first limit": (lambda tx: spending.set_limit(tx, "bob", "y", 7), None, {"limits bob/y": NEW}),
+    "remove a limit": (lambda tx: spending.set_limit(tx, "member", "x", None), None, {"limits member/x": None}),
+    "allow other models": (
+        lambda tx: site.allow(tx, "member", ["m3"]),
+        None,
+        {"allowed_models member/m1": None, "allowed_models member/m3": NEW},
+    ),
+    "set a text": (lambda tx: site.set_text(tx, "notice", "New"), None, {"site_texts notice": {"text": "New"}}),
+    "remove a text": (lambda tx: site.set_text(tx, "notice", None), None, {"site_texts notice": None}),
+    "store a level": (
+        lambda tx: throttles.put(tx, {"x2": 0.5}, day(9)),
+        None,
+        {"throttles x2": {"level": 0.5, "at": day(9)}},
+    ),
+    "purge levels": (lambda tx: throttles.purge(tx, day(2)), None, {"throttles x1": None}),
+    "purge the audit log": (lambda tx: audit.purge(tx, day(2)), None, {"audit 1": None}),
+    "count a heartbeat": (lambda tx: workers.count_heartbeat(tx, "w1"), None, {"workers w1": {"beats": 6}}),
+    "count a first heartbeat": (lambda tx: workers.count_heartbeat(tx, "w2"), None, {"workers w2": NEW}),
+    "forget a worker": (lambda tx: workers.discard(tx, "w1"), None, {"workers w1": None}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_function_changes_the_rows_that_it_names_and_no_others(tx, before, name):
+    change, returned, expected = CHANGES[name]
+
+    assert change(tx) == returned
+
+    assert changed(before, all_rows(tx)) == expected
+
+
+READS = {
+    # Conversations
+    "ids": (lambda tx: conversations.ids(tx, "alice"), ["a2", "a1", "a5"]),
+    "count": (lambda tx: conversations.count(tx, "alice"), 3),
+    "models": (lambda tx: conversations.models(tx, "alice", 9), ["m2", "m1"]),
+    "the last models": (lambda tx: conversations.models(tx, "alice", 1), ["m2"]),
+    "when it was deleted": (lambda tx: conversations.deleted_at(tx, "alice", "a3"), day(5)),
+    "when another's was deleted": (lambda tx: conversations.deleted_at(tx, "bob", "a3"), None),
+    "one": (lambda tx: conversations.get(tx, "alice", "a1").folder, "Work"),
+    "one in no folder": (lambda tx: conversations.get(tx, "alice", "a2").folder, ""),
+    "a deleted one": (lambda tx: conversations.get(tx, "alice", "a3"), None),
+    "another's": (lambda tx: conversations.get(tx, "bob", "a1"), None),
+    "the list": (lambda tx: [one.id for one in conversations.listed(tx, "alice", None, 9)], ["a2", "a5", "a1"]),
+    "the list of a folder": (lambda tx: [one.id for one in conversations.listed(tx, "alice", None, 9, "f1")], ["a1"]),
+    "the list of another's folder": (lambda tx: conversations.listed(tx, "alice", None, 9, "f2"), []),
+    "the rest of the list": (
+        lambda tx: [one.id for one in conversations.listed(tx, "alice", (False, day(1), "a5"), 9)],
+        ["a1"],
+    ),
+    "an opening": (
+        lambda tx: conversations.opening(tx, "a1r"),
+        conversations.Opening("a1", "First", "m1", "Text a1q", "Text a1r"),
+    ),
+    "the opening of a deleted one": (lambda tx: conversations.opening(tx, "a3r"), None),
+    "the opening of one that runs": (lambda tx: conversations.opening(tx, "a5r"), None),
+    "changes": (lambda tx: changes.since(tx, "alice", 0), []),
+    "states": (
+        lambda tx: changes.states(tx, ["alice", "carl", "nobody"]),
+        {"alice": changes.State(0, frozenset(["a5"])), "carl": changes.State()},
+    ),
+    # Messages
+    "a tree": (lambda tx: [one.id for one in messages.tree(tx, "alice", "a1")], ["a1q", "a1r", "a1s"]),
+    "another's tree": (lambda tx: messages.tree(tx, "bob", "a1"), []),
+    "some": (
+        lambda tx: [one.id for one in messages.some(tx, "alice", "a1", ["a1s", "b1r", "a2r", "a1q"])],
+        ["a1s", "a1q"],
+    ),
+    "some without HTML": (
+        lambda tx: [one.html for one in messages.some(tx, "alice", "a1", ["a1s"], with_html=False)],
+        [None],
+    ),
+    "some with their siblings": (
+        lambda tx: [one.siblings for one in messages.some(tx, "alice", "a1", ["a1q", "a1s"], siblings={"a1q": ("x",)})],
+        [(), ("x",)],
+    ),
+    "some of another's": (lambda tx: messages.some(tx, "bob", "a1", ["a1q"]), []),
+    "lengths": (lambda tx: messages.lengths(tx, ["a1q", "a1r"]), {"a1q": 8, "a1r": 13}),
+    "a message": (lambda tx: messages.get(tx, "alice", "a1r").text, "Text a1r"),
+    "a message of a deleted one": (lambda tx: messages.get(tx, "alice", "a3r"), None),
+    "another's message": (lambda tx: messages.get(tx, "bob", "a1r"), None),
+    "those that are there": (lambda tx: messages.present(tx, "alice", ["a1q", "a3q", "b1q", "x"]), {"a1q", "a3q"}),
+    "what a key made": (lambda tx: messages.sent_with(tx, "bob", "k"), "b1r"),
+    "what an unknown key made": (lambda tx: messages.sent_with(tx, "bob", "x"), None),
+    "pieces": (lambda tx: messages.pieces_after(tx, "a5r", 1), [(2, Delta("2"))]),
+    "what runs": (lambda tx: messages.running(tx, "w1"), {"a5r": True}),
+    "what lacks HTML": (lambda tx: messages.unrendered(tx, 2, 9), [("a1r", "Text a1r")]),
+    "some that lack HTML": (lambda tx: len(messages.unrendered(tx, 3, 1)), 1),
+    "a path": (lambda tx: branches.path(tx, "alice", "a1", "a1r"), ["a1q", "a1r"]),
+    "a path in another's": (lambda tx: branches.path(tx, "bob", "a1", "a1r"), []),
+    "a path in another conversation": (lambda tx: branches.path(tx, "alice", "a2", "a1r"), []),
+    "what was said": (lambda tx: [one.id for one in branches.said(tx, "alice", "a1", "a1r", 99)], ["a1r", "a1q"]),
+    "what was said last": (lambda tx: [one.id for one in branches.said(tx, "alice", "a1", "a1r", 7)], ["a1r"]),
+    "the newest branch": (lambda tx: branches.newest_below(tx, "alice", "a1", "a1q"), "a1s"),
+    "the newest branch of another's": (lambda tx: branches.newest_below(tx, "bob", "a1", "a1q"), None),
+    "siblings": (
+        lambda tx: branches.siblings(tx, "a1", [None, "a1q", "a1s"]),
+        {None: ("a1q",), "a1q": ("a1r", "a1s"), "a1s": ()},
+    ),
+    "how the newest ended": (lambda tx: [one.reply_id for one in endings.newest(tx, 6)], ["d1r", "b1r"]),
+    "how those before ended": (lambda tx: [one.reply_id for one in endings.newest(tx, 4, 4)], ["b1r"]),
+    # Waiting messages, folders and presets
+    "the waiting one": (lambda tx: queued.get(tx, "alice", "a1").is_held, True),
+    "another's waiting one": (lambda tx: queued.get(tx, "bob", "a1"), None),
+    "those that are due": (lambda tx: [one.conversation_id for one in queued.due(tx)], ["a2"]),
+    "folders": (lambda tx: folders.of(tx, "alice"), [Folder("f3", "A"), Folder("f1", "Work", "p1")]),
+    "another's folder": (lambda tx: folders.get(tx, "bob", "f1"), None),
+    "presets": (lambda tx: [one.id for one in presets.of(tx, "alice")], ["p1"]),
+    "another's preset": (lambda tx: presets.get(tx, "bob", "p1"), None),
+    "how many presets": (lambda tx: presets.count(tx, "bob"), 1),
+    # Accounts
+    "an account": (lambda tx: accounts.get(tx, "alice").name, "Alice"),
+    "an account by its name": (lambda tx: accounts.by_login(tx, "password", "bob").user_id, "bob"),
+    "an account of another way": (lambda tx: accounts.by_login(tx, "proxy", "bob"), None),
+    "all accounts": (lambda tx: [one.user_id for one in accounts.all_of(tx, "password")], ["alice", "bob", "dora"]),
+    "administrators": (lambda tx: accounts.admins(tx, "password"), ["alice"]),
+    "days of retention": (lambda tx: accounts.retention_days(tx, "", 2), [("alice", 9), ("bob", None)]),
+    "days of those after": (lambda tx: [row[0] for row in accounts.retention_days(tx, "carl", 9)], ["dora", "erin"]),
+    "a sign-in": (lambda tx: [one.user_id for one in sign_ins.find(tx, "hash of t3")], ["bob", "bob"]),
+    "sign-ins": (lambda tx: [one.id for one in sign_ins.of(tx, "alice")], ["t1", "t2"]),
+    "when users were there": (lambda tx: sign_ins.last_seen(tx), {"alice": day(3), "bob": day(4)}),
+    "tokens that are known": (
+        lambda tx: sign_ins.known_tokens(tx, ["hash of t1", "hash of k3", "x"]),
+        {"hash of t1", "hash of k3"},
+    ),
+    "users who may sign in": (lambda tx: sign_ins.enabled_users(tx, ["alice", "bob", "carl"]), {"alice"}),
+    "a key": (lambda tx: [one.user_id for one in api_keys.find(tx, "hash of k3")], ["bob", "bob"]),
+    "keys": (lambda tx: [one.id for one in api_keys.of(tx, "alice")], ["k1", "k2"]),
+    "an invite": (lambda tx: invites.get(tx, "hash of i1", day(4)).id, "i1"),
+    "a used invite": (lambda tx: invites.get(tx, "hash of i2", day(4)), None),
+    "an expired invite": (lambda tx: invites.get(tx, "hash of i4", day(4)), None),
+    "invites": (lambda tx: [one.id for one in invites.pending(tx, day(3))], ["i4", "i1"]),
+    # Shares, limits and what administrators set
+    "a share": (lambda tx: shares.get(tx, "s1").owner, "Alice"),
+    "a share of a disabled user": (lambda tx: shares.get(tx, "s2"), None),
+    "a share of a deleted one": (lambda tx: shares.get(tx, "s4"), None),
+    "shares": (lambda tx: [one.id for one in shares.of(tx, "alice")], ["s3", "s1"]),
+    "how many shares": (lambda tx: shares.count(tx, "alice"), 3),
+    "whether it runs": (lambda tx: [shares.is_running(tx, one) for one in ("a1", "a5")], [False, True]),
+    "a limit of one's own": (lambda tx: spending.limit_for(tx, "bob", "x"), 3),
+    "a limit of the role": (lambda tx: spending.limit_for(tx, "bob", "y"), 2),
+    "a limit of nobody": (lambda tx: spending.limit_for(tx, "alice", "x"), None),
+    "limits of a role": (lambda tx: spending.limits_of(tx, "member"), {"x": 1, "y": 2}),
+    "who has limits": (lambda tx: spending.limited(tx), {"member", "bob", "erin"}),
+    "all rules": (
+        lambda tx: spending.rules(tx, "bob", "1.2.3.4"),
+        spending.Rules({"x": 3, "y": 2}, {"bob": 1, "@1.2.3.4": 1}),
+    ),
+    "replies to count": (lambda tx: list(spending.running_rows(tx, ["b5r", "a5r", "a1r"])), ["a5r", "b5r"]),
+    "allowed models": (
+        lambda tx: [site.allowed_for(tx, one) for one in ("alice", "bob", "x")],
+        [{"m2"}, {"m1"}, {"m1"}],
+    ),
+    "models of a role": (lambda tx: site.allowed_of(tx, "admin"), ["m2"]),
+    "texts": (lambda tx: site.texts(tx), {"notice": "Hello", "welcome": "Hi"}),
+    "levels": (lambda tx: throttles.levels(tx, ["x2", "x9"], day(9)), {"x2": (1.0, day(2)), "x9": (0.0, day(9))}),
+    "the audit log": (lambda tx: [one.target for one in audit.newest(tx, 2)], ["3", "2"]),
+    "the audit log before": (lambda tx: [one.target for one in audit.newest(tx, 2, before=3)], ["2", "1"]),
+    "heartbeats": (lambda tx: workers.heartbeats(tx), {"w1": 5, "w2": 0}),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_function_reads_the_rows_that_it_names_and_no_others(tx, name):
+    read, expected = READS[name]
+
+    assert read(tx) == expected
