@@ -90,9 +90,17 @@ def test_the_same_retry_twice_makes_one_reply(alice, upstream):
     first = alice.new_chat("Why?")
     alice.end(first)
 
-    assert retry(alice, first, key="k") == retry(alice, first, key="k")
+    assert retry(alice, first, key="k") == retry(alice, first, key="k", text="typed, not sent")
     upstream.wait_for_requests(2)
     assert len(upstream.requests) == 2
+
+
+def test_a_retry_with_a_broken_key_is_refused(alice, upstream):
+    first = alice.new_chat("Why?")
+    alice.end(first)
+
+    assert alice.post_form(f"/m/{first}/retry", key="k" * 65).status_code == 400
+    assert len(upstream.requests) == 1
 
 
 def test_a_question_can_be_retried_and_a_reply_cannot_be_edited(alice):

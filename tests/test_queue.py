@@ -6,6 +6,8 @@ from threading import Barrier, Event, Thread
 
 import pytest
 
+from tests.test_branches import edit as edit_question
+from tests.test_branches import question_of
 from tests.upstream import Wait, body, error, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
@@ -206,6 +208,48 @@ def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, make_site, sit
     assert "The model gpt-3.5-turbo is not offered here." in text_of(refused.text)
     assert is_waiting(alice)
     assert take(alice, "k").status_code == 200
+
+
+def test_one_that_was_held_is_sent_by_hand_as_soon_as_it_can_go(alice, upstream, site):
+    end, models = Event(), site.extensions["lockchat"].models
+    upstream.answer(*body(token("a"), Wait(end), DONE))
+    reply = alice.new_chat("One")
+    put(alice, "Two", model="gpt-3.5-turbo")
+    offered, models._fixed = models._fixed, ["gpt-4"]
+    end.set()
+    alice.end(reply)
+    wait_until(lambda: "could not be sent by itself" in alice.page(), 20, "the queued message to be held")
+
+    models._fixed = offered
+    second = alice.reply_of(alice.post_form(f"/c/{alice.conversation_id}/queue/send"))
+
+    alice.end(second)
+    assert questions(upstream) == ["One", "Two"]
+    assert upstream.requests[1].json["model"] == "gpt-3.5-turbo"
+    assert not is_waiting(alice)
+
+
+def test_it_follows_the_answer_that_it_waited_for_whatever_branch_is_shown(alice, upstream, running):
+    put(alice, "Two")
+    upstream.always(*tokens("Other"))
+    alice.end(edit_question(alice, question_of(alice.page()), "Uno"))
+
+    running.set()
+
+    wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+    assert asked(upstream)[1:] == [["Uno"], ["One", "First", "Two"]]
+
+
+def test_a_reply_that_runs_elsewhere_keeps_no_message_waiting(alice, upstream):
+    end = Event()
+    upstream.answer(*body(token("First"), Wait(end), DONE))
+    elsewhere = alice.new_chat("One")
+    alice.end(alice.new_chat("Here"))
+
+    alice.end(alice.reply_of(put(alice, "Two", parent=elsewhere)))
+
+    assert asked(upstream)[-1] == ["Here", "Hello world", "Two"]
+    end.set()
 
 
 def test_one_that_meets_the_limit_of_a_day_is_held_and_the_next_try_says_until_when(alice, upstream, site):
