@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.upstream import Close, body, token, tokens
+from tests.upstream import Close, Wait, body, token, tokens
 from tests.visitor import text_of
 from webapp.chat import Delta
 from webapp.continuing import QUESTION, TAIL_CHARS, Joint, Rest
@@ -94,7 +94,13 @@ def test_what_has_no_beginning_cannot_go_on(alice, bob, upstream):
     empty = alice.new_chat("Hi")
     alice.end(empty)
 
-    assert alice.post_form(f"/m/{empty}/continue").status_code == 404
+    upstream.answer(*body(token("Half"), Wait()))
+    running = alice.say("Go on")
+
+    for reply in (empty, running):
+        answer = alice.post(f"/m/{reply}/continue", headers={"X-Fragment": "1"})
+        assert (answer.status_code, answer.text) == (404, "This answer has no beginning to go on from.")
+    alice.stop(running)
     assert bob.post_form(f"/m/{cut_reply(alice, upstream, 'Half')}/continue").status_code == 404
 
 
@@ -124,6 +130,9 @@ def test_the_same_key_goes_on_once(alice, upstream):
         ("Half", "", "Half"),
         ("Half", "Half", "Half"),
         ("Here I am", "am not", "Here I am not"),
+        ("a quick\nbrown", " brown fox", "a quick\nbrown fox"),
+        ("```py\nx = 1\ny =", "\n```python\ny = 2\n```", "```py\nx = 1\ny = 2\n```"),
+        ("I see an", "ant hill", "I see an ant hill"),
         ("About Islam", "am radio", "About Islam am radio"),
         ("I see an", "another", "I see an another"),
         ("~~~py\nx = 1\ny =", "~~~python\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),

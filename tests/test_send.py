@@ -137,6 +137,7 @@ def test_an_old_key_with_a_new_text_loses_nothing(alice):
     answer = alice.post_form("/conversations", text="Something <new>", key="k1")
 
     assert answer.status_code == 409
+    assert "This form was sent before, with another text. Nothing is lost: send it again." in text_of(answer.text)
     assert "Something &lt;new&gt;</textarea>" in answer.text
 
 
@@ -213,10 +214,17 @@ def test_a_fragment_is_answered_with_the_turn_and_its_place(alice):
     assert answer.text.count("<article") == 2
 
 
-def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice):
-    answer = alice.post("/conversations", data={"text": " "}, headers={"X-Fragment": "1"})
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"text": " "}, "Write a message first."),
+        ({"text": "Hi", "key": "k" * 65}, "The form is broken. Reload the page and send it again."),
+    ],
+)
+def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice, fields, sentence):
+    answer = alice.post("/conversations", data=fields, headers={"X-Fragment": "1"})
 
-    assert (answer.status_code, answer.text) == (400, "Write a message first.")
+    assert (answer.status_code, answer.text) == (400, sentence)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
