@@ -193,7 +193,7 @@ def test_it_is_either_taken_back_or_sent(alice, upstream):
         assert (sent.status_code == 204) == was_taken
 
 
-def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, make_site, site):
+def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, site, caplog):
     end = Event()
     upstream.answer(*body(token("a"), Wait(end), DONE))
     reply = alice.new_chat("One")
@@ -206,6 +206,7 @@ def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, make_site, sit
     refused = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
 
     assert "The model gpt-3.5-turbo is not offered here." in text_of(refused.text)
+    assert [one.levelname for one in caplog.records if one.name == "webapp.queue"] == ["WARNING"]
     assert is_waiting(alice)
     assert take(alice, "k").status_code == 200
 
@@ -293,11 +294,30 @@ def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice
 def test_one_that_was_sent_by_another_way_goes_once(alice, upstream, running):
     put(alice, "Two", key="k")
 
-    alice.end(alice.say("Two", key="k"))
+    sent = alice.say("Two", key="k")
+    assert alice.reply_of(put(alice, "Two", key="k")) == sent
+    alice.end(sent)
     running.set()
     wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
 
     assert questions(upstream) == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "sentence"),
+    [
+        ("edit", 409, "The message was sent or changed meanwhile. Your text is below."),
+        ("take", 404, "The message was sent meanwhile."),
+        ("send", 404, "The message was sent meanwhile."),
+    ],
+)
+def test_the_script_is_told_in_a_sentence_that_nothing_waits(alice, step, status, sentence):
+    alice.end(alice.new_chat("One"))
+
+    fields, headers = {"text": "Two", "was": "k", "key": "k"}, {"X-Fragment": "1"}
+    answer = alice.post(f"/c/{alice.conversation_id}/queue/{step}", data=fields, headers=headers)
+
+    assert (answer.status_code, answer.text) == (status, sentence)
 
 
 def test_a_deleted_conversation_sends_nothing(alice, upstream, running):
