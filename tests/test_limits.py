@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from requests.adapters import HTTPAdapter
 
+from tests.pictures import pictures_chunk, png
 from tests.test_transfer import ours, zip_of
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor, text_of
@@ -212,8 +213,13 @@ def test_what_is_stored_in_a_day_is_bounded_without_cookies_too(browser):
     assert elsewhere.status_code == 303
 
 
-def test_answers_count_as_stored(browser, upstream):
-    upstream.answer(*body(token("word " * 10_000), b"data: [DONE]\n\n"))
+@pytest.mark.parametrize(
+    "answer",
+    [token("word " * 10_000), token("Hi", reasoning_content="word " * 10_000), pictures_chunk(png(2, 2, 50_000))],
+    ids=["text", "reasoning", "picture"],
+)
+def test_answers_count_as_stored(browser, upstream, answer):
+    upstream.answer(*body(answer, b"data: [DONE]\n\n"))
     alice = browser(stored_chars_per_day=40_000)()
     alice.end(alice.new_chat("Hi"))
 
@@ -279,13 +285,13 @@ def test_imports_of_an_hour_are_bounded_without_cookies_too(browser):
 
 def test_what_was_spent_comes_back_evenly():
     now = 0.0
-    budget = Allowance(STORED, 100, 50, clock=lambda: now)
+    budget = Allowance(STORED, 100, 6000, clock=lambda: now)
     budget.spend(Holder("a", "x"), 100)
-    with pytest.raises(Busy, match=r" Try again in 1 minute\.$") as error:
+    with pytest.raises(Busy, match=r" Try again in 21 minutes\.$") as error:
         budget.spend(Holder("a", "x"), 20)
-    assert error.value.retry_after == 11
+    assert error.value.retry_after == 1201
 
-    now = 10.0
+    now = 1200.0
     budget.spend(Holder("a", "x"), 20)
 
     with pytest.raises(Busy, match="Your address"):
