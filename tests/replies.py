@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from sqlalchemy import insert, select
 
 from tests.wait import wait_until
-from webapp.chat import Delta, Message, merge
+from webapp.chat import Activity, Delta, Message, merge
 from webapp.generation import Generation, Hub
 from webapp.storage import Storage, messages, schema
 from webapp.text import new_id
@@ -22,9 +22,10 @@ class Script:
     def __init__(self) -> None:
         self._steps: SimpleQueue[Delta | None] = SimpleQueue()
         self._on_wait = lambda: None
+        self.tell: Callable[[Activity], None] = lambda activity: None  # what the upstream does meanwhile
 
-    def listen(self, on_activity: object, on_wait: Callable[[], None]) -> None:
-        self._on_wait = on_wait
+    def listen(self, on_activity: Callable[[Activity], None], on_wait: Callable[[], None]) -> None:
+        self.tell, self._on_wait = on_activity, on_wait
 
     def __iter__(self) -> Iterator[Delta]:
         for step in iter(self._steps.get, None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -58,6 +59,26 @@ def test_a_silent_reply_sends_its_followers_a_beat_again_and_again(generation):
     wait_until(lambda: len(received) > 3, 15, "beats")
 
     assert set(received) == {Delta()}
+
+
+def test_a_follower_is_told_what_the_upstream_does_until_text_comes(script, generation):
+    steps = generation.follow()
+    next(steps)
+
+    script.tell("calling")
+    told = next(steps)
+    script.say("Because")
+
+    assert [told, next(steps)] == [Delta(activity="calling"), Delta("Because")]
+
+
+def test_a_reply_is_stopped_though_the_system_has_no_thread_left(script, generation, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+
+    generation.stop()
+
+    wait_until(lambda: generation.is_rendered, 15)
+    assert generation.since()[2].status == "stopped"
 
 
 def test_nul_becomes_a_replacement_character_in_text_and_reasoning(script, generation):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from threading import Event
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import event
 
-from tests.replies import Reply, heartbeats, locked, owner_of, saved_text, stored
+from tests.replies import Reply, add_reply, heartbeats, locked, owner_of, saved_text, stored
 from tests.wait import wait_until
 from webapp.chat import Delta, merge
-from webapp.errors import NotFound
-from webapp.following import Following
+from webapp.errors import NotFound, StorageUnavailable
+from webapp.following import Following, with_text
 from webapp.generation import Hub
 from webapp.markdown import RENDERER
 from webapp.pulse import Pulse
@@ -67,6 +69,16 @@ def test_a_running_reply_is_saved_cheaply_and_a_finished_one_survives_a_power_cu
     assert stored(storage, reply.id).status == "done"
 
 
+def test_a_silent_reply_adds_no_piece(storage, pulse, reply):
+    reply.say("Hello")
+
+    for _ in range(3):
+        pulse.tick()
+
+    with storage.read() as tx:
+        assert messages.pieces_after(tx, reply.id, 0) == [(1, Delta("Hello"))]
+
+
 def test_reasoning_is_saved_as_it_comes_and_at_the_end(storage, pulse, reply):
     reply.say(reasoning="First ")
     reply.say("Hello ", "second ")
@@ -101,9 +113,9 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
 
     pulse.tick()
 
-    _text, outcome = bad.generation.shown()
-    assert outcome
-    assert not outcome.saved
+    with storage.read() as tx:
+        shown = with_text(tx, messages.find(tx, bad.id), hub.all())
+    assert (shown.text, shown.status, shown.outcome.saved) == ("\ud800", "done", False)
 
 
 def test_followers_of_a_saved_reply_are_told_so(pulse, reply):
@@ -299,6 +311,48 @@ def test_a_follower_at_the_same_worker_gets_each_piece_and_then_the_finished_rep
     assert merge([*deltas, *more]) == Delta("Hello you", "Why?")
     assert (message.text, message.reasoning, message.html) == ("Hello you", "Why?", "<p>Hello you</p>")
     assert (message.status, message.outcome.status, message.outcome.saved) == ("done", "done", True)
+
+
+def test_at_another_worker_a_silent_reply_sends_its_followers_a_beat_again_and_again(storage, reply, monkeypatch):
+    monkeypatch.setattr("webapp.following.FOLLOW_SECONDS", 0.01)
+    steps, received = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id)), []
+    thread = threading.Thread(target=lambda: [received.append(step) for step in steps], daemon=True)
+
+    thread.start()
+    wait_until(lambda: received == [Delta()], 15, "the first beat")
+    monkeypatch.setattr("webapp.following.BEAT_SECONDS", 0)
+    wait_until(lambda: len(received) > 3, 15, "beats")
+
+    assert set(received) == {Delta()}
+    with storage.begin() as tx:
+        messages.interrupt(tx, [reply.id])
+    thread.join(15)
+
+
+def test_another_worker_follows_on_after_the_database_was_away(storage, pulse, reply, monkeypatch):
+    steps = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id))
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "read", Mock(side_effect=StorageUnavailable("away")))
+        assert next(steps) == Delta()
+
+    reply.say("Hello")
+    pulse.tick()
+
+    assert next(steps) == Delta("Hello")
+
+
+def test_the_pulse_saves_while_replies_run_and_looks_for_those_that_never_began(storage, hub, pulse, monkeypatch):
+    never_began = add_reply(storage, "this worker")
+    pulse._watch._lease_seconds = 0
+    reply = Reply(storage, hub, "this worker")
+    pulse.start()
+    wait_until(lambda: stored(storage, never_began).status == "interrupted", 15, "the watch")
+
+    monkeypatch.setattr("webapp.pulse.WATCH_SECONDS", 1000)
+    reply.say("Hello")
+
+    wait_until(lambda: saved_text(storage, reply.id) == ("Hello", ""), 15, "the pulse")
+    pulse.close()
 
 
 def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
