@@ -150,6 +150,7 @@ LAYERS = [
         "webapp.rendering.cleaner",
         "webapp.rendering.emphasis",
         "webapp.rendering.tags",
+        "webapp.rendering.rules",
     ],
     ["webapp.groups", "webapp.secret_key", "webapp.proxying"],
     ["webapp.upstream.pictures", "webapp.rendering.tex", "webapp.rendering.notes"],

@@ -44,6 +44,7 @@ from webapp.rendering.notes import (
     render_notes_open,
     render_reference,
 )
+from webapp.rendering.rules import ask_by_character
 from webapp.rendering.tags import details, inline_tag, pair_tags
 
 RENDERER = 3
@@ -258,6 +259,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.inline.ruler.before("autolink", "inline_tag", inline_tag)
     markdown.inline.ruler.before("escape", "math_inline", math_inline)
     markdown.inline.ruler.after("text", "bare_link", bare_link)
+    ask_by_character(markdown)
     markdown.add_render_rule("note_reference", render_reference)
     markdown.add_render_rule("note_label", render_label)
     markdown.add_render_rule(OPEN, render_note_open)
