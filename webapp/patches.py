@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.growing import GrowingText
@@ -32,11 +31,12 @@ from webapp.rendering.difference import Patch as Patch
 from webapp.rendering.difference import difference, top_level
 from webapp.rendering.fence import SPAN_END, OpenFence, as_html
 from webapp.rendering.finished import finished_part, line_start, opening_html
+from webapp.rendering.items import StandIn, last_item
 from webapp.rendering.lines import ColouredLines
-from webapp.rendering.notes import REFERENCED
+from webapp.rendering.notes import NOTES, REFERENCED
+from webapp.rendering.open_block import STEP_CHARS, OpenBlock
 from webapp.rendering.unfinished import SPAN_CHARS, visible
 
-STEP_CHARS = 300  # each time an open block has grown by these, its finished part is looked for
 LARGE_CHARS = 2_000  # an open block above this, as rare nesting makes it, is parsed at each 32nd it grows by
 LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
@@ -55,7 +55,7 @@ class LiveRenderer:
         self._references: dict[str, Any] = {}
         self._referenced: set[str] = set()  # the notes that finished blocks refer to
         self._finished = False
-        self._open = _Open()
+        self._open = OpenBlock()
         self._steps = 0  # so far, all in all
         self._step = Budget(0)  # of the piece at hand
         self._code_seconds = 0.0
@@ -110,7 +110,7 @@ class LiveRenderer:
             return []
         shown = [self.html] if self._as_written else [*self._blocks, *filter(None, [self._open.html])]
         self._blocks = render_blocks(self.text) if html is None else top_level(html)
-        self._open, self._as_written, self._finished = _Open(), False, True
+        self._open, self._as_written, self._finished = OpenBlock(), False, True
         patches: list[Patch] = [("x", len(self._blocks))] if len(shown) > len(self._blocks) else []
         for index, html in enumerate(self._blocks):
             patches += difference(index, shown[index], html) if index < len(shown) else [("=", index, 0, html)]
@@ -195,9 +195,9 @@ class LiveRenderer:
         """Show `visible`, the beginning of what is not finished."""
         block = self._open
         source = block.stand_in.source + visible
-        end = End(source)
+        end = End(source, block.stand_in.loose)
         found = self._parse(source, end)
-        if block.stand_in.source and not (found and found[0].html.startswith(block.stand_in.html)):
+        if block.stand_in.html and not (found and end.fits and found[0].html.startswith(block.stand_in.html)):
             return self._parse_again(block.without_stand_in() + visible)
         patches = self._show(found, len(block.stand_in.html))
         finished = len(found) - 1 + (bool(found) and end.is_whole(found[-1]))
@@ -205,7 +205,7 @@ class LiveRenderer:
             line = found[finished].start if finished < len(found) else found[-1].end
             cut = line_start(source, line) - len(block.stand_in.source)
             visible = visible[cut:]
-            self._open = _Open(block.rest[cut:])
+            self._open = OpenBlock(block.rest[cut:])
             whole = [block.front_html + found[0].html[len(block.stand_in.html) :]]
             whole += [each.html for each in found[1:finished]]
             self._referenced.update(*map(REFERENCED.findall, whole))
@@ -255,13 +255,14 @@ class LiveRenderer:
         block.before, block.after = block.before[: len(block.before) - len(end.after)], end.after
         words = visible.rstrip(" ")
         block.unshown = block.rest[len(words) :]
+        self._leave_out_items(found[-1], visible, end)
         block.has_caret = end.has_caret and not block.unshown.strip(" ")
         if end.code:
-            block.code = OpenFence.of(end.code, end.source, block.rest[len(visible) :]) if end.has_caret else None
+            block.code = OpenFence.of(end.code, end.source, block.rest[len(block.seen) :]) if end.has_caret else None
             if block.code:
                 block.code.lines = self._lines
-        elif len(visible) >= block.step_at:
-            block.step_at = len(visible) + STEP_CHARS
+        elif len(block.seen) >= block.step_at:
+            block.step_at = len(block.seen) + STEP_CHARS
             # What is open may reach back as far as a span does; before that nothing can be.
             kept = (STEP_CHARS // 4, SPAN_CHARS + STEP_CHARS)
             any(self._replace_finished_part(found[-1], visible, end, kept_chars) for kept_chars in kept)
@@ -274,7 +275,7 @@ class LiveRenderer:
         cut -= len(end.source) - len(visible)
         if cut <= 0:
             return False
-        stand_in = _StandIn(source, opening_html(source, closing))
+        stand_in = StandIn(source, opening_html(source, closing))
         head = self._parse(old.source + visible[:cut])
         tail = self._parse(source + visible[cut:], End(source + visible[cut:]))
         if len(head) != 1 or len(tail) != 1 or not tail[0].html.startswith(stand_in.html):
@@ -282,60 +283,17 @@ class LiveRenderer:
         front = head[0].html.removesuffix(closing)[len(old.html) :]
         if front + tail[0].html[len(stand_in.html) :] != block.before + block.after:
             return False
-        block.stand_in = stand_in
-        block.front.append(front)
-        block.referenced.update(REFERENCED.findall(front))
-        block.before = block.before[len(front) :]
-        block.replaced.append(visible[:cut])
-        block.rest, block.seen = block.rest[cut:], visible[cut:]
-        block.seen_chars = len(block.rest)
-        block.step_at = len(block.seen) + STEP_CHARS
-        block.waits_until -= cut
+        block.leave_out(cut, front, stand_in)
         return True
 
-
-@dataclass(slots=True)
-class _StandIn:
-    source: str = ""
-    html: str = ""  # what the source begins
-
-
-@dataclass(slots=True)
-class _Open:
-    """The last block: what is shown of it, and what may be done with the next piece of text."""
-
-    rest: str = ""  # the source, from the stand-in on
-    stand_in: _StandIn = field(default_factory=_StandIn)
-    replaced: list[str] = field(default_factory=list)  # the source that the stand-in replaces
-    front: list[str] = field(default_factory=list)  # the HTML that it replaces
-    referenced: set[str] = field(default_factory=set)  # the notes that this HTML refers to
-    before: str = ""  # the HTML up to the caret
-    after: str = ""
-    has_caret: bool = False  # words can be appended between `before` and `after`
-    unshown: str = ""  # the source behind the caret
-    code: OpenFence | None = None
-    coloured: dict[tuple[str, str], str] = field(default_factory=dict)  # the HTML of finished code and its language
-    waits_for: frozenset[str] = frozenset()  # nothing changes before one of these comes
-    waits_until: int = 0  # or `rest` is as long as this
-    seen: str = ""  # what of `rest` was parsed last
-    seen_chars: int = 0  # how long `rest` was then
-    step_at: int = STEP_CHARS
-
-    @property
-    def front_html(self) -> str:
-        return "".join(self.front)
-
-    @property
-    def html(self) -> str:
-        return "".join([*self.front, self.before, self.after])
-
-    def without_stand_in(self) -> str:
-        """Take the stand-in away; return the source that it replaced."""
-        source = "".join(self.replaced)
-        self.rest = source + self.rest
-        self.before, self.after = self.html, ""
-        self.stand_in, self.replaced, self.front, self.referenced = _StandIn(), [], [], set()
-        return source
+    def _leave_out_items(self, found: Block, visible: str, end: End) -> None:
+        """Leave out the finished items of a list, or rows of a table."""
+        block = self._open
+        last = last_item(found.tokens, end.source, block.stand_in.loose)
+        cut = line_start(end.source, last.line) - len(end.source) + len(visible) if last else 0
+        start = last.start(block.before + block.after) if last and cut > 0 else 0
+        if last and start and NOTES not in block.before[:start]:  # a note changes when one refers to it
+            block.leave_out(cut, block.before[:start], last.stand_in)
 
 
 _PLAIN = re.compile(r"(?:[^\s\\`*_~\[\]<>&$|#/\x00-\x1f\x7f-\xa0\ufdd0-\ufdef]| )+")

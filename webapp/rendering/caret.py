@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markdown_it.token import Token
 
 from webapp.rendering.difference import CLOSERS
+from webapp.rendering.items import Loose, keep_loose
 from webapp.rendering.unfinished import HELD_CHARS, ripe
 
 CARET = "\ufdd0"  # a noncharacter: set aside by Unicode for the inner use of programs
@@ -33,8 +34,10 @@ class Block:
 class End:
     """The end of a source that still grows: what is open there, closed while the parser runs."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, loose: Loose = ()) -> None:
         self.source = source
+        self._loose = loose
+        self.fits = True  # the finished part, which the source leaves out
         self._newlines = source.count("\n")
         self._is_line = source.endswith("\n")
         self._holds = False
@@ -47,6 +50,7 @@ class End:
 
     def close(self, tokens: list[Token]) -> None:
         """Close the last line of text, or leave the last block of code open."""
+        self.fits = keep_loose(tokens, self._loose)
         is_last_cell = True
         for index in reversed(range(len(tokens))):
             token = tokens[index]

@@ -19,7 +19,7 @@ def difference(index: int, old: str, new: str, front: Sequence[str] = ()) -> lis
     """The smallest change that makes `new` of `old`; both stand behind `front`."""
     if old == new:
         return []
-    cuts = _closing_tags(old)
+    cuts = closing_tags(old)
     depths = range(len(cuts), max(0, len(cuts) - MAX_DEPTH), -1)
     for depth in depths:
         cut = cuts[depth - 1]
@@ -27,14 +27,14 @@ def difference(index: int, old: str, new: str, front: Sequence[str] = ()) -> lis
         if added is not None and "</math>" not in old[cut:]:
             return [("+", index, depth, added) if "<" in added else ("a", index, depth, unescape(added))]
     for depth in depths:
-        start, end = _last_element(old, cuts[depth - 1])
+        start, end = last_element(old, cuts[depth - 1])
         content = _between(new, old[:start], old[end:]) if end else None
         if content is not None and "</math>" not in old[end:]:
             return [("=", index, depth, content)]
     return [("=", index, 0, "".join([*front, new]))]
 
 
-def _closing_tags(html: str) -> list[int]:
+def closing_tags(html: str) -> list[int]:
     """Where the tags begin that close the last elements, the outermost first."""
     found: list[int] = []
     end = len(html)
@@ -61,7 +61,7 @@ def _is_balanced(html: str) -> bool:
     return depth == 0
 
 
-def _last_element(html: str, end: int) -> tuple[int, int]:
+def last_element(html: str, end: int) -> tuple[int, int]:
     """Where the last element before `end` begins and ends; (0, 0) if its parent has none."""
     depth, stop = 0, 0
     for tag in reversed(list(_TAG.finditer(html, 0, end))):

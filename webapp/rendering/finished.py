@@ -1,4 +1,4 @@
-"""The part of a long, growing block that can have no more text, and a short stand-in for it."""
+"""The part of a long, growing block that can have no more text, and a short stand-in for it. See `items` for lists."""
 
 from __future__ import annotations
 
@@ -19,19 +19,6 @@ def finished_part(tokens: Sequence[Token], source: str, kept_chars: int) -> tupl
         cut = max(source.rfind(" ", 0, limit), source.rfind("\n", 0, limit))
         is_alone = cut > 0 and not source[cut - 1].isspace() and not source[cut + 1].isspace()
         return cut if is_alone and source[cut - 1] != "\\" else 0, "x", "</p>\n"
-    if first.type in ("bullet_list_open", "ordered_list_open"):
-        item = [token for token in tokens if token.type == "list_item_open" and token.level == 1][-1]
-        cut = line_start(source, (item.map or [0])[0])
-        indent = " " * (len(source) - cut - len(source[cut:].lstrip(" ")))
-        stub = f"{indent}{'1' if first.tag == 'ol' else ''}{first.markup} x\n"
-        is_loose = any(token.type == "paragraph_open" and token.level == 2 and not token.hidden for token in tokens)
-        return cut, f"{stub}\n{stub}" if is_loose else stub, f"</{first.tag}>\n"
-    if first.type == "table_open":
-        row = [token for token in tokens if token.type == "tr_open"][-1]
-        line = source.split("\n")[(first.map or [0])[0] + 1]
-        columns = sum(token.type == "th_open" for token in tokens)
-        stub = "|" + "x|" * columns + f"\n{line}\n|x|\n"
-        return line_start(source, (row.map or [0])[0]), stub, "</tbody>\n</table></div>\n"
     if first.type == "notes_open":
         last = [token for token in tokens if token.type == OPEN and token.level == 1][-1]
         return line_start(source, (last.map or [0])[0]), "[^x]: x\n", NOTES_END

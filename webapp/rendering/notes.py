@@ -133,7 +133,7 @@ def _label(label: str, env: Env) -> str:
 
 def render_notes_open(*_: object) -> str:
     """Return the start tags of a list of notes."""
-    return '<section class="notes" role="doc-endnotes">\n<ul>\n'
+    return f"{NOTES}\n<ul>\n"
 
 
 def render_notes_close(*_: object) -> str:
@@ -141,6 +141,7 @@ def render_notes_close(*_: object) -> str:
     return NOTES_END
 
 
+NOTES = '<section class="notes" role="doc-endnotes">'
 NOTES_END = "</ul>\n</section>\n"
 
 

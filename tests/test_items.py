@@ -1,0 +1,101 @@
+"""A list grows by items and a table by rows: only the last one is parsed again, and the page is the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.test_patches import cuts, run, tokens
+from webapp import patches
+from webapp.markdown import render
+from webapp.patches import LiveRenderer
+
+LISTS = {
+    "tight": "- one **two** three\n- [a link](https://x.org) and `code`\n- four\n",
+    "loose": "- one\n\n- two\n\n- three\n",
+    "loose late": "- one\n- two\n\n- three\n- four\n",
+    "loose in an item": "- one\n- two\n\n  three\n- four\n",
+    "loose again and again": "- one\n\n- two\n- three\n\n- four\n- five\n",
+    "numbers": "7. one\n8. two\n9. three\n10. four\n",
+    "nested": "1. one\n   - two\n   - three\n     - four\n     - five\n2. six\n   - seven\n",
+    "nested, tight in loose": "1. one\n\n   - two\n   - three\n\n2. four\n   - five\n",
+    "nested, loose in tight": "- one\n  - two\n\n  - three\n- four\n",
+    "loose behind a nested list": "- one\n  + two\n\n  3. three\n- four\n",
+    "wide": "- one\n    - two\n    - three\n        1. four\n        2. five\n- six\n",
+    "numbers that interrupt nothing": "* one\n\n  3) two\n  4) three\n* four\n",
+    "lazy lines": "- one\ntwo\n- three\n  four\nfive\n",
+    "paragraphs": "- one\n\n  two\n\n- three\n\n  four\n  five\n",
+    "code": "1. one\n\n   ```python\n   x = 1\n   ```\n\n2. two\n   ```\n   y\n   ```\n3. three\n",
+    "code alone": "- ```\n  x\n  ```\n- ```\n  y\n  ```\n\n- z\n",
+    "tasks": "- [ ] one\n- [x] two\n- three\n",
+    "empty items": "-\n- one\n-\n- two\n",
+    "items in a line": "- - one\n  - two\n- - three\n",
+    "another mark": "- one\n- two\n* three\n* four\n",
+    "a line across": "- one\n- two\n---\n- three\n",
+    "a quote and a table": "- one\n  > two\n- three\n\n  | a | b |\n  |---|--:|\n  | 1 | 2 |\n- four\n",
+    "a definition": "- one [two]\n- [two]: https://x.org\n- three [two]\n",
+    "notes": "- one[^1]\n- two\n  [^1]: three\n- four[^1]\n",
+    "tabs": "-\tone\n\t- two\n\t- three\n-\tfour\n",
+    "formulas": "- $x^2$\n- one\n  $$\n  y\n  $$\n- two\n",
+}
+TABLES = {
+    "words": "| a | b |\n|:--|--:|\n| one | **two** |\n| `x | y` | [z](https://x.org) |\n| three |\n",
+    "no edges": "a | b\n-|-\none | two\nthree | four | five\n",
+    "one column": "| a |\n|---|\n| one |\n| two |\n",
+    "ended by a quote": "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n> five\n",
+    "ended by words": "| a | b |\n|---|---|\n| 1 | 2 |\nthree\n\nfour\n",
+}
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The sources that growing texts parse."""
+    sources: list[str] = []
+    parse = patches.parse
+    monkeypatch.setattr(patches, "parse", lambda source, env: sources.append(source) or parse(source, env))
+    return sources
+
+
+@pytest.mark.parametrize("text", (LISTS | TABLES).values(), ids=LISTS | TABLES)
+@pytest.mark.parametrize("before", ["", "Words:\n"])
+def test_each_ends_as_if_rendered_whole(text: str, before: str) -> None:
+    for pieces in cuts(before + text + "\nMore.\n"):
+        run(pieces)
+
+
+@pytest.mark.parametrize("text", (LISTS | TABLES).values(), ids=LISTS | TABLES)
+def test_nothing_is_repaired_at_the_end(text: str) -> None:
+    if text in (LISTS["a definition"], LISTS["notes"]):
+        pytest.skip("what comes late changes what is shown")
+    for pieces in cuts(text + "\nMore.\n"):
+        live = LiveRenderer()
+        for piece in pieces:
+            live.feed(piece)
+
+        assert live.finish() == []
+        assert live.html == render(text + "\nMore.\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- some words of an item\n",
+        "- some words of an item\n\n",
+        "3. some words of an item\n",
+        "- item\n  - some words of another\n  - and of a third\n",
+        "| some | words | of a row |\n",
+    ],
+)
+def test_only_the_last_item_is_parsed_again(line: str, parsed: list[str]) -> None:
+    live = LiveRenderer()
+    for piece in tokens(("| a | b | c |\n|---|---|---|\n" if line.startswith("|") else "") + line * 50):
+        live.feed(piece)
+
+    assert max(map(len, parsed)) < 3 * len(line) + 30
+
+
+def test_a_list_of_many_items_that_becomes_loose_is_parsed_whole_once(parsed: list[str]) -> None:
+    live = LiveRenderer()
+    for piece in tokens("- some words of an item\n" * 50 + "\n" + "- more words\n" * 50):
+        live.feed(piece)
+
+    assert sum(len(source) > 1_000 for source in parsed) == 1

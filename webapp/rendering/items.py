@@ -1,0 +1,165 @@
+"""The finished items of a growing list and the finished rows of a growing table: only the last one is parsed again.
+
+What stands before it is left out of the source, but for a stub: the marks of the items around it, the head of the
+table. Whether a list is loose, which each of its items may tell, is kept beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from markdown_it.token import Token
+
+from webapp.markdown import Env, blocks, parse, render_block
+from webapp.rendering.difference import closing_tags, last_element
+
+Loose = tuple[bool | None, ...]
+"""Of each list, the outermost first, whether it is loose; None if no item tells."""
+
+MAX_STUB_CHARS = 1_000
+LISTS = frozenset({"bullet_list_open", "ordered_list_open"})
+LIST_ENDS = frozenset({"bullet_list_close", "ordered_list_close"})
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What stands in the source for the finished part of a block."""
+
+    source: str = ""
+    html: str = ""  # what the HTML of the whole begins with
+    loose: Loose = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LastItem:
+    """The last item of the innermost list, or the last row: where it begins, and what stands in for all before it."""
+
+    line: int
+    depth: int  # in how many elements it is
+    stand_in: StandIn
+
+    def start(self, html: str) -> int:
+        """Where it begins in the HTML of its block; 0 if it is not found."""
+        closing = closing_tags(html)
+        return last_element(html, closing[self.depth])[0] if self.depth < len(closing) else 0
+
+
+def last_item(tokens: Sequence[Token], source: str, known: Loose) -> LastItem | None:
+    """None if the block is neither a list nor a table, or an unusual one. `known` is from its stand-in."""
+    if tokens[0].type == "table_open":
+        return _last_row(tokens, source.split("\n"))
+    return _last_of_list(tokens, source.split("\n"), known) if tokens[0].type in LISTS else None
+
+
+def _last_row(tokens: Sequence[Token], lines: Sequence[str]) -> LastItem | None:
+    row = next(token for token in reversed(tokens) if token.type == "tr_open")
+    rule = _start(tokens[0]) + 1
+    stub = "|" * (sum(token.type == "th_open" for token in tokens) + 1) + f"\n{lines[rule]}\n"
+    if _start(row) <= rule or len(stub) > MAX_STUB_CHARS:
+        return None
+    return LastItem(_start(row), 2, StandIn(stub, _opening(stub + "|x|\n", "<tr", ())))
+
+
+def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -> LastItem | None:
+    stubs: list[str] = []
+    loose: list[bool | None] = []
+    line = -1
+    for first, item in _open_lists(tokens):
+        mark = _MARK.match(lines[_start(tokens[item])])
+        if not mark or _start(tokens[item]) == line:
+            break
+        line = _start(tokens[item])
+        # The words tell whether the list is loose; behind a line across each block can begin.
+        stubs.append(f"{mark[0]}x\n{' ' * len(mark[0])}___\n")
+        loose.append(_known_loose(tokens, first, known[len(loose) : len(loose) + 1]))
+    if not stubs or sum(map(len, stubs)) > MAX_STUB_CHARS:
+        return None
+    opening = _opening("".join(stubs), "<li", tuple(loose))
+    if opening.count("<li") != len(stubs) - 1:
+        return None
+    return LastItem(line, 2 * len(stubs) - 2, StandIn("".join(stubs[:-1]), opening, tuple(loose)))
+
+
+def _known_loose(tokens: Sequence[Token], first: int, known: Loose) -> bool | None:
+    """Whether the list that begins at `first` is loose; `known` was it, if the stand-in begins it."""
+    told = is_loose(tokens, first)
+    if told is None and known and first == _first_list(tokens, tokens[first].level):
+        return known[0]
+    return told
+
+
+def _start(token: Token) -> int:
+    return (token.map or [0])[0]
+
+
+_MARK = re.compile(r" *(?:[-+*]|\d{1,9}[.)]) {1,4}(?=\S)")
+
+
+def _open_lists(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """The last list, the list that ends its last item, and so on: where each and its last item begin in `tokens`."""
+    level, end = 0, len(tokens) - 1
+    while tokens[end - 2].type in LIST_ENDS:
+        level, end = level + 2, end - 2
+    found, item = [], 0
+    for index in range(end, -1, -1):
+        token = tokens[index]
+        if token.type == "list_item_open" and token.level == level + 1:
+            item = item or index
+        elif token.type in LISTS and token.level == level:
+            found.append((index, item))
+            level, item = level - 2, 0
+    return found[::-1]
+
+
+def is_loose(tokens: Sequence[Token], first: int) -> bool | None:
+    """Whether the list that begins at `first` shows its items as paragraphs; None if it has none."""
+    level = tokens[first].level
+    for index in range(first + 1, len(tokens)):
+        token = tokens[index]
+        if token.level == level:
+            return None
+        if token.type == "paragraph_open" and token.level == level + 2:
+            return not token.hidden
+    return None
+
+
+def keep_loose(tokens: Sequence[Token], loose: Loose) -> bool:
+    """Make the lists loose that began so. False if one was tight and now is loose."""
+    for depth, was_loose in enumerate(loose):
+        first = _first_list(tokens, 2 * depth)
+        if first < 0:
+            break
+        if was_loose:
+            _make_loose(tokens, first)
+        elif was_loose is False and is_loose(tokens, first):
+            return False
+    return True
+
+
+def _first_list(tokens: Sequence[Token], level: int) -> int:
+    found = (index for index, token in enumerate(tokens) if token.level == level and token.type in LISTS)
+    return next(found, -1)
+
+
+def _make_loose(tokens: Sequence[Token], first: int) -> None:
+    level = tokens[first].level
+    for index in range(first + 1, len(tokens)):
+        token = tokens[index]
+        if token.level == level:
+            return
+        if token.type in ("paragraph_open", "paragraph_close") and token.level == level + 2:
+            token.hidden = False
+
+
+@lru_cache(maxsize=64)
+def _opening(source: str, tag: str, loose: Loose) -> str:
+    """The HTML of a source before the last such tag."""
+
+    def change(tokens: list[Token]) -> None:
+        keep_loose(tokens, loose)
+
+    env: Env = {"growing": True, "before_inline": change}
+    return "".join(render_block(block, env) for block in blocks(parse(source, env))).rpartition(tag)[0]
