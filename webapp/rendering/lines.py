@@ -7,17 +7,20 @@ lines are lexed again with the next one, as if it ended there.
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from functools import cache
 from time import thread_time
 from typing import Any
 
 import pygments
 from pygments.lexer import ExtendedRegexLexer, Lexer, LexerContext, RegexLexer
+from pygments.token import Comment, Name, String
 
 from webapp.rendering.cleaner import clean
 from webapp.rendering.code import MAX_CODE_CHARS, MAX_CODE_SECONDS, blank_lines, formatter, lexer_of
 
 MAX_OPEN_CHARS = 3_000  # of lines that are lexed again with each next one
+TOKENS_TIMED = 32  # to look at the clock costs as much as a token
 # What may be open at the end of a line, and what ends it.
 ENDS = {
     "/*": "*/", '"""': '"""', "'''": "'''", "`": "`", "<!--": "-->", '"': '"', "'": "'", "=begin": "\n=end\n",
@@ -31,8 +34,18 @@ LANGUAGES = frozenset(
 )
 
 
+Tokens = list[tuple[Any, str]]
+"""Kinds, as Pygments names them, and texts."""
+
+
 class _NotColoured(Exception):
     """A line that is shown would get other colours, or the code is too much."""
+
+
+@cache
+def _is_whole(kind: Any) -> bool:
+    """Whether a token of this kind has an end; `<!--` alone is Comment.Preproc."""
+    return kind in String or (kind in Comment and kind not in Comment.Preproc) or kind in Name.Tag
 
 
 class ColouredLines:
@@ -80,40 +93,49 @@ class ColouredLines:
         self._open += line
         if self._blank < 0 or len(self._open) > MAX_OPEN_CHARS or len(self.code) + len(line) > MAX_CODE_CHARS:
             raise _NotColoured
-        html, context = self._lexed(self._open)
-        is_open = False
-        ends = [end for start, end in ENDS.items() if start in self._open]
-        if document := HERE_DOCUMENT.search(self._open):
-            ends.append(f"{document[1]}\n")
-        for end in ends:
+        tokens, context = self._lexed(self._open)
+        html = pygments.format(tokens, formatter)
+        is_open = bool(tokens[-1][1].strip())
+        for end in self._ends(tokens, context):
             closed, _ = self._lexed(self._open + end)
-            if closed != html:
-                html, is_open = closed, True
+            if closed != tokens and (closed_html := pygments.format(closed, formatter)) != html:
+                html, is_open = closed_html, True
                 break
         if not html.startswith(self._open_html):
             raise _NotColoured
         added = html[len(self._open_html) :]
-        if is_open or not context:
+        if is_open:
             self._open_html = html
         else:
             self._open, self._open_html, self._context = "", "", context
         return clean(added)
 
-    def _lexed(self, code: str) -> tuple[str, LexerContext | None]:
-        """The HTML of the lines at hand, and what the lexer knows then, if nothing goes on behind them."""
+    def _ends(self, tokens: Tokens, context: LexerContext) -> Iterator[str]:
+        """What may end a comment or a string that is open behind these tokens."""
+        code = self._open
+        if context.stack == self._context.stack:
+            # What is whole is a token of its kind, and says nothing of what it contains.
+            code = "".join(" " if _is_whole(kind) else value for kind, value in tokens)
+        yield from (end for start, end in ENDS.items() if start in code)
+        if document := HERE_DOCUMENT.search(self._open):
+            yield f"{document[1]}\n"
+
+    def _lexed(self, code: str) -> tuple[Tokens, LexerContext]:
+        """The tokens of the lines at hand, and what the lexer knows then."""
         context = LexerContext(code, 0, list(self._context.stack))
         if isinstance(self._lexer, RegexLexer):
             # This one loop of Pygments tells the stack that it ends with; any RegexLexer may go through it.
             found = ExtendedRegexLexer.get_tokens_unprocessed(self._lexer, None, context)  # type: ignore[arg-type]
         else:
             found = self._lexer.get_tokens_unprocessed(code)
-        tokens, left = [], len(self._open)
-        for _, kind, value in found:
-            if thread_time() > self._deadline:
+        tokens: Tokens = []
+        left = len(self._open)
+        for number, (_, kind, value) in enumerate(found):
+            if number % TOKENS_TIMED == 0 and thread_time() > self._deadline:
                 raise _NotColoured
             if left > 0:
                 tokens.append((kind, value[:left]))
             left -= len(value)
         if left > 0 or not tokens:
             raise _NotColoured
-        return pygments.format(tokens, formatter), None if tokens[-1][1].strip() else context
+        return tokens, context

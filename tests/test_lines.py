@@ -1,0 +1,46 @@
+"""A finished line of code is lexed once, unless something in it may be open."""
+
+from __future__ import annotations
+
+import pytest
+
+from webapp.rendering.lines import ENDS, ColouredLines
+
+WHOLE = {
+    "python": "import json\n\ndef f(x: str) -> str:  # it's\n    return f(\"a {x!r} b\", 'c', '/*', \"it's\")\n",
+    "javascript": "const a = \"b\" + 'c' + `d ${e} \"f`; // it's /* one\n",
+    "json": '{"a": ["b", 1]}\n',
+    "sql": "select 'a', \"b\" -- it's\n",
+    "go": 'x := "a" + `b` // it\'s\n',
+}
+
+
+@pytest.fixture
+def lexed(monkeypatch):
+    """What is lexed."""
+    codes: list[str] = []
+    real = ColouredLines._lexed
+    monkeypatch.setattr(ColouredLines, "_lexed", lambda self, code: codes.append(code) or real(self, code))
+    return codes
+
+
+def coloured(language: str, code: str) -> ColouredLines:
+    lines = ColouredLines.of(language)
+    assert lines
+    for line in code.splitlines(keepends=True):
+        assert lines.add(line, {"code_seconds": 5}) is not None
+    return lines
+
+
+@pytest.mark.parametrize("language", WHOLE)
+def test_a_line_whose_strings_and_comments_are_whole_is_lexed_once(language: str, lexed: list[str]) -> None:
+    coloured(language, WHOLE[language])
+
+    assert lexed == WHOLE[language].splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("start", ["/*", "`", '"', "'"])
+def test_what_is_open_is_lexed_with_its_end(start: str, lexed: list[str]) -> None:
+    coloured("javascript", f"a = {start} b\n")
+
+    assert f"a = {start} b\n{ENDS[start]}" in lexed
