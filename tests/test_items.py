@@ -28,6 +28,7 @@ LISTS = {
     "code alone": "- ```\n  x\n  ```\n- ```\n  y\n  ```\n\n- z\n",
     "tasks": "- [ ] one\n- [x] two\n- three\n",
     "empty items": "-\n- one\n-\n- two\n",
+    "loose by an empty item": "1. one\n\n   *\n\n   * <sub>two</sub>\n",
     "items in a line": "- - one\n  - two\n- - three\n",
     "another mark": "- one\n- two\n* three\n* four\n",
     "a line across": "- one\n- two\n---\n- three\n",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from webapp import patches
+from webapp.patches import LiveRenderer
 from webapp.rendering.lines import ENDS, ColouredLines
 
 WHOLE = {
@@ -44,3 +46,14 @@ def test_what_is_open_is_lexed_with_its_end(start: str, lexed: list[str]) -> Non
     coloured("javascript", f"a = {start} b\n")
 
     assert f"a = {start} b\n{ENDS[start]}" in lexed
+
+
+def test_coloured_code_is_not_parsed_when_it_ends(monkeypatch) -> None:
+    live, sources = LiveRenderer(), []
+    live.feed("Words.\n\n```python\nx = 1\n")
+    parse = patches.parse
+    monkeypatch.setattr(patches, "parse", lambda source, env: sources.append(source) or parse(source, env))
+
+    assert live.feed("y = 2\n```\n")[0][0] == "+"
+    assert sources == []
+    assert live.finish() == []

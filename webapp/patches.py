@@ -160,6 +160,10 @@ class LiveRenderer:
             return patches
         self._open.code = None
         self._open.has_caret = False
+        if code.lines and code.is_alone and is_closed:  # all of it is shown as it stays
+            self._blocks.append(self._open.html)
+            self._open = OpenBlock(unseen)
+            return patches + self._look()
         if code.lines:
             self._open.coloured[code.lines.code, code.lines.language] = code.lines.html
         if is_closed:
@@ -260,7 +264,7 @@ class LiveRenderer:
         if end.code:
             block.code = OpenFence.of(end.code, end.source, block.rest[len(block.seen) :]) if end.has_caret else None
             if block.code:
-                block.code.lines = self._lines
+                block.code.lines, block.code.is_alone = self._lines, found[-1].tokens[0] is end.code
         elif len(block.seen) >= block.step_at:
             block.step_at = len(block.seen) + STEP_CHARS
             # What is open may reach back as far as a span does; before that nothing can be.

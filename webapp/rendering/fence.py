@@ -27,6 +27,7 @@ class OpenFence:
     half_line: str  # it may still become the closing fence
     in_line: bool  # a line is shown in part
     lines: ColouredLines | None = None
+    is_alone: bool = False  # in no list or quote
 
     @classmethod
     def of(cls, fence: Token, source: str, half_line: str) -> OpenFence | None:

@@ -69,26 +69,21 @@ def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -
     line = -1
     for first, item in _open_lists(tokens):
         mark = _MARK.match(lines[_start(tokens[item])])
-        if not mark or _start(tokens[item]) == line:
+        told = is_loose(tokens, first)
+        if not mark or _start(tokens[item]) == line or (told is None and item > first + 1):
             break
         line = _start(tokens[item])
         # The words tell whether the list is loose; behind a line across each block can begin.
         stubs.append(f"{mark[0]}x\n{' ' * len(mark[0])}___\n")
-        loose.append(_known_loose(tokens, first, known[len(loose) : len(loose) + 1]))
+        level = len(loose)
+        is_known = told is None and level < len(known) and first == _first_list(tokens, 2 * level)
+        loose.append(known[level] if is_known else told)
     if not stubs or sum(map(len, stubs)) > MAX_STUB_CHARS:
         return None
     opening = _opening("".join(stubs), "<li", tuple(loose))
     if opening.count("<li") != len(stubs) - 1:
         return None
     return LastItem(line, 2 * len(stubs) - 2, StandIn("".join(stubs[:-1]), opening, tuple(loose)))
-
-
-def _known_loose(tokens: Sequence[Token], first: int, known: Loose) -> bool | None:
-    """Whether the list that begins at `first` is loose; `known` was it, if the stand-in begins it."""
-    told = is_loose(tokens, first)
-    if told is None and known and first == _first_list(tokens, tokens[first].level):
-        return known[0]
-    return told
 
 
 def _start(token: Token) -> int:
