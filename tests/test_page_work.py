@@ -6,6 +6,7 @@ import gzip
 import re
 import sys
 import threading
+import zlib
 
 import pytest
 from sqlalchemy import event
@@ -112,7 +113,7 @@ def test_a_message_too_long_to_be_kept_is_compressed_as_the_rest_of_the_page(mon
     monkeypatch.setattr(kept, "_deflated", lambda data, level, *rest: levels.append(level) or deflate(data, level))
 
     assert gzip.decompress(kept.compressed([b"<p>", long], 1)) == b"<p>" + long
-    assert levels == [1, 1]
+    assert levels == [1]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 2, 3], [3, 2, 1, 0], [2, 2, 0, 1]])
@@ -136,6 +137,24 @@ def test_the_messages_that_are_shown_again_stay():
     assert chunks.get("long") is None
     assert chunks.get(1) is None
     assert sum(map(len, chunks._chunks.values())) == kept.MOST_BYTES
+
+
+def test_runs_of_messages_are_kept_up_to_a_number():
+    runs = kept._Runs()
+
+    made = [runs.of([kept.Chunk(b"one")]) for _ in range(kept.MOST_RUNS + 1)]
+
+    assert len(runs._runs) == kept.MOST_RUNS
+    assert {run.data for run in made} == {made[0].data}
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 255, 65_537, 1_000_003])
+def test_the_checksum_of_a_run_can_be_put_behind_any_other(size):
+    start, data = b"The beginning", bytes(size)
+
+    moved = kept._times(kept._power(8 * size), zlib.crc32(start))
+
+    assert moved ^ zlib.crc32(data) == zlib.crc32(start + data)
 
 
 def test_a_kept_message_changes_with_its_language_and_its_versions(alice, upstream):

@@ -249,7 +249,7 @@ def _join(response: Response, parts: list[bytes]) -> None:
 
 
 def _compressed(content: bytes) -> bytes:
-    return gzip.compress(content, _level(len(content)), mtime=0)
+    return kept.zipped(content, _level(len(content)))
 
 
 def _level(size: int) -> int:

@@ -1,4 +1,4 @@
-"""Finished messages as pages send them: each is rendered and compressed once, and kept while there is room.
+"""Parts of pages as they are sent: each is rendered and compressed once, and kept while there is room.
 
 A gzip file of parts that are compressed apart: https://www.rfc-editor.org/rfc/rfc1951#section-2
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Hashable, Iterable
-from itertools import count
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count, groupby
 
 HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # https://www.rfc-editor.org/rfc/rfc1952#section-2.3
 END = b"\x03\0"  # an empty last block
@@ -17,20 +18,26 @@ MOST_BYTES = 8 * 2**20  # of the HTML of all chunks
 CHUNK_BYTES = 128 * 2**10  # longer ones are made again each time
 WINDOW = 32 * 2**10  # how far back a part can refer
 LEVEL = 6
+MOST_RUNS = 300
+LONGEST_RUN_BYTES = 64 * 2**10  # compressed
+
+RAW, GZIP = 0, 16  # of streams: without a header, and a file
+
+POLYNOMIAL = 0xEDB88320  # https://www.rfc-editor.org/rfc/rfc1952#section-8
 
 _numbers = count()
 
 
 class Chunk(bytes):
-    """The HTML of a message. It keeps itself compressed, for the place behind the same messages."""
+    """The HTML of a message or another part. It keeps itself compressed, for the place behind the same parts."""
 
     def __init__(self, _html: bytes) -> None:
-        self._number = next(_numbers)
+        self.number = next(_numbers)
         self._last: tuple[tuple[int, ...], bytes] = ((), b"")  # behind which chunks, and compressed
 
     def compressed(self, before: tuple[Chunk, ...]) -> bytes:
         """The chunk compressed to follow `before`, whose words it refers to."""
-        numbers = tuple(chunk._number for chunk in before)
+        numbers = tuple(chunk.number for chunk in before)
         after, data = self._last
         if not data or numbers != after:
             data = _deflated(self, LEVEL, b"".join(before)[-WINDOW:])
@@ -65,22 +72,109 @@ class Chunks:
         return chunk
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Chunks that follow each other: compressed, their checksum, their size, and what moves a checksum by it."""
+
+    data: bytes
+    check: int
+    size: int
+    shift: int
+
+
+class _Runs:
+    """The last used runs, by the numbers of their chunks. No number is used twice."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[int, ...], _Run] = {}
+        self._lock = threading.Lock()
+
+    def of(self, chunks: Sequence[Chunk]) -> _Run:
+        numbers = tuple([chunk.number for chunk in chunks])
+        with self._lock:
+            run = self._runs.pop(numbers, None)
+            if run is not None:
+                self._runs[numbers] = run  # now the last used one
+                return run
+        run = _run_of(chunks)
+        if len(run.data) <= LONGEST_RUN_BYTES:
+            with self._lock:
+                self._runs[numbers] = run
+                while len(self._runs) > MOST_RUNS:
+                    del self._runs[next(iter(self._runs))]
+        return run
+
+
+_runs = _Runs()
+
+
 def compressed(parts: Iterable[bytes], level: int) -> bytes:
     """The parts as one gzip file."""
     file, check, size = [HEADER], 0, 0
-    before: tuple[Chunk, ...] = ()
-    for part in parts:
-        check, size = zlib.crc32(part, check), size + len(part)
-        if isinstance(part, Chunk) and len(part) <= CHUNK_BYTES:
-            file.append(part.compressed(before))
-            before = (*before[-1:], part)
+    for is_kept, group in groupby(parts, _is_kept):
+        if is_kept:
+            run = _runs.of(list(group))  # type: ignore[arg-type]
+            file.append(run.data)
+            check, size = _times(run.shift, check) ^ run.check, size + run.size
         else:
-            file.append(_deflated(part, level))
-            before = ()
+            rest = b"".join(group)
+            file.append(_deflated(rest, level))
+            check, size = zlib.crc32(rest, check), size + len(rest)
     return b"".join([*file, END, struct.pack("<LL", check, size & 0xFFFFFFFF)])
+
+
+def _is_kept(part: bytes) -> bool:
+    return isinstance(part, Chunk) and len(part) <= CHUNK_BYTES
+
+
+def _run_of(chunks: Sequence[Chunk]) -> _Run:
+    data, check, size = [], 0, 0
+    before: tuple[Chunk, ...] = ()
+    for chunk in chunks:
+        data.append(chunk.compressed(before))
+        check, size = zlib.crc32(chunk, check), size + len(chunk)
+        before = (*before[-1:], chunk)
+    return _Run(b"".join(data), check, size, _power(8 * size))
+
+
+def _power(exponent: int) -> int:
+    """x to this power. To put so many bits behind others multiplies their checksum by it."""
+    power, square = 1 << 31, 1 << 30  # 1 and x: the highest bit is that of the lowest power
+    while exponent:
+        if exponent & 1:
+            power = _times(square, power)
+        square = _times(square, square)
+        exponent >>= 1
+    return power
+
+
+def _times(one: int, other: int) -> int:
+    """The product of two polynomials modulo POLYNOMIAL, as `crc32_combine` of zlib's C library multiplies them."""
+    product, bit = 0, 1 << 31
+    while bit:
+        if one & bit:
+            product ^= other
+        other = (other >> 1) ^ POLYNOMIAL if other & 1 else other >> 1
+        bit >>= 1
+    return product
+
+
+def zipped(data: bytes, level: int) -> bytes:
+    """The data as a gzip file."""
+    deflate = zlib.compressobj(level, zlib.DEFLATED, *_tables(len(data), GZIP))
+    return deflate.compress(data) + deflate.flush()
 
 
 def _deflated(data: bytes, level: int, before: bytes = b"") -> bytes:
     """The data compressed up to a whole byte, to follow what is `before` it."""
-    deflate = zlib.compressobj(level, zlib.DEFLATED, -15, zdict=before)
+    deflate = zlib.compressobj(level, zlib.DEFLATED, *_tables(len(before) + len(data), RAW), zdict=before)
     return deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _tables(size: int, kind: int) -> tuple[int, int]:
+    """The arguments `wbits` and `memLevel` for so many bytes. To clear the tables of a large text takes 60 us.
+
+    See https://docs.python.org/3/library/zlib.html#zlib.compressobj.
+    """
+    bits = min(max((size - 1).bit_length(), 9), 15)
+    return (-bits if kind == RAW else kind + bits), min(bits - 7, 8)
