@@ -21,7 +21,7 @@ class Group:
 
     key: str
     name: str
-    conversations: list[Listed]
+    conversations: tuple[Listed, ...]
 
 
 def grouped(listed: Iterable[Listed], now: datetime, *, is_start: bool = True) -> list[Group]:
@@ -31,11 +31,11 @@ def grouped(listed: Iterable[Listed], now: datetime, *, is_start: bool = True) -
     """
     today = now.date()
     groups = [
-        Group(key, _name(key), list(members)) for key, members in groupby(listed, lambda one: _key(one, now, today))
+        Group(key, _name(key), tuple(members)) for key, members in groupby(listed, lambda one: _key(one, now, today))
     ]
     if is_start and all(group.key != "today" for group in groups):
         has_pinned = bool(groups) and groups[0].key == "pinned"
-        groups.insert(has_pinned, Group("today", _name("today"), []))
+        groups.insert(has_pinned, Group("today", _name("today"), ()))
     return groups
 
 

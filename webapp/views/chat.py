@@ -166,6 +166,7 @@ def _context(shown: Shown | None, draft: str, preset: Preset | None) -> dict[str
         "conversation": conversation,
         "folder": folder,
         "messages": messages,
+        "running": [message for message in messages if message.status == "streaming"],
         "shown": shown,
         "revision": shown.revision if shown else parts().changes.revision(user_id),
         "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",

@@ -1,8 +1,8 @@
-"""What all templates know: words in the user's language, finished messages, and a few values of the request."""
+"""What all templates know: words in the user's language, parts that are kept, and a few values of the request."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from webapp.views import site, visitor, words
 from webapp.views.kept import Chunks
 from webapp.views.parts import parts
 
-PLACE = Markup("<!--{}-->").format(new_id())  # of a kept message in the HTML of a template; nobody can guess it
+PLACE = Markup("<!--{}-->").format(new_id())  # of kept messages in the HTML of a template; nobody can guess it
 
 KEPT_ADDRESSES = 1000  # making one takes 15 us, and a page has dozens
 
@@ -36,9 +36,9 @@ def init_app(app: Flask) -> None:
     app.jinja_environment = Environment
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     # Jinja's own extension does the same in four calls for each sentence.
-    app.jinja_env.globals.update(_=_words, ngettext=_counted, url_for=_url_for)
+    app.jinja_env.globals.update(_=_words, ngettext=_counted, url_for=_url_for, part=part)
     app.jinja_env.globals.update(notice=site.notice, welcome=site.welcome)
-    app.jinja_env.filters.update(words.FILTERS, article=article)
+    app.jinja_env.filters.update(words.FILTERS, article=article, articles=articles)
     app.context_processor(_shared)
 
 
@@ -61,27 +61,64 @@ def article(message: Message, models: Sequence[str], retrying: str = "") -> Mark
 
     `models` are those to retry with; `retrying` is the id of the reply under which they are listed.
     """
-    page = message.page
-    if page is None:
-        is_plain = visitor.is_text_browser()
-        html = _made(message, models, retrying, plain=is_plain)
-        if is_plain or not message.stamp or message.id == retrying:
-            return html
-        page = kept.add((message.stamp, *_place(models)), html)
-    if "parts" not in g:
-        return Markup(page.decode())
-    g.parts.append(page)
-    return PLACE
+    return articles([message], models, retrying)
+
+
+def articles(messages: Iterable[Message], models: Sequence[str], retrying: str = "") -> Markup:
+    """The same of several messages in a row."""
+    html, run = Markup(), list[bytes]()
+    for message in messages:
+        page = message.page or _article(message, models, retrying)
+        if isinstance(page, bytes):
+            run.append(page)
+        else:
+            html, run = html + _put(run) + page, []
+    return html + _put(run)
+
+
+def part(template: str, /, **values: object) -> Markup:
+    """The HTML of a template that is made of these values, the language and our addresses alone.
+
+    It is kept for all pages with equal values. So the template reads nothing of the request, the session or the user.
+    """
+    key = (template, language.current(), request.script_root, *map(_key, values.items()))
+    html = kept.get(key)
+    if html is None:
+        html = kept.add(key, current_app.jinja_env.get_template(template).render(values))
+    return Markup(html.decode())
 
 
 def rendered(template: str, context: Mapping[str, object]) -> Response:
-    """The page of a template, in parts: those of kept messages are compressed already."""
+    """The page of a template, in parts: kept messages are compressed already."""
     g.parts = []
     others = iter(render_template(template, **context).split(PLACE))
     parts = [next(others).encode()]
-    for page, other in zip(g.pop("parts"), others, strict=True):
-        parts += [page, other.encode()] if other else [page]
+    for pages, other in zip(g.pop("parts"), others, strict=True):
+        parts += [*pages, other.encode()] if other else pages
     return Response(parts, mimetype="text/html")
+
+
+def _put(pages: Sequence[bytes]) -> Markup:
+    """The place of these messages, whose HTML `rendered` puts there; without it, the HTML."""
+    if not pages or "parts" not in g:
+        return Markup(b"".join(pages).decode())
+    g.parts.append(pages)
+    return PLACE
+
+
+def _key(value: object) -> Hashable:
+    """The value for a key. With its type: 1 and 1.0 are equal, and a text and the same HTML."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_key, value))
+    return type(value), value
+
+
+def _article(message: Message, models: Sequence[str], retrying: str) -> bytes | Markup:
+    is_plain = visitor.is_text_browser()
+    html = _made(message, models, retrying, plain=is_plain)
+    if is_plain or not message.stamp or message.id == retrying:
+        return html
+    return kept.add((message.stamp, *_place(models)), html)
 
 
 def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool = False) -> Markup:
