@@ -176,6 +176,7 @@ LAYERS = [
         "webapp.language",
         "webapp.tree",
         "webapp.text",
+        "webapp.recent",
         "webapp.growing",
         "webapp.loop",
         "webapp.upstream.chunked",

@@ -63,13 +63,13 @@ def test_a_page_of_finished_messages_is_little_work(site, browser, long_chat):
     assert calls < MOST_CALLS + (0 if parts.of(site).storage.is_sqlite else CALLS_OF_PSYCOPG)
 
 
-def test_a_page_begins_two_transactions(site, browser, long_chat):
+def test_a_page_begins_one_transaction(site, browser, long_chat):
     threads = []
     event.listen(parts.of(site).storage._cheap, "begin", lambda _connection: threads.append(threading.get_ident()))
 
     browser.get(f"/c/{long_chat}")
 
-    assert threads.count(threading.get_ident()) == 2
+    assert threads.count(threading.get_ident()) == 1
 
 
 def test_a_send_is_little_work(browser):
@@ -136,15 +136,14 @@ def test_the_messages_that_are_shown_again_stay():
 
     assert chunks.get("long") is None
     assert chunks.get(1) is None
-    assert sum(map(len, chunks._chunks.values())) == kept.MOST_BYTES
+    assert chunks._bytes <= kept.MOST_BYTES < chunks._bytes + kept.CHUNK_BYTES + kept.OVERHEAD_BYTES
+    assert chunks._bytes == sum(len(chunk) + kept.OVERHEAD_BYTES for chunk in chunks._chunks.values())
 
 
 def test_runs_of_messages_are_kept_up_to_a_number():
-    runs = kept._Runs()
+    made = [kept._run_of([kept.Chunk(b"one")]) for _ in range(kept.MOST_RUNS + 1)]
 
-    made = [runs.of([kept.Chunk(b"one")]) for _ in range(kept.MOST_RUNS + 1)]
-
-    assert len(runs._runs) == kept.MOST_RUNS
+    assert len(kept._runs) == kept.MOST_RUNS
     assert {run.data for run in made} == {made[0].data}
 
 
@@ -170,6 +169,39 @@ def test_a_kept_message_changes_with_its_language_and_its_versions(alice, upstre
     assert "2/2" in english
     assert "Ещё раз" in russian.split('class="log"')[1]
     assert "Retry" not in russian.split('class="log"')[1].split("</main>")[0]
+
+
+def test_a_conversation_that_was_shown_often_shows_what_comes_after(alice, upstream):
+    upstream.answer('data: {"choices":[{"delta":{"content":"Ho"}}]}\n\ndata: [DONE]\n\n')
+    first = alice.new_chat("Hi")
+    alice.end(first)
+    shown = [alice.page() for _ in range(3)][-1]
+
+    alice.end(alice.say("And more"))
+    longer = [alice.page() for _ in range(3)][-1]
+    other = alice.reply_of(alice.post_form(f"/m/{first}/retry"))
+    alice.end(other)
+    retried = [alice.page() for _ in range(3)][-1]
+    alice.post_form(f"/m/{first}/select")
+
+    assert "And more" not in shown
+    assert "And more" in longer
+    assert f'id="m-{other}"' in retried
+    assert "2/2" in retried
+    assert "And more" not in retried
+    assert f'id="m-{first}"' in alice.page()
+    assert "1/2" in alice.page()
+    assert "And more" in alice.page()
+
+
+def test_a_page_of_kept_messages_asks_for_no_branch(site, browser, long_chat):
+    read = []
+    event.listen(parts.of(site).storage._cheap, "before_cursor_execute", lambda *seen: read.append(seen[2]))
+    for _ in range(3):
+        read.clear()
+        browser.get(f"/c/{long_chat}")
+
+    assert not [query for query in read if "WITH RECURSIVE" in query or "parent_id IN" in query]
 
 
 def test_a_file_is_compressed_once(alice):

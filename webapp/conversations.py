@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
 from webapp.language import number
+from webapp.recent import Recent
 from webapp.storage import Storage, audit, branches, changes, conversations, folders, messages, outlines, pictures
 from webapp.storage.outlines import PageOf
 from webapp.team import Actor
@@ -29,6 +30,7 @@ PAGE_MESSAGES = 200  # at most
 PAGE_CHARS = 1_000_000  # on a page, unless a single message is longer
 TURN_CHARS = 2500  # size of a turn in the database, without its text
 UNDO_TIME = timedelta(days=1)
+KEPT_PARTS = 200  # of conversations; one of 60 messages takes 10 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """The ids of the messages of a page, those beside them, and what `Shown` says of the rest of the branch."""
+
+    ids: list[str]
+    siblings: Mapping[str | None, tuple[str, ...]]
+    earlier: int
+    later: int
+    later_id: str
+    leaf_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """A page of a list. `further` is the `after` of the next page, "" if there is none.
 
@@ -66,6 +80,7 @@ class Conversations:
     def __init__(self, storage: Storage, hub: Hub) -> None:
         self._storage = storage
         self._hub = hub
+        self._parts = Recent[_Part](KEPT_PARTS)
 
     def listed(self, user_id: str, after: str = "", folder_id: str = "") -> Listing:
         """A page of the user's conversations, or of those in a folder: pinned ones first, then the last used first.
@@ -102,25 +117,21 @@ class Conversations:
         with self._storage.read() as tx:
             revision = changes.revision(tx, user_id)  # first: a change that comes now is told again, never missed
             conversation = known(conversations.get(tx, user_id, conversation_id))
-            path = branches.path(tx, user_id, conversation_id, conversation.leaf_id)
-            wanted = before or at
-            if wanted and wanted not in path:
-                end = branches.newest_below(tx, user_id, conversation_id, wanted)
-                path = branches.path(tx, user_id, conversation_id, end) if end else path
-            place = path.index(wanted) if wanted in path else None
-            first, after = bounds(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
-            siblings = branches.siblings(tx, conversation_id, [None, *path][first:after])
-            shown = outlines.of(tx, user_id, conversation_id, path[first:after], siblings, page_of)
+            # No message is added without a new revision, and no other change moves one.
+            key = (user_id, conversation_id, conversation.leaf_id, revision, last)
+            kept = None if at or before else self._parts.get(key)
+            part = kept or _part(tx, conversation, at, before, last)
+            shown = outlines.of(tx, user_id, conversation_id, part.ids, part.siblings, page_of)
             others = [one.id for one in shown if one.page is None]
-            whole = {one.id: one for one in messages.some(tx, user_id, conversation_id, others, siblings=siblings)}
+            whole = {one.id: one for one in messages.some(tx, user_id, conversation_id, others, siblings=part.siblings)}
             shown = [
                 one if one.page else replace(with_text(tx, whole[one.id], running), stamp=one.stamp)
                 for one in shown
                 if one.page or one.id in whole  # deleted meanwhile
             ]
-        rest = path[after:]
-        leaf_id = path[-1] if path else ""
-        return Shown(conversation, shown, first, len(rest), rest[0] if rest else "", leaf_id, revision)
+        if not (at or before or kept or others):  # the length of a reply that has not ended may still change
+            self._parts.put(key, part)
+        return Shown(conversation, shown, part.earlier, part.later, part.later_id, part.leaf_id, revision)
 
     def get(self, user_id: str, conversation_id: str) -> Conversation:
         """One conversation, without its messages. Raises NotFound."""
@@ -199,6 +210,21 @@ class Conversations:
     def _change(self, user_id: str, conversation_id: str, **values: object) -> None:
         if not self._storage.run(lambda tx: conversations.change(tx, user_id, conversation_id, **values)):
             raise _unknown()
+
+
+def _part(tx: Connection, conversation: Conversation, at: str | None, before: str | None, last: int) -> _Part:
+    """The part of a conversation that a page shows, as `Conversations.show` says."""
+    user_id, wanted = conversation.user_id, before or at
+    path = branches.path(tx, user_id, conversation.id, conversation.leaf_id)
+    if wanted and wanted not in path:
+        end = branches.newest_below(tx, user_id, conversation.id, wanted)
+        path = branches.path(tx, user_id, conversation.id, end) if end else path
+    place = path.index(wanted) if wanted in path else None
+    first, after = bounds(tx, path, place, min(last, PAGE_MESSAGES), is_end=bool(before))
+    siblings = branches.siblings(tx, conversation.id, [None, *path][first:after])
+    later = path[after:]
+    later_id, leaf_id = later[0] if later else "", path[-1] if path else ""
+    return _Part(path[first:after], siblings, first, len(later), later_id, leaf_id)
 
 
 def known(conversation: Conversation | None) -> Conversation:

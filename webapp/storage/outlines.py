@@ -12,7 +12,7 @@ from webapp.chat import Message, Stamp
 from webapp.storage.messages import IDS_PER_QUERY, of_ids, shown_chars
 from webapp.storage.schema import messages
 
-PageOf = Callable[[Stamp], bytes | None]
+PageOf = Callable[[Stamp], Message | None]
 
 
 def of(
@@ -25,8 +25,8 @@ def of(
 ) -> list[Message]:
     """These messages of one conversation of this user, in this order, without texts and figures; skips unknown ids.
 
-    `siblings` are the ids below each parent. Finished messages have a stamp, which begins with the id, and the page
-    that `page_of` has for it.
+    `siblings` are the ids below each parent. Finished messages have a stamp, which begins with the id; `page_of`
+    returns those whose page is kept.
     """
     found: dict[str, Message] = {}
     for start in range(0, len(message_ids), IDS_PER_QUERY):
@@ -36,9 +36,8 @@ def of(
             id_, parent_id, role, status, created_at, *_ = row
             beside = siblings.get(parent_id, ())
             stamp = () if status == "streaming" else (*row, beside)
-            page = page_of(stamp) if stamp else None
-            found[id_] = Message(
-                id_, conversation_id, parent_id, role, "", status, created_at, siblings=beside, stamp=stamp, page=page
+            found[id_] = (page_of(stamp) if stamp else None) or Message(
+                id_, conversation_id, parent_id, role, "", status, created_at, siblings=beside, stamp=stamp
             )
     return [found[message_id] for message_id in message_ids if message_id in found]
 

@@ -51,7 +51,10 @@ def show_conversation(conversation_id: str) -> ResponseReturnValue:
     at, before = request.args.get("at"), request.args.get("before")
     page_of = pages.page_of(site.models(), whole=(request.args.get("edit"), request.args.get("again")))
     user_id = current_user().id
-    return page(parts().conversations.show(user_id, conversation_id, at=at, before=before, last=last, page_of=page_of))
+    with parts().storage.reads():
+        shown = parts().conversations.show(user_id, conversation_id, at=at, before=before, last=last, page_of=page_of)
+        context = _context(shown)
+    return _answer(shown, context)
 
 
 @blueprint.post("/c/<id:conversation_id>/rename")
@@ -145,6 +148,10 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
     """The chat page; for a browser without script, a page that grows with the reply. `draft` stands in its box."""
     with parts().storage.reads():
         context = _context(shown, draft, preset)
+    return _answer(shown, context, draft)
+
+
+def _answer(shown: Shown | None, context: dict[str, object], draft: str = "") -> ResponseReturnValue:
     running = next((message for message in shown.messages if message.status == "streaming"), None) if shown else None
     if running is None or not (draft or "live" in request.args):
         return pages.rendered("chat.html", context)
@@ -154,7 +161,7 @@ def page(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> 
         return render_template("chat.html", **context), {} if draft else {"Refresh": str(error.retry_after)}
 
 
-def _context(shown: Shown | None, draft: str, preset: Preset | None) -> dict[str, object]:
+def _context(shown: Shown | None, draft: str = "", preset: Preset | None = None) -> dict[str, object]:
     """The variables of `chat.html`."""
     user_id, models = current_user().id, site.models()
     deleted = request.args.get("deleted", "")

@@ -12,10 +12,14 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, groupby
 
+from webapp.chat import Message
+from webapp.recent import Recent
+
 HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # https://www.rfc-editor.org/rfc/rfc1952#section-2.3
 END = b"\x03\0"  # an empty last block
-MOST_BYTES = 8 * 2**20  # of the HTML of all chunks
+MOST_BYTES = 8 * 2**20  # of all chunks
 CHUNK_BYTES = 128 * 2**10  # longer ones are made again each time
+OVERHEAD_BYTES = 1000  # of a chunk beside its HTML: its key, and the message with it
 WINDOW = 32 * 2**10  # how far back a part can refer
 LEVEL = 6
 MOST_RUNS = 300
@@ -30,6 +34,8 @@ _numbers = count()
 
 class Chunk(bytes):
     """The HTML of a message or another part. It keeps itself compressed, for the place behind the same parts."""
+
+    message: Message | None = None  # of which this is the HTML
 
     def __init__(self, _html: bytes) -> None:
         self.number = next(_numbers)
@@ -66,9 +72,9 @@ class Chunks:
         with self._lock:
             if len(chunk) <= CHUNK_BYTES and key not in self._chunks:
                 self._chunks[key] = chunk
-                self._bytes += len(chunk)
+                self._bytes += len(chunk) + OVERHEAD_BYTES
             while self._bytes > MOST_BYTES:
-                self._bytes -= len(self._chunks.pop(next(iter(self._chunks))))
+                self._bytes -= len(self._chunks.pop(next(iter(self._chunks)))) + OVERHEAD_BYTES
         return chunk
 
 
@@ -82,30 +88,7 @@ class _Run:
     shift: int
 
 
-class _Runs:
-    """The last used runs, by the numbers of their chunks. No number is used twice."""
-
-    def __init__(self) -> None:
-        self._runs: dict[tuple[int, ...], _Run] = {}
-        self._lock = threading.Lock()
-
-    def of(self, chunks: Sequence[Chunk]) -> _Run:
-        numbers = tuple([chunk.number for chunk in chunks])
-        with self._lock:
-            run = self._runs.pop(numbers, None)
-            if run is not None:
-                self._runs[numbers] = run  # now the last used one
-                return run
-        run = _run_of(chunks)
-        if len(run.data) <= LONGEST_RUN_BYTES:
-            with self._lock:
-                self._runs[numbers] = run
-                while len(self._runs) > MOST_RUNS:
-                    del self._runs[next(iter(self._runs))]
-        return run
-
-
-_runs = _Runs()
+_runs = Recent[_Run](MOST_RUNS)  # by the numbers of their chunks: no number is used twice
 
 
 def compressed(parts: Iterable[bytes], level: int) -> bytes:
@@ -113,7 +96,7 @@ def compressed(parts: Iterable[bytes], level: int) -> bytes:
     file, check, size = [HEADER], 0, 0
     for is_kept, group in groupby(parts, _is_kept):
         if is_kept:
-            run = _runs.of(list(group))  # type: ignore[arg-type]
+            run = _run_of(list(group))  # type: ignore[arg-type]
             file.append(run.data)
             check, size = _times(run.shift, check) ^ run.check, size + run.size
         else:
@@ -128,6 +111,16 @@ def _is_kept(part: bytes) -> bool:
 
 
 def _run_of(chunks: Sequence[Chunk]) -> _Run:
+    numbers = tuple([chunk.number for chunk in chunks])
+    run = _runs.get(numbers)
+    if run is None:
+        run = _made(chunks)
+        if len(run.data) <= LONGEST_RUN_BYTES:
+            _runs.put(numbers, run)
+    return run
+
+
+def _made(chunks: Sequence[Chunk]) -> _Run:
     data, check, size = [], 0, 0
     before: tuple[Chunk, ...] = ()
     for chunk in chunks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask import Flask, Response, current_app, g, render_template, request, ses
 from markupsafe import Markup
 
 from webapp import language
-from webapp.chat import Message
+from webapp.chat import Message, Stamp
 from webapp.storage.outlines import PageOf
 from webapp.text import new_id
 from webapp.views import site, visitor, words
@@ -43,11 +44,16 @@ def init_app(app: Flask) -> None:
 
 
 def page_of(models: Sequence[str], whole: Container[object]) -> PageOf:
-    """The HTML of finished messages which is kept for the next pages, by their stamps. None for ids in `whole`."""
+    """Finished messages with the HTML that is kept for the next pages, by their stamps. None for ids in `whole`."""
     if visitor.is_text_browser():
         return lambda stamp: None
     place = _place(models)
-    return lambda stamp: None if stamp[0] in whole else kept.get((stamp, *place))
+
+    def page_of(stamp: Stamp) -> Message | None:
+        page = None if stamp[0] in whole else kept.get((stamp, *place))
+        return page.message if page else None
+
+    return page_of
 
 
 def _place(models: Sequence[str]) -> tuple[Hashable, ...]:
@@ -118,7 +124,9 @@ def _article(message: Message, models: Sequence[str], retrying: str) -> bytes | 
     html = _made(message, models, retrying, plain=is_plain)
     if is_plain or not message.stamp or message.id == retrying:
         return html
-    return kept.add((message.stamp, *_place(models)), html)
+    page = kept.add((message.stamp, *_place(models)), html)
+    page.message = replace(message, text="", reasoning="", html=None, outcome=None, page=page)
+    return page
 
 
 def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool = False) -> Markup:
