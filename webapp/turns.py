@@ -223,9 +223,9 @@ class Turns:
         reply = self._new_reply(conversation, asked, now, tokens, here.begun)
         if ask.is_new:
             conversations.add(tx, replace(conversation, leaf_id=reply.id, updated_at=now))
-        if here.asked is None:
-            messages.add(tx, asked, address=address)
-        self._add_reply(tx, ask, conversation, reply, address)
+        new = [reply] if here.asked else [asked, reply]
+        messages.add(tx, *new, worker_id=self._worker_id, address=address, user_id=ask.user_id)
+        self._claim(tx, ask, conversation, reply)
         self._spend(tx, ask)
         first = {None: (asked.id,), asked.id: (reply.id,)}
         siblings = first if ask.is_new else branches.siblings(tx, conversation.id, [asked.parent_id, asked.id])
@@ -242,7 +242,7 @@ class Turns:
     def _spend(self, tx: Connection, ask: _Ask) -> None:
         """Count what was stored for the limits of its user. Comes last: others who send for them wait from here on."""
         most = self._limits.quotas.send(tx, ask.holder, len(ask.send.text.encode()))
-        if ask.is_new and conversations.count(tx, ask.user_id) > most:
+        if ask.is_new and conversations.are_more(tx, ask.user_id, most):
             raise too_many_conversations(most)
 
     def _new_reply(
@@ -262,10 +262,7 @@ class Turns:
             is_imported=begun is not None and begun.is_imported,
         )
 
-    def _add_reply(
-        self, tx: Connection, ask: _Ask, conversation: Conversation, reply: Message, address: str | None
-    ) -> None:
-        messages.add(tx, reply, worker_id=self._worker_id, address=address)
+    def _claim(self, tx: Connection, ask: _Ask, conversation: Conversation, reply: Message) -> None:
         if not messages.claim_key(tx, ask.user_id, ask.send.key, reply.id):
             raise _SentBefore
         if ask.is_new:

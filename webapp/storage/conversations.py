@@ -130,10 +130,20 @@ def count(tx: Connection, user_id: str) -> int:
     return int(tx.execute(_count(), {"user_id": user_id}).scalar_one())
 
 
+def are_more(tx: Connection, user_id: str, most: int) -> bool:
+    """Whether this user has more conversations than these, without deleted ones."""
+    # All of them first: to count them takes the index alone, not each row.
+    return int(tx.execute(_count_all(), {"user_id": user_id}).scalar_one()) > most and count(tx, user_id) > most
+
+
 @cache
 def _count() -> Select[Any]:
-    is_theirs = conversations.c.user_id == bindparam("user_id")
-    return select(func.count()).where(is_theirs, conversations.c.deleted_at.is_(None))
+    return _count_all().where(conversations.c.deleted_at.is_(None))
+
+
+@cache
+def _count_all() -> Select[Any]:
+    return select(func.count()).where(conversations.c.user_id == bindparam("user_id"))
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:

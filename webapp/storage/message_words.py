@@ -10,7 +10,7 @@ https://www.postgresql.org/docs/current/datatype-textsearch.html#DATATYPE-TSQUER
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -115,6 +115,13 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
                 give_way()
         if rows:
             tx.execute(insert_or_keep(tx, message_words), rows)
+
+
+def add_new(tx: Connection, user_id: str, texts: Mapping[str, str]) -> None:
+    """Store the words of messages of this user that were stored just now, by their ids."""
+    rows = [_row(tx, message_id, user_id, text[:SEARCHED_CHARS]) for message_id, text in texts.items()]
+    if rows:
+        tx.execute(insert_or_keep(tx, message_words), rows)
 
 
 @cache

@@ -164,15 +164,21 @@ def present(tx: Connection, user_id: str, message_ids: Sequence[str]) -> set[str
     return set(tx.execute(query).scalars())
 
 
-def add(tx: Connection, *new: Message, worker_id: str | None = None, address: str | None = None) -> None:
+def add(
+    tx: Connection, *new: Message, worker_id: str | None = None, address: str | None = None, user_id: str = ""
+) -> None:
     """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them.
 
-    `address` is the browser's, where limits hold for addresses too.
+    `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
-    if new:
-        same = {"worker_id": worker_id, "address": address}
-        tx.execute(_ADDING, [_columns(message) | same for message in new])
-        message_words.add(tx, [message.id for message in new if message.status != "streaming"])
+    ended = [message for message in new if message.status != "streaming"]
+    rows = [_columns(message) | {"worker_id": worker_id, "address": address} for message in new]
+    if rows:
+        tx.execute(_ADDING, rows)
+    if user_id:
+        message_words.add_new(tx, user_id, {message.id: message.text for message in ended})
+    else:
+        message_words.add(tx, [message.id for message in ended])
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
