@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from threading import Event
 from typing import NamedTuple, Protocol
 
@@ -93,8 +94,11 @@ class Generation:
         self._first_token_seconds: float | None = None
 
     def start(self) -> None:
-        """Read the source in a new thread."""
-        self._in_thread(self._run)
+        """Read the source in a new thread: the request and the first delta there, all others in a second one.
+
+        A request is sent from deep within `requests`, and a thread keeps the memory of its deepest call.
+        """
+        self._in_thread(self._begin)
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
         """Yield all so far as one delta, then what is new as it comes, and the outcome last.
@@ -168,9 +172,22 @@ class Generation:
     def _in_thread(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name=f"reply-{self.reply_id}", daemon=True).start()
 
-    def _run(self) -> None:
+    def _begin(self) -> None:
+        deltas = iter(self._source)
+        if outcome := self._take(islice(deltas, 1)):
+            self._conclude(outcome)
+            return
         try:
-            outcome = self._take_all()
+            self._in_thread(partial(self._run, deltas))
+        except RuntimeError:  # no thread is left
+            self._run(deltas)
+
+    def _run(self, deltas: Iterator[Delta]) -> None:
+        self._conclude(self._take(deltas) or Outcome("done"))
+
+    def _conclude(self, outcome: Outcome) -> None:
+        try:
+            self._source.close()
             if self._keeping:
                 self._keeping.join()
             self._end(outcome)
@@ -190,19 +207,14 @@ class Generation:
                 self.is_rendered = True
                 self._hub_changed.set()
 
-    def _take_all(self) -> Outcome:
+    def _take(self, deltas: Iterator[Delta]) -> Outcome | None:
+        """Take these deltas; return the outcome if the source failed or the reply has ended."""
         try:
-            for delta in self._source:
-                if delta.finish_reason or delta.usage or delta.sources or delta.tool or delta.dropped:
-                    finish, usage = delta.finish_reason or self._last.finish_reason, delta.usage or self._last.usage
-                    self._last = replace(delta, finish_reason=finish, usage=usage)
-                if delta.images:
-                    self._take_pictures(delta.images)
+            for delta in deltas:
+                self._take_one(delta)
                 if self._outcome:
                     break
-                if delta.text or delta.reasoning or delta.was_reasoning:
-                    self._new.append(delta)
-            return Outcome("done")
+            return self._outcome
         except UpstreamError as error:
             # The page shows the same id beside its sentence.
             log.warning("reply %s failed: %s", self.reply_id[:8], error)
@@ -214,7 +226,15 @@ class Generation:
             return Outcome("error", failure=Failure("internal"))
         finally:
             self._add_new()
-            self._source.close()
+
+    def _take_one(self, delta: Delta) -> None:
+        if delta.finish_reason or delta.usage or delta.sources or delta.tool or delta.dropped:
+            finish, usage = delta.finish_reason or self._last.finish_reason, delta.usage or self._last.usage
+            self._last = replace(delta, finish_reason=finish, usage=usage)
+        if delta.images:
+            self._take_pictures(delta.images)
+        if delta.text or delta.reasoning or delta.was_reasoning:
+            self._new.append(delta)
 
     def _add_new(self) -> None:
         new, self._new = self._new, []

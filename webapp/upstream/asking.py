@@ -203,6 +203,7 @@ class Asking(Iterator[Piece]):
                 if MISSING_MODEL.match(beginning := start_of(self._head[:OPENING_BYTES])):
                     raise failure_of(None, beginning)
             yield block
+            del block  # frees memory while the next one is waited for
             self._wait()
 
     def _whole(self, blocks: Iterator[bytes]) -> Iterator[Piece]:
@@ -238,6 +239,7 @@ class Asking(Iterator[Piece]):
                     raise failure_of(None, event.data)
                 elif data and not (progress.is_over and load(data) is None):
                     yield from self._take(data)
+                del event  # frees memory while the next one is waited for
         except sse.LineTooLong:
             failure = UpstreamError("line_too_large")
         except UpstreamError as error:

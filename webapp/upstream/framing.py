@@ -40,6 +40,7 @@ def events(blocks: Iterator[bytes], max_line_bytes: int) -> Iterator[sse.Event |
         objects, rest = _objects(block) if is_short and not is_end else ([], b"")
         if objects:
             yield objects
+            objects, block = [], b""  # frees memory while the next ones are waited for
             continue
         lines = sse.lines(_to_blank_line(block, blocks), max_line_bytes=max_line_bytes)
         # The blank line before them changes nothing, but a BOM counts in the first line only.

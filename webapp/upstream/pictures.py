@@ -100,6 +100,7 @@ def held(blocks: Iterator[bytes], room: Room = ROOM) -> Iterator[bytes]:
                 room.take(needed - taken)
                 taken = needed
             yield block
+            del block  # a copy less while the next one is waited for
     finally:
         room.take(-taken)
 

@@ -99,6 +99,7 @@ def read(response: requests.Response, is_paced: Callable[[], bool] = lambda: Fal
                 return
             yield block
             turn_bytes += len(block) + BYTES_PER_READ
+            block = b""  # frees memory during the rest
             if turn_bytes > READ_BYTES:
                 time.sleep(PAUSE_SECONDS)
                 turn_bytes = 0
