@@ -179,7 +179,8 @@ class Turns:
                 turn, source = self._storage.run(lambda tx: self._store(tx, ask, past, running, offer))
             except _SentBefore:
                 return self._sent_before(ask)
-            on_end = partial(self._ended, turn.reply.id, ask.holder, held.pop_all())
+            held.pop_all()
+        on_end = partial(self._ended, turn.reply.id, ask.holder, past.chars)
         self._start(turn.reply, source, on_end)
         return turn
 
@@ -291,9 +292,10 @@ class Turns:
             )
             self._storage.run(lambda tx: messages.finish(tx, [final]))
 
-    def _ended(self, reply_id: str, holder: Holder, held: ExitStack) -> None:
+    def _ended(self, reply_id: str, holder: Holder, history_chars: int) -> None:
         """Leave the gates and charge for the reply's text."""
-        held.close()
+        self._limits.replies.leave(holder)
+        self._limits.histories.leave(holder, history_chars)
         if generation := self._hub.get(reply_id):
             whole = generation.since()[0]
             pictures = sum(picture.size for picture in generation.pictures())

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
 
-import requests
-
 from webapp import sse
 from webapp.chat import Delta, Usage
 from webapp.config import UpstreamConfig
@@ -172,12 +170,9 @@ class Asking(Iterator[Piece]):
 
     def _try(self) -> Iterator[Piece]:
         self._progress, self._head = self._new_progress(), bytearray()
-        body = self._sent()
-        self._dropped = refusals.dropped(self._body, body)
-        response = self._exchange.send(self._line, "POST", "/chat/completions", dump(body))
+        response = self._send()
         try:
             check(response)
-            response.request.body = None  # frees memory: it is the whole conversation
             blocks = self._blocks(response)
             opening = framing.opening_of(blocks)
             if opening.startswith((b"{", b"[")):
@@ -193,7 +188,12 @@ class Asking(Iterator[Piece]):
         finally:
             response.close()
 
-    def _blocks(self, response: requests.Response) -> Iterator[bytes]:
+    def _send(self) -> transport.Response:
+        body = self._sent()
+        self._dropped = refusals.dropped(self._body, body)
+        return self._exchange.send(self._line, "POST", "/chat/completions", dump(body))
+
+    def _blocks(self, response: transport.Response) -> Iterator[bytes]:
         """Yield the bytes of the answer. Keep the first ones in case it is no event stream."""
         progress = self._progress
         read = transport.read(response, lambda: progress.began and not (progress.finish_reason or progress.done))

@@ -7,14 +7,15 @@ https://www.rfc-editor.org/rfc/rfc9112#section-7.1
 from __future__ import annotations
 
 import http.client
-import io
 import re
 import socket
 import ssl
+import sys
+from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
-BUFFER_BYTES = 1_024  # of each connection while an answer lasts; reads of the body are larger and pass it by
+BUFFER_BYTES = 1_024  # of one read of the head
 MAX_LINE_BYTES = 65_536  # of a chunk's size with its extensions, or of a trailer
 
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
@@ -97,45 +98,74 @@ class Chunks:
 
 
 class _Files:
-    """A socket of which `http.client` makes its file: with a buffer for the headers, which nothing else uses."""
+    """A socket of which `http.client` makes its file."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def makefile(self, mode: Literal["rb"]) -> io.IOBase:
-        if isinstance(self._connection, ssl.SSLSocket):
-            return io.BufferedReader(_Records(self._connection), BUFFER_BYTES)
-        return self._connection.makefile(mode, BUFFER_BYTES)
+    def makefile(self, _mode: str) -> _File:
+        return _File(self._connection)
 
 
-class _Records(io.RawIOBase):
-    """A TLS connection as a file. A read returns all records that have arrived: servers send one for each token."""
+class _File:
+    """A connection as `http.client` reads it: the head by lines, then all that has arrived.
 
-    def __init__(self, connection: ssl.SSLSocket) -> None:
+    Nobody waits for bytes with a buffer in hand: one of 16 KB for each stream would be the largest part of it.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._file = connection.makefile("rb", 0)
+        self._file = connection.makefile("rb", 0)  # while it is open, `connection.close` waits
+        self._begun = b""  # has arrived with the head
 
-    def readable(self) -> bool:
-        return True
+    def readline(self, most: int = MAX_LINE_BYTES) -> bytes:
+        while b"\n" not in self._begun[:most] and len(self._begun) < most:
+            more = self._receive(BUFFER_BYTES)
+            if not more:
+                break
+            self._begun += more
+        end = self._begun.find(b"\n", 0, most) + 1
+        return self.read1(end or most)
 
-    def readinto(self, buffer: Any) -> int:
-        room = memoryview(buffer)
-        size = record = self._file.readinto(room) or 0
-        seconds = self._connection.gettimeout()
-        self._connection.settimeout(0)
-        try:
-            while record and size < len(room):
-                record = self._connection.recv_into(room[size:])
-                size += record
-        except OSError:
-            pass  # no other record is there; a broken connection fails the next read
-        finally:
-            self._connection.settimeout(seconds)
-        return size
+    def read1(self, size: int) -> bytes:
+        if size and not self._begun:
+            return self._receive(size)
+        block, self._begun = self._begun[:size], self._begun[size:]
+        return block
+
+    def read(self, size: int = sys.maxsize) -> bytes:
+        """So many bytes, or all: `requests` reads the body of a redirect."""
+        blocks: list[bytes] = []
+        while size > 0 and (block := self.read1(min(size, MAX_LINE_BYTES))):
+            blocks.append(block)
+            size -= len(block)
+        return b"".join(blocks)
+
+    def flush(self) -> None:
+        """Nothing is written here."""
 
     def close(self) -> None:
         self._file.close()
-        super().close()
+
+    def _receive(self, size: int) -> bytes:
+        block = self._connection.recv(size)
+        if block and isinstance(self._connection, ssl.SSLSocket):
+            return b"".join([block, *_records(self._connection, size - len(block))])
+        return block
+
+
+def _records(connection: ssl.SSLSocket, room: int) -> Iterator[bytes]:
+    """All other records that have arrived: servers send one for each token."""
+    seconds = connection.gettimeout()
+    connection.settimeout(0)
+    try:
+        while room > 0 and (record := connection.recv(room)):
+            yield record
+            room -= len(record)
+    except OSError:
+        pass  # no other record is there; a broken connection fails the next read
+    finally:
+        connection.settimeout(seconds)
 
 
 class Response(http.client.HTTPResponse):

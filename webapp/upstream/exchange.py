@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
-import requests
-
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import cleaning, failures, transport
@@ -47,7 +45,7 @@ class Exchange:
         """Return a lifeline for one exchange."""
         return Lifeline(self._total_seconds if total_seconds is None else total_seconds, self._query)
 
-    def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> requests.Response:
+    def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> transport.Response:
         """Send a request and return the response with its body unread. The line is started. Raises UpstreamError."""
         headers = {"content-type": "application/json"} if body else None
         return transport.send(
@@ -73,7 +71,7 @@ class Exchange:
         self._session.close()
 
 
-def check(response: requests.Response) -> None:
+def check(response: transport.Response) -> None:
     """Raise UpstreamError unless the upstream accepts the request."""
     status = response.status_code
     if 300 <= status < 400:
