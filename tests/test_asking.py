@@ -117,8 +117,8 @@ ENDS = {
     "white space after the end": (body(HI, STOP, DONE, b"\n", b"\n"), ("Hi", "stop", "")),
     "no finish reason": (body(HI, DONE), ("Hi", None, "")),
     "no finish reason, and the connection stays": ([*body(HI, DONE)[:-1], Wait()], ("Hi", None, "")),
-    "a byte that is no UTF-8": (body(HI.replace(b"Hi", b"H\xff"), STOP, DONE), ("H\ufffd", "stop", "")),
-    "a later byte that is no UTF-8": (body(HI, HI.replace(b"Hi", b"H\xff"), STOP, DONE), ("HiH\ufffd", "stop", "")),
+    "a byte that is no UTF-8": (body(HI.replace(b"Hi", b"H\xff"), STOP), ("H\ufffd", "stop", "")),
+    "a later byte that is no UTF-8": (body(HI, HI.replace(b"Hi", b"H\xff"), STOP), ("HiH\ufffd", "stop", "")),
 }
 
 

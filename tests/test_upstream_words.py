@@ -178,7 +178,7 @@ SHAPES = [
     (500, "<html>It broke</html>", ""),
     (500, '\n {"message": "A"}', "A"),
     (500, '{"errors": ["A"]}', "A"),
-    (500, '["A"]', "A"),
+    (500, '\n ["A"]', "A"),
     # An error that quotes another one.
     (500, """Oh: {'message': 'A'}""", "A"),
     (500, """Oh: {"message": "A"}""", "A"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import re
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ from tests.dialects.openai import OPENAI
 from tests.pictures import pictures_chunk, png
 from tests.test_dialects import Outcome, ask
 from tests.upstream import Close, Step, Upstream, body, error
+from webapp.chat import Picture
 from webapp.errors import UpstreamError
-from webapp.pictures import MAX_BYTES
+from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
 from webapp.upstream import pictures
+from webapp.upstream.pictures import MAX_BASE64_CHARS
 
 PICTURE = "data:image/png;base64," + "A" * 3000  # no picture, by its bytes
 REMOTE = "https://img.example/x.png"
@@ -153,6 +157,100 @@ class TestRoom:
 
         assert free[:4] == [5, 5, 3, 2]
         assert room.free == 5 * 2**20
+
+
+# (the message or delta, the addresses of the pictures in it)
+SHAPES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"images": ["a", {"url": "b"}, {"image_url": "c"}, {"image_url": {"url": "d"}}]}, ["a", "b", "c", "d"]),
+    ({"content": [{"type": "image_url", "image_url": {"url": "a"}}]}, ["a"]),
+    ({"content": [{"type": "output_image", "url": "a"}, {"type": "output_image", "image_url": "b"}]}, ["a", "b"]),
+    ({"content": [{"type": "text", "image_url": "a"}, {"image_url": "b"}, None, "c"]}, []),
+    ({"content": [{"type": "image_url", "image_url": "b"}], "images": ["a"]}, ["a", "b"]),
+    ({"content": "text", "images": "a"}, []),
+    ({"content": "text", "images": ["a"]}, ["a"]),
+    ({"content": [], "images": 5}, []),
+    ({"images": [5, None, {"image_url": 5}, {"image_url": None}, {}, [], "a"]}, ["a"]),
+]
+
+
+class TestShapes:
+    @pytest.mark.parametrize(("part", "urls"), SHAPES, ids=str)
+    def test_a_picture_is_found_in_every_shape(self, part: dict[str, Any], urls: list[str]) -> None:
+        named = json.loads(re.sub('"([abcd])"', f'"{REMOTE}?\\1"', json.dumps(part)))
+
+        assert pictures.links_in(named) == "".join(f"\n\n![](<{REMOTE}?{url}>)\n\n" for url in urls)
+        assert pictures.pictures_in(named) == ()
+
+    def test_as_many_links_are_given_as_pictures_are_shown(self) -> None:
+        links = pictures.links_in({"images": ["javascript:x", *[REMOTE] * (MAX_PICTURES + 1)]})
+
+        assert links.count(REMOTE) == MAX_PICTURES
+
+    def test_what_cannot_be_shown_is_left_out(self) -> None:
+        upper = PIXEL.replace("data:", "DATA:")
+        others = ["data:image/png,abc", "data:image/png;base64,A", PICTURE, PIXEL + "A" * MAX_BASE64_CHARS]
+
+        found = pictures.pictures_in({"images": [PIXEL, upper, *others]})
+
+        assert [picture.kind for picture in found[:2]] == ["image/png"] * 2
+        assert found[2:] == (pictures.LEFT_OUT,) * 4
+
+
+class TestGathered:
+    def test_each_picture_is_taken_once_and_no_more_than_fit(self) -> None:
+        a, b, c, d, e = (picture for n in range(1, 6) if (picture := picture_of(png(1, n))))
+        gathered = pictures.Gathered()
+
+        assert (bool(gathered), gathered.take([]), gathered.is_short) == (False, (), False)
+        assert gathered.take([a, a, b]) == (a, b)
+        assert (bool(gathered), gathered.is_short) == (True, False)
+        assert gathered.take([pictures.LEFT_OUT, b, c]) == (c,)
+        assert gathered.is_short
+        assert gathered.take([d, e, a]) == (d,)
+
+
+# (a block, what is left of it, the room that is taken meanwhile)
+BLOCKS = [
+    (b"1234567890", b"1234567890", 0),
+    (b"1", b"1", 11),  # a line over LINE_BYTES
+    (b"x\nabc", b"x\nabc", 0),
+    (b"defghij", b"defghij", 0),
+    (b'k"l', b'k"l', 13),
+    (b"\r", b"\r", 0),
+    (b"a\nb\n" + b"c" * 11, b"a\nb\n" + b"c" * 11, 11),
+    (b"a\rb\r" + b"c" * 11, b"a\rb\r" + b"c" * 11, 11),
+    (b'"' + b"x" * 15 + b'"' + b"y" * 10, b'"' + b"x" * 15 + b'"' + b"y" * 10, 38),
+    (b"z" * 10, b"z" * 10, 48),
+    (b"zz", b"zz", 50),  # a string over MAX_BASE64_CHARS
+    (b"zz", b"", 50),
+    (b'z",', b'",', 52),
+    (b"w" * 25, b"w" * 25, 77),
+    (b"q\nnext", b"\nnext", 0),
+    (b"a" * 20, b"a" * 20, 24),
+]
+
+
+def test_the_end_of_a_long_string_is_left_out_and_a_long_line_takes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "LINE_BYTES", 10)
+    monkeypatch.setattr(pictures, "MAX_BASE64_CHARS", 20)
+    room = pictures.Room(100)
+
+    held = pictures.held((block for block, _left, _taken in BLOCKS), room)
+
+    assert [(left, 100 - room.free) for left in held] == [(left, taken) for _block, left, taken in BLOCKS]
+    assert room.free == 100
+
+
+def test_a_picture_gives_its_room_back_when_nobody_holds_it() -> None:
+    room, picture = pictures.Room(100), Picture("image/png", 60)
+
+    assert room.take_for(picture) is picture
+    assert room.free == 40
+    with pytest.raises(UpstreamError, match="no_room"):
+        room.take(41)
+    del picture
+    gc.collect()
+    assert room.free == 100
 
 
 def sentence_of(outcome: Outcome) -> str:
