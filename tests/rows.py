@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from webapp.storage import schema, team_schema  # noqa: F401  # the tables of the team too
+from webapp.storage.presets import EVERYBODY
 from webapp.storage.schema import metadata
 
 NEW = "new"  # a row that was not there before
@@ -41,17 +42,17 @@ def _account(user: str, **more: object) -> dict[str, object]:
 
 
 def _sign_in(name: str, user: str, begun: int, seen: int) -> dict[str, object]:
-    values = {"address": "", "browser": "", "created_at": day(begun), "seen_at": day(seen)}
-    return {"token_hash": f"hash of {name}", "id": name, "user_id": user} | values
+    values = {"address": "192.0.2.1", "browser": "Firefox", "created_at": day(begun), "seen_at": day(seen)}
+    return {"token_hash": f"hash of {name}", "id": name, "user_id": user, "id_token": f"token of {name}"} | values
 
 
 def _key(name: str, user: str, expires: int) -> dict[str, object]:
-    values = {"name": name.upper(), "ending": "abcd", "created_at": day(1), "expires_at": day(expires)}
+    values = {"name": name.upper(), "ending": "abcd", "created_at": day(expires - 4), "expires_at": day(expires)}
     return {"token_hash": f"hash of {name}", "id": name, "user_id": user} | values
 
 
-def _invite(name: str, expires: int, used: int | None = None) -> dict[str, object]:
-    times = {"expires_at": day(expires), "used_at": used and day(used)}
+def _invite(name: str, expires: int, used: int | None = None, **more: object) -> dict[str, object]:
+    times = {"expires_at": day(expires), "used_at": used and day(used)} | more
     return {"id": name, "token_hash": f"hash of {name}", "role": "member"} | times
 
 
@@ -69,20 +70,23 @@ def _counter(holder: str) -> dict[str, object]:
     return {"holder": holder, "minute": 0, "day": "2026-01-01", "month": "2026-01"} | counts
 
 
+_FAILED = {"failure_reason": "network", "first_token_seconds": 0.5}
+
 ROWS: dict[str, list[dict[str, object]]] = {
     "users": [
         {"id": name, "created_at": day(1), "deleted_at": left and day(left)}
-        for name, left in {"alice": None, "bob": None, "carl": 5, "dora": 7, "erin": 3}.items()
+        for name, left in {EVERYBODY: None, "alice": None, "bob": None, "carl": 5, "dora": 7, "erin": 3}.items()
     ],
     "conversations": [
-        _conversation("a1", "alice", 1, leaf_id="a1s", title="First"),
+        _conversation("a1", "alice", 1, leaf_id="a1s", title="First", temperature=0.5, options={"seed": 1}),
         _conversation("a2", "alice", 3, leaf_id="a2r", model="m2", pinned=True),
         _conversation("a3", "alice", 2, deleted_at=day(5)),
         _conversation("a4", "alice", 2, deleted_at=day(6)),
         _conversation("a5", "alice", 1, leaf_id="a5r"),
-        _conversation("b1", "bob", 1, leaf_id="b1r", title="First"),
-        _conversation("b3", "bob", 2, deleted_at=day(5)),
-        _conversation("b5", "bob", 1, leaf_id="b5r"),
+        _conversation("b1", "bob", 1, leaf_id="b1r", title="First", revision=1),
+        _conversation("b3", "bob", 2, deleted_at=day(5), revision=2),
+        _conversation("b4", "bob", 2, deleted_at=day(6)),
+        _conversation("b5", "bob", 1, leaf_id="b5r", revision=3),
         _conversation("c1", "carl", 1),
         _conversation("c3", "carl", 1, deleted_at=day(9)),
         _conversation("d1", "dora", 1, deleted_at=day(2)),
@@ -91,11 +95,12 @@ ROWS: dict[str, list[dict[str, object]]] = {
         *_turn("a1", html="<p>old</p>", renderer=1, reasoning="Why", address="1.2.3.4"),
         _message("a1s", "a1q", html="<p>new</p>", renderer=2),
         *_turn("a2", model="m2", html="", renderer=3),
-        *_turn("a3", html="", renderer=3),
+        *_turn("a3", html="", renderer=3, is_imported=True),
         *_turn("a5", status="streaming", text="", worker_id="w1", stop_requested=True, address="1.2.3.4"),
         *_turn("b1", html="", renderer=3),
+        *_turn("b4", status="streaming", text="", worker_id="w2"),
         *_turn("b5", status="streaming", text="", worker_id="w2"),
-        *_turn("d1", html="", renderer=3, reasoning="é", pictures=[["p9", "image/png", 7, 1, 1]]),
+        *_turn("d1", html="", renderer=3, reasoning="é", pictures=[["g3", "image/png", 7, 1, 2]], **_FAILED),
     ],
     "pieces": [
         {"message_id": reply, "number": number, "text": f"{number}", "reasoning": ""}
@@ -103,13 +108,13 @@ ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "sends": [{"user_id": user, "key": "k", "reply_id": f"{user[0]}1r"} for user in ("alice", "bob")],
     "queued": [_queued("a1", "a1r", is_held=True), _queued("a2", "a2r"), _queued("a5", "a5r"), _queued("b5", "b5r")],
-    "presets": [_preset("p1", "alice"), _preset("p2", "bob")],
+    "presets": [_preset("p1", "alice"), _preset("p2", "bob"), _preset("p3", EVERYBODY)],
     "folders": [
         {"id": f"f{number}", "user_id": user, "name": name, "created_at": day(1), "preset_id": preset}
         for number, user, name, preset in [
             (1, "alice", "Work", "p1"),
             (2, "bob", "Work", None),
-            (3, "alice", "A", None),
+            (3, "alice", "a", None),
         ]
     ],
     "foldered": [{"conversation_id": "a1", "folder_id": "f1"}, {"conversation_id": "b1", "folder_id": "f2"}],
@@ -122,7 +127,20 @@ ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "sign_ins": [_sign_in("t1", "alice", 1, 3), _sign_in("t2", "alice", 2, 2), _sign_in("t3", "bob", 3, 4)],
     "api_keys": [_key("k1", "alice", 5), _key("k2", "alice", 6), _key("k3", "bob", 7)],
-    "invites": [_invite("i1", 5), _invite("i2", 5, used=2), _invite("i3", 3), _invite("i4", 4)],
+    "pictures": [
+        {"id": name, "message_id": message, "kind": "image/png", "size": 7}
+        for name, message in [("g1", "a1r"), ("g2", "b1r"), ("g4", "a3r")]
+    ],
+    "picture_parts": [
+        {"picture_id": name, "number": number, "data": b"x"} for name in ("g1", "g2") for number in (0, 1)
+    ],
+    "invites": [
+        _invite("i1", 5, user_id="bob"),
+        _invite("i0", 5),
+        _invite("i2", 5, used=2),
+        _invite("i3", 3),
+        _invite("i4", 4),
+    ],
     "shares": [
         {"id": f"s{n}", "conversation_id": place, "message_id": f"{place}r", "title": "T", "created_at": day(n)}
         for n, place in enumerate(["a1", "b1", "a2", "a3"], start=1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from tests.conftest import new_database
 from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
-from webapp.chat import Conversation, Delta, Folder, Outcome, Preset, Queued
+from webapp.chat import Conversation, Delta, Folder, Node, Outcome, Picture, Preset, Queued
 from webapp.storage import (
     Storage,
     accounts,
@@ -20,7 +21,10 @@ from webapp.storage import (
     endings,
     folders,
     invites,
+    message_words,
     messages,
+    outlines,
+    pictures,
     presets,
     queued,
     shares,
@@ -31,10 +35,11 @@ from webapp.storage import (
     workers,
 )
 from webapp.storage.messages import Final
-from webapp.team import Invite
+from webapp.team import Actor, ApiKey, Invite, Share, SignIn
 
 GONE = Conversation("m1", None, "", "a3", "alice", "Same", "a3q", day(1), day(2))
 FINAL = Final("a5r", "Whole", "Why", "<p>", 3, Outcome("done", seconds=1.5))
+NOTHING = spending.Amount()
 NEXT = Queued("alice", "a5", "a5r", "other", "Another", {}, "")
 
 
@@ -180,9 +185,9 @@ CHANGES = {
     "ask to stop": (lambda tx: messages.request_stop(tx, "b5r"), None, {"messages b5r": {"stop_requested": True}}),
     "ask to stop what has ended": (lambda tx: messages.request_stop(tx, "b1r"), None, {}),
     "ask to stop all of a user": (
-        lambda tx: messages.request_stops_of(tx, "bob"),
-        ["b5r"],
-        {"messages b5r": {"stop_requested": True}},
+        lambda tx: sorted(messages.request_stops_of(tx, "bob")),
+        ["b4r", "b5r"],
+        {"messages b4r": {"stop_requested": True}, "messages b5r": {"stop_requested": True}},
     ),
     "claim a key": (lambda tx: messages.claim_key(tx, "alice", "new", "a1r"), True, {"sends alice/new": NEW}),
     "claim a used key": (lambda tx: messages.claim_key(tx, "alice", "k", "a1s"), False, {}),
@@ -291,7 +296,7 @@ CHANGES = {
     "purge keys": (lambda tx: api_keys.purge(tx, day(5)), None, {"api_keys hash of k1": None}),
     "use an invite": (
         lambda tx: invites.use(tx, "hash of i1", day(4)),
-        Invite("i1", "member", day(5)),
+        Invite("i1", "member", day(5), "bob"),
         {"invites i1": {"used_at": day(4)}},
     ),
     "use a used invite": (lambda tx: invites.use(tx, "hash of i2", day(4)), None, {}),
@@ -299,6 +304,11 @@ CHANGES = {
     "remove an invite": (lambda tx: invites.remove(tx, "i1"), True, {"invites i1": None}),
     "remove a used invite": (lambda tx: invites.remove(tx, "i2"), False, {"invites i2": None}),
     "purge invites": (lambda tx: invites.purge(tx, day(3)), None, {"invites i3": None}),
+    "purge parts of pictures": (
+        lambda tx: [pictures.purge_some(tx, ["a1r", "a3r"]) for _time in range(2)],
+        [True, False],
+        {"picture_parts g1/0": None, "picture_parts g1/1": None},
+    ),
     # Shares, limits and what administrators set
     "revoke a share": (lambda tx: shares.remove(tx, "alice", "s1"), True, {"shares s1": None}),
     "revoke another's share": (lambda tx: shares.remove(tx, "alice", "s2"), False, {}),
@@ -342,8 +352,14 @@ READS = {
     "the last models": (lambda tx: conversations.models(tx, "alice", 1), ["m2"]),
     "when it was deleted": (lambda tx: conversations.deleted_at(tx, "alice", "a3"), day(5)),
     "when another's was deleted": (lambda tx: conversations.deleted_at(tx, "bob", "a3"), None),
-    "one": (lambda tx: conversations.get(tx, "alice", "a1").folder, "Work"),
-    "one in no folder": (lambda tx: conversations.get(tx, "alice", "a2").folder, ""),
+    "one": (
+        lambda tx: conversations.get(tx, "alice", "a1"),
+        Conversation("m1", 0.5, "", "a1", "alice", "First", "a1s", day(1), day(1), folder="Work", options={"seed": 1}),
+    ),
+    "one with defaults": (
+        lambda tx: conversations.get(tx, "alice", "a2"),
+        Conversation("m2", None, "", "a2", "alice", "Same", "a2r", day(1), day(3), pinned=True),
+    ),
     "a deleted one": (lambda tx: conversations.get(tx, "alice", "a3"), None),
     "another's": (lambda tx: conversations.get(tx, "bob", "a1"), None),
     "the list": (lambda tx: [one.id for one in conversations.listed(tx, "alice", None, 9)], ["a2", "a5", "a1"]),
@@ -359,17 +375,23 @@ READS = {
     ),
     "the opening of a deleted one": (lambda tx: conversations.opening(tx, "a3r"), None),
     "the opening of one that runs": (lambda tx: conversations.opening(tx, "a5r"), None),
-    "changes": (lambda tx: changes.since(tx, "alice", 0), []),
+    "changes": (
+        lambda tx: changes.since(tx, "bob", 1),
+        [changes.Changed("b3", "Same", "", True), changes.Changed("b5", "Same", "b5r", False)],
+    ),
     "states": (
-        lambda tx: changes.states(tx, ["alice", "carl", "nobody"]),
-        {"alice": changes.State(0, frozenset(["a5"])), "carl": changes.State()},
+        lambda tx: changes.states(tx, ["bob", "carl", "nobody"]),
+        {"bob": changes.State(0, frozenset(["b5"])), "carl": changes.State()},
     ),
     # Messages
-    "a tree": (lambda tx: [one.id for one in messages.tree(tx, "alice", "a1")], ["a1q", "a1r", "a1s"]),
+    "a tree": (
+        lambda tx: messages.tree(tx, "alice", "a1"),
+        [Node("a1q", None), Node("a1r", "a1q"), Node("a1s", "a1q")],
+    ),
     "another's tree": (lambda tx: messages.tree(tx, "bob", "a1"), []),
     "some": (
-        lambda tx: [one.id for one in messages.some(tx, "alice", "a1", ["a1s", "b1r", "a2r", "a1q"])],
-        ["a1s", "a1q"],
+        lambda tx: [(one.id, one.html) for one in messages.some(tx, "alice", "a1", ["a1s", "b1r", "a2r", "a1q"])],
+        [("a1s", "<p>new</p>"), ("a1q", None)],
     ),
     "some without HTML": (
         lambda tx: [one.html for one in messages.some(tx, "alice", "a1", ["a1s"], with_html=False)],
@@ -394,7 +416,13 @@ READS = {
     "a path": (lambda tx: branches.path(tx, "alice", "a1", "a1r"), ["a1q", "a1r"]),
     "a path in another's": (lambda tx: branches.path(tx, "bob", "a1", "a1r"), []),
     "a path in another conversation": (lambda tx: branches.path(tx, "alice", "a2", "a1r"), []),
-    "what was said": (lambda tx: [one.id for one in branches.said(tx, "alice", "a1", "a1r", 99)], ["a1r", "a1q"]),
+    "what was said": (
+        lambda tx: branches.said(tx, "alice", "a1", "a1r", 99),
+        [
+            branches.Said("a1r", "a1q", "assistant", "Text a1r", "done"),
+            branches.Said("a1q", None, "user", "Text a1q", "done"),
+        ],
+    ),
     "what was said last": (lambda tx: [one.id for one in branches.said(tx, "alice", "a1", "a1r", 7)], ["a1r"]),
     "the newest branch": (lambda tx: branches.newest_below(tx, "alice", "a1", "a1q"), "a1s"),
     "the newest branch of another's": (lambda tx: branches.newest_below(tx, "bob", "a1", "a1q"), None),
@@ -402,15 +430,43 @@ READS = {
         lambda tx: branches.siblings(tx, "a1", [None, "a1q", "a1s"]),
         {None: ("a1q",), "a1q": ("a1r", "a1s"), "a1s": ()},
     ),
-    "how the newest ended": (lambda tx: [one.reply_id for one in endings.newest(tx, 6)], ["d1r", "b1r"]),
-    "how those before ended": (lambda tx: [one.reply_id for one in endings.newest(tx, 4, 4)], ["b1r"]),
+    "how the newest ended": (
+        lambda tx: endings.newest(tx, 8),
+        [endings.Ending("d1r", "network", "m1", day(1), 0.5), endings.Ending("b1r", None, "m1", day(1), None)],
+    ),
+    "how all ended": (
+        lambda tx: [one.reply_id for one in endings.newest(tx, 99, 2)],
+        ["b1r", "a2r", "a1s", "a1r"],
+    ),
+    "outlines": (
+        lambda tx: [
+            (one.id, one.parent_id, one.role, one.text, one.status, one.siblings, one.page)
+            for one in outlines.of(tx, "alice", "a1", ["a1s", "x", "a1q"], {"a1q": ("s",)}, lambda stamp: stamp[-1])
+        ],
+        [("a1s", "a1q", "assistant", "", "done", ("s",), ("s",)), ("a1q", None, "user", "", "done", (), ())],
+    ),
+    "an outline of what runs": (
+        lambda tx: [(one.stamp, one.page) for one in outlines.of(tx, "alice", "a5", ["a5r"], {}, lambda stamp: stamp)],
+        [((), None)],
+    ),
+    "a picture": (lambda tx: pictures.get(tx, "alice", "g1"), Picture("image/png", 7, id="g1")),
+    "another's picture": (lambda tx: pictures.get(tx, "bob", "g1"), None),
+    "a picture of a deleted one": (lambda tx: pictures.get(tx, "alice", "g4"), None),
+    "messages without pictures": (lambda tx: pictures.lacking(tx, ["d1r", "a1r"]), {"a1r"}),
+    "the pictures of a message": (
+        lambda tx: messages.find(tx, "d1r").pictures,
+        (Picture("image/png", 7, 1, 2, "g3"),),
+    ),
     # Waiting messages, folders and presets
     "the waiting one": (lambda tx: queued.get(tx, "alice", "a1").is_held, True),
     "another's waiting one": (lambda tx: queued.get(tx, "bob", "a1"), None),
     "those that are due": (lambda tx: [one.conversation_id for one in queued.due(tx)], ["a2"]),
-    "folders": (lambda tx: folders.of(tx, "alice"), [Folder("f3", "A"), Folder("f1", "Work", "p1")]),
+    "folders": (lambda tx: folders.of(tx, "alice"), [Folder("f3", "a"), Folder("f1", "Work", "p1")]),
     "another's folder": (lambda tx: folders.get(tx, "bob", "f1"), None),
-    "presets": (lambda tx: [one.id for one in presets.of(tx, "alice")], ["p1"]),
+    "presets": (
+        lambda tx: presets.of(tx, "alice"),
+        [Preset("m1", None, "", id="p1", name="p1"), Preset("m1", None, "", id="p3", name="p3", is_shared=True)],
+    ),
     "another's preset": (lambda tx: presets.get(tx, "bob", "p1"), None),
     "how many presets": (lambda tx: presets.count(tx, "bob"), 1),
     # Accounts
@@ -419,10 +475,14 @@ READS = {
     "an account of another way": (lambda tx: accounts.by_login(tx, "proxy", "bob"), None),
     "all accounts": (lambda tx: [one.user_id for one in accounts.all_of(tx, "password")], ["alice", "bob", "dora"]),
     "administrators": (lambda tx: accounts.admins(tx, "password"), ["alice"]),
-    "days of retention": (lambda tx: accounts.retention_days(tx, "", 2), [("alice", 9), ("bob", None)]),
+    "days of retention": (lambda tx: accounts.retention_days(tx, "aa", 2), [("alice", 9), ("bob", None)]),
     "days of those after": (lambda tx: [row[0] for row in accounts.retention_days(tx, "carl", 9)], ["dora", "erin"]),
     "a sign-in": (lambda tx: [one.user_id for one in sign_ins.find(tx, "hash of t3")], ["bob", "bob"]),
     "sign-ins": (lambda tx: [one.id for one in sign_ins.of(tx, "alice")], ["t1", "t2"]),
+    "a sign-in's values": (
+        lambda tx: sign_ins.of(tx, "bob"),
+        [SignIn("t3", "hash of t3", "bob", "192.0.2.1", "Firefox", day(3), day(4), "token of t3")],
+    ),
     "when users were there": (lambda tx: sign_ins.last_seen(tx), {"alice": day(3), "bob": day(4)}),
     "tokens that are known": (
         lambda tx: sign_ins.known_tokens(tx, ["hash of t1", "hash of k3", "x"]),
@@ -430,16 +490,28 @@ READS = {
     ),
     "users who may sign in": (lambda tx: sign_ins.enabled_users(tx, ["alice", "bob", "carl"]), {"alice"}),
     "a key": (lambda tx: [one.user_id for one in api_keys.find(tx, "hash of k3")], ["bob", "bob"]),
-    "keys": (lambda tx: [one.id for one in api_keys.of(tx, "alice")], ["k1", "k2"]),
+    "keys": (lambda tx: [one.id for one in api_keys.of(tx, "alice")], ["k2", "k1"]),
+    "a key's values": (
+        lambda tx: api_keys.of(tx, "bob"),
+        [ApiKey("k3", "hash of k3", "bob", "K3", "abcd", day(3), day(7))],
+    ),
     "an invite": (lambda tx: invites.get(tx, "hash of i1", day(4)).id, "i1"),
     "a used invite": (lambda tx: invites.get(tx, "hash of i2", day(4)), None),
     "an expired invite": (lambda tx: invites.get(tx, "hash of i4", day(4)), None),
-    "invites": (lambda tx: [one.id for one in invites.pending(tx, day(3))], ["i4", "i1"]),
+    "invites": (lambda tx: [one.id for one in invites.pending(tx, day(3))], ["i4", "i0", "i1"]),
     # Shares, limits and what administrators set
     "a share": (lambda tx: shares.get(tx, "s1").owner, "Alice"),
     "a share of a disabled user": (lambda tx: shares.get(tx, "s2"), None),
     "a share of a deleted one": (lambda tx: shares.get(tx, "s4"), None),
-    "shares": (lambda tx: [one.id for one in shares.of(tx, "alice")], ["s3", "s1"]),
+    "shares": (
+        lambda tx: shares.of(tx, "alice"),
+        [Share(f"s{n}", "alice", "Alice", place, f"{place}r", "T", day(n)) for n, place in [(3, "a2"), (1, "a1")]],
+    ),
+    "a shared picture": (
+        lambda tx: shares.picture(tx, shares.get(tx, "s1"), "g1"),
+        (Picture("image/png", 7, id="g1"), "a1r"),
+    ),
+    "a picture that is not shared": (lambda tx: shares.picture(tx, shares.get(tx, "s1"), "g2"), None),
     "how many shares": (lambda tx: shares.count(tx, "alice"), 3),
     "whether it runs": (lambda tx: [shares.is_running(tx, one) for one in ("a1", "a5")], [False, True]),
     "a limit of one's own": (lambda tx: spending.limit_for(tx, "bob", "x"), 3),
@@ -449,7 +521,7 @@ READS = {
     "who has limits": (lambda tx: spending.limited(tx), {"member", "bob", "erin"}),
     "all rules": (
         lambda tx: spending.rules(tx, "bob", "1.2.3.4"),
-        spending.Rules({"x": 3, "y": 2}, {"bob": 1, "@1.2.3.4": 1}),
+        spending.Rules({"x": 3, "y": 2}, {"bob": 2, "@1.2.3.4": 1}),
     ),
     "replies to count": (lambda tx: list(spending.running_rows(tx, ["b5r", "a5r", "a1r"])), ["a5r", "b5r"]),
     "allowed models": (
@@ -459,6 +531,14 @@ READS = {
     "models of a role": (lambda tx: site.allowed_of(tx, "admin"), ["m2"]),
     "texts": (lambda tx: site.texts(tx), {"notice": "Hello", "welcome": "Hi"}),
     "levels": (lambda tx: throttles.levels(tx, ["x2", "x9"], day(9)), {"x2": (1.0, day(2)), "x9": (0.0, day(9))}),
+    "a long target in the audit log": (
+        lambda tx: audit.note(tx, Actor("bob", "Bob", ""), "x", "t" * 201) or audit.newest(tx, 1)[0].target,
+        "t" * 199 + "…",
+    ),
+    "bytes that are given back": (
+        lambda tx: spending.give_back(tx, ["d1r"], day(9)) or spending.add(tx, {"dora": NOTHING}, day(9))["dora"].bytes,
+        500 - len("Text d1r") - 2 - 7,
+    ),
     "the audit log": (lambda tx: [one.target for one in audit.newest(tx, 2)], ["3", "2"]),
     "the audit log before": (lambda tx: [one.target for one in audit.newest(tx, 2, before=3)], ["2", "1"]),
     "heartbeats": (lambda tx: workers.heartbeats(tx), {"w1": 5, "w2": 0}),
@@ -470,3 +550,30 @@ def test_a_function_reads_the_rows_that_it_names_and_no_others(tx, name):
     read, expected = READS[name]
 
     assert read(tx) == expected
+
+
+ASKED = ["a1q", "x", "a1r", "y", "a1s"]
+
+
+@pytest.mark.parametrize(
+    ("module", "read", "found"),
+    [
+        (messages, lambda tx: [one.id for one in messages.some(tx, "alice", "a1", ASKED)], ["a1q", "a1r", "a1s"]),
+        (
+            outlines,
+            lambda tx: [one.id for one in outlines.of(tx, "alice", "a1", ASKED, {}, lambda stamp: None)],
+            ["a1q", "a1r", "a1s"],
+        ),
+        (branches, lambda tx: sorted(map(len, branches.siblings(tx, "a1", ASKED).values())), [0, 0, 0, 0, 2]),
+        (message_words, lambda tx: message_words.add(tx, ASKED), None),
+    ],
+    ids=["some", "outlines", "siblings", "words"],
+)
+def test_many_ids_are_looked_up_some_at_a_time(tx, monkeypatch, module, read, found):
+    monkeypatch.setattr(module, "IDS_PER_QUERY", 2)
+    queries: list[str] = []
+    event.listen(tx, "before_cursor_execute", lambda *given: queries.append(given[2]))
+
+    assert read(tx) == found
+
+    assert sum(query.startswith("SELECT") for query in queries) == 3
