@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import event, update
+from sqlalchemy import delete, event, select, update
 
 from tests.scaling import MOST, bounded, is_linear, seconds
 from webapp import snippets
@@ -17,7 +17,9 @@ from webapp.chat import Conversation, Message
 from webapp.storage import Storage, conversations, message_words, messages
 from webapp.storage.message_words import Wanted
 from webapp.storage.migrate import migrate
+from webapp.storage.schema import conversations as conversations_table
 from webapp.storage.schema import message_words as message_words_table
+from webapp.storage.schema import messages as messages_table
 from webapp.text import new_id
 
 QUERIES = [
@@ -193,6 +195,85 @@ def test_a_search_whose_filter_lets_nothing_pass_ends_and_can_go_on(storage):
 
     assert (first.hits, first.is_counted, second.hits, second.before) == ([], False, [], None)
     assert first.before
+
+
+def pages(storage, user_id, wanted):
+    """The hits of each page, by their texts, and what the pages say of their number."""
+    skip, before, seen = 0, None, []
+    while not seen or skip is not None or before is not None:
+        with storage.read() as tx:
+            found = message_words.find(tx, user_id, wanted, skip=skip or 0, before=before)
+        skip, before = found.skip, found.before
+        hits = ["".join(part for part, _is_match in hit.parts) for hit in found.hits]
+        seen.append((sorted(hits), found.count, found.is_counted))
+    return seen
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    """Three hits on a page; six matches are looked at for it, two at a time; four are counted."""
+    for name, number in {"HITS": 3, "COUNTED": 4, "CHUNK": 2, "LOOKED_AT": 6, "TITLES_AT_ONCE": 2}.items():
+        monkeypatch.setattr(message_words, name, number)
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_pages_of_messages_go_on_where_the_last_one_ended(storage):
+    alice = new_id()
+    write(storage, alice, [f"needle {number}" for number in range(1, 10)])
+
+    assert pages(storage, alice, Wanted(["needle"])) == [
+        (["needle 7", "needle 8", "needle 9"], 6, False),
+        (["needle 4", "needle 5", "needle 6"], 4, False),
+        (["needle 1", "needle 2", "needle 3"], 3, True),
+    ]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_messages_follow_on_the_page_on_which_the_titles_end(storage):
+    alice = new_id()
+    for number in range(4):
+        write(storage, alice, [], title=f"Needle {number}")
+    write(storage, alice, [f"needle {number}" for number in range(1, 6)])
+
+    found = pages(storage, alice, Wanted(["needle"]))
+
+    titles = [one for hits, _count, _is_counted in found[:2] for one in hits if one.startswith("N")]
+    assert sorted(titles) == [f"Needle {number}" for number in range(4)]
+    assert [len(hits) for hits, _count, _is_counted in found] == [3, 3, 3]
+    assert [hits for hits, _count, _is_counted in found[1:]] == [
+        [titles[3], "needle 4", "needle 5"],
+        ["needle 1", "needle 2", "needle 3"],
+    ]
+    assert found[0][1:] == (9, True)
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage):
+    alice = new_id()
+    write(storage, alice, ["needle old"])
+    write(storage, alice, ["needle"] * 7)
+    with storage.begin() as tx:
+        first = select(messages_table.c.conversation_id).where(messages_table.c.text == "needle old")
+        tx.execute(update(conversations_table).where(conversations_table.c.id.in_(first)).values(model="old"))
+
+    found = pages(storage, alice, Wanted(["needle"], "texts", model="old"))
+
+    assert found == [([], 0, False), (["needle old"], 1, True)]
+
+
+def test_longer_texts_are_stored_in_several_statements(storage):
+    alice = new_id()
+    write(storage, alice, ["word " * 3000] * 4)
+    with storage.begin() as tx:
+        ids = tx.execute(select(messages_table.c.id)).scalars().all()
+        tx.execute(delete(message_words_table))
+        statements = []
+        event.listen(tx, "before_cursor_execute", lambda *given: statements.append(given[2]))
+
+        message_words.add(tx, ids)
+
+        assert sum("INTO message_words" in statement for statement in statements) == 2
+        assert len(message_words.find(tx, alice, Wanted(["word"])).hits) == 4
 
 
 def test_an_upgrade_finds_older_texts_without_spaces(database_url):
