@@ -309,7 +309,7 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
             "reasoning": saved.reasoning,
             "stop_requested": False,
         }
-        tx.execute(update(messages).where(messages.c.id == reply_id, messages.c.status == "streaming").values(**values))
+        tx.execute(update(messages).where(messages.c.id == reply_id).values(**values))
         tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
         message_words.add(tx, [reply_id])
         ended.append(spending.Ended(rows[reply_id], saved.text, saved.reasoning, Outcome("interrupted")))
