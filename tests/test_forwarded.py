@@ -46,6 +46,7 @@ def test_a_proxy_may_say_that_a_request_came_without_tls():
         ("/chat", "/chat", ("/chat", "/")),
         ("/chat", "/chat/", ("/chat", "/")),
         ("/chat", "/chatter", ("/chat", "/chatter")),
+        ("/X", "/X/c/1", ("/X", "/c/1")),
         ("/chat", "/c/chat/", ("/chat", "/c/chat/")),
         ("/a/b", "/a/b/a/b", ("/a/b", "/a/b")),
         ("", "/c/1", ("", "/c/1")),

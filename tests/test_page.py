@@ -44,6 +44,24 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(alice):
     assert "SameSite=Lax" in cookie
 
 
+def test_the_cookie_is_set_once_a_day(alice):
+    first, second = alice.get("/"), alice.get("/")
+
+    assert "Max-Age" in first.headers["Set-Cookie"] or "Expires" in first.headers["Set-Cookie"]
+    assert "Set-Cookie" not in second.headers
+
+
+def test_a_text_browser_gets_each_message_without_controls_that_need_script(alice):
+    alice.end(alice.new_chat("Hi"))
+    as_lynx = {"User-Agent": "Lynx/2.9.0"}
+
+    pages = [alice.get(f"/c/{alice.conversation_id}", headers=as_lynx).text for _ in range(2)]
+
+    assert [text_of(page).count("Hello world") for page in pages] == [1, 1]
+    assert [page.count("popovertarget") for page in pages] == [0, 0]
+    assert "popovertarget" in alice.page()
+
+
 def test_static_files_are_cached_for_ever_under_their_version(alice):
     address = re.search(r"/static/app.css\?v=\w+", alice.get("/").text)[0]
 
@@ -119,8 +137,9 @@ def test_no_proxy_is_to_buffer_a_stream(alice, upstream):
     upstream.answer(*body(token("word"), Wait()))
     reply = alice.new_chat("Hi")
 
-    for path in (f"/m/{reply}/stream", f"/c/{alice.conversation_id}?live=1"):
+    for path, kind in ((f"/m/{reply}/stream", "event-stream"), (f"/c/{alice.conversation_id}?live=1", "html")):
         with alice.get(path, stream=True) as answer:
+            assert answer.headers["Content-Type"] == f"text/{kind}; charset=utf-8"
             assert answer.headers["X-Accel-Buffering"] == "no"
             assert answer.headers["Cache-Control"] == "no-store, no-transform"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html5lib
 import pytest
 
 from tests.upstream import error
 from tests.visitor import text_of
+from webapp.errors import StorageUnavailable
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -39,3 +41,139 @@ def test_a_reply_that_ended_well_names_no_id(alice):
     alice.end(alice.new_chat("Hello"))
 
     assert "For the administrator" not in text_of(alice.page())
+
+
+def fields_of(page: str) -> tuple[str, dict[str, str]]:
+    """Where the message box of a page sends its text, and what it has in it."""
+    form = next(one for one in html5lib.parse(page, namespaceHTMLElements=False).iter("form") if one.get("id"))
+    values = {one.get("name"): one.get("value", "") for one in form.iter("input")}
+    values |= {one.get("name"): (one.text or "").removeprefix("\n") for one in form.iter("textarea")}
+    values |= {one.get("name"): one.find("option[@selected]").get("value") for one in form.iter("select")}
+    values.pop("key")
+    return form.get("action"), values
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "kept"),
+    [
+        (
+            "/conversations?folder=f",
+            {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>", "seed": "7"},
+            {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>", "seed": "7"},
+        ),
+        (
+            f"/c/{UNKNOWN}/messages",
+            {"model": "gone"},
+            {"parent": "", "model": "small", "temperature": "", "system": ""},
+        ),
+        (
+            "/conversations",
+            {"key": "k" * 65},
+            {"parent": "", "model": "small", "temperature": "", "system": ""},
+        ),
+    ],
+)
+def test_a_refused_message_is_given_back_with_all_that_was_set(make_visitor, path, sent, kept):
+    answer = make_visitor(models=("small", "large")).post_form(path, text="Keep me", **sent)
+
+    assert answer.status_code == 400
+    assert fields_of(answer.text) == (path, {"text": "Keep me", **kept})
+
+
+def test_a_message_to_a_conversation_that_is_gone_can_begin_another_one(alice):
+    answer = alice.post_form(f"/c/{UNKNOWN}/messages?folder=f", text="Keep me", model="gpt-3.5-turbo")
+
+    assert answer.status_code == 404
+    assert fields_of(answer.text)[0] == "/conversations"
+    assert fields_of(answer.text)[1]["model"] == "gpt-3.5-turbo"
+
+
+def test_an_error_page_leads_back_only_from_a_form(alice):
+    headers = {"Referer": f"{alice.base_url}/settings?a=1"}
+
+    refused = alice.post("/conversations", data={"text": ""}, headers=headers)
+    lost = alice.get("/nowhere", headers=headers)
+    from_nowhere = alice.post_form("/conversations", text="")
+
+    assert 'href="/settings?a=1">Back</a>' in refused.text
+    assert "Back" not in text_of(lost.text)
+    assert "Back" not in text_of(from_nowhere.text)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", f"/c/{UNKNOWN}"])
+def test_an_error_page_has_the_list_of_its_reader_and_of_nobody_else(alice, bob, path):
+    alice.new_chat("My garden")
+
+    assert "My garden" in text_of(alice.get(path).text)
+    assert "My garden" not in text_of(bob.get(path).text)
+
+
+def test_while_the_database_is_away_no_page_asks_it_for_the_list(site, alice):
+    def fail() -> None:
+        raise StorageUnavailable("Away.", retry_after=7)
+
+    alice.new_chat("My garden")
+    site.view_functions["listing.show_conversations"] = fail
+
+    answer = alice.get("/conversations")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    assert "Away." in text_of(answer.text)
+    assert "My garden" not in answer.text
+    assert "No conversations" not in text_of(answer.text)
+
+
+def test_an_error_page_names_the_request_that_the_log_names(alice):
+    answer = alice.get("/nowhere")
+
+    assert f"For the administrator: 404, request {answer.headers['X-Request-Id']}" in text_of(answer.text)
+    assert len(answer.headers["X-Request-Id"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "form", "status", "sentence"),
+    [
+        ("GET", "/nowhere", None, 404, "This page does not exist."),
+        ("DELETE", "/", None, 405, "This address cannot be used this way."),
+        ("POST", "/conversations", "%" * 2000, 400, "The form is broken. Reload the page and send it again."),
+        ("POST", "/conversations", "text", 411, "The form does not say how long it is, so it was refused."),
+        ("POST", "/conversations", "x" * 2**21, 413, "That is more than this server accepts in one message."),
+    ],
+)
+def test_the_script_gets_the_sentence_of_an_error_alone(alice, method, path, form, status, sentence):
+    headers = {"X-Fragment": "1", "Content-Type": "application/x-www-form-urlencoded"}
+    sent = iter([form.encode()]) if status == 411 else form
+
+    answer = alice.request(method, path, headers=headers, data=sent)
+
+    assert (answer.status_code, answer.text) == (status, sentence)
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):
+    alice.get("/")  # now she has a cookie
+    site.view_functions["listing.show_conversations"] = lambda: 1 / 0
+
+    answer = alice.get("/conversations")
+
+    assert answer.status_code == 500
+    assert "The administrator can find the error in the log." in text_of(answer.text)
+    assert f"request {answer.headers['X-Request-Id']} failed" in caplog.text
+    assert 'lockchat_errors_total{code="internal"} 1.0' in alice.get("/metrics").text
+
+
+def test_a_stranger_gets_back_what_they_typed_and_no_more(team):
+    answer = team.stranger().post_form("/conversations", text="Keep me")
+
+    assert answer.status_code == 401
+    assert fields_of(answer.text) == (
+        "/conversations",
+        {"text": "Keep me", "parent": "", "temperature": "", "system": ""},
+    )
+
+
+def test_a_page_for_nobody_has_an_empty_list(alice):
+    page = text_of(alice.get("/", headers={"Host": "evil.example"}).text)
+
+    assert "Your conversations will appear here." in page

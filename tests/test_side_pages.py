@@ -1,0 +1,97 @@
+"""The pages beside the chat: each has its reader's list, and says nothing of errors that nobody made."""
+
+from __future__ import annotations
+
+import html5lib
+import pytest
+
+from tests.team import problem
+from tests.visitor import text_of
+
+PAGES = (
+    "/settings",
+    "/account",
+    "/account/delete",
+    "/keys",
+    "/shares",
+    "/search",
+    "/conversations",
+    "/admin/users",
+    "/admin/limits",
+    "/admin/limits/{bob}",
+    "/admin/log",
+    "/admin/models",
+    "/admin/notice",
+    "/admin/presets",
+    "/admin/presets/{preset}",
+    "/admin/upstream",
+    "/admin/usage",
+)
+
+
+def marked(page: str, role: str) -> str:
+    """What a page says at once to a screen reader, by the role of the element."""
+    elements = [one for one in html5lib.parse(page, namespaceHTMLElements=False).iter() if one.get("role") == role]
+    return "".join("".join(one.itertext()) for one in elements).strip()
+
+
+@pytest.fixture
+def settled(make_team):
+    """An administrator with a conversation and a preset for everybody, and a colleague."""
+    team = make_team(api=True, sharing="team")
+    carol = team.join("Carol", "admin")
+    team.join("Bob")
+    carol.end(carol.new_chat("My garden"))
+    carol.post_form("/admin/presets", name="Short", model="gpt-4", temperature="", system="Be short")
+    preset = carol.get("/admin/presets").text.partition("/admin/presets/")[2][:36]
+    return carol, {"bob": team.user_id("Bob"), "preset": preset}
+
+
+def test_each_page_has_the_list_of_its_reader_and_no_problem(settled):
+    carol, ids = settled
+
+    answers = {path: carol.get(path.format(**ids)) for path in PAGES}
+
+    assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(PAGES, 200)
+    assert [path for path, answer in answers.items() if "My garden" not in text_of(answer.text)] == []
+    assert {path: problem(answer) for path, answer in answers.items()} == dict.fromkeys(PAGES, "")
+    assert {path: marked(answer.text, "status") for path, answer in answers.items()} == dict.fromkeys(PAGES, "")
+
+
+def test_a_page_before_the_sign_in_says_no_problem(team):
+    stranger = team.stranger()
+
+    pages = [stranger.get(path).text for path in ("/sign-in", f"/invite/{team.invite()}")]
+
+    assert [marked(page, "alert") + marked(page, "status") for page in pages] == ["", ""]
+
+
+def test_the_account_counts_the_keys_that_a_new_password_may_revoke(settled):
+    carol, _ids = settled
+    carol.post_form("/keys", name="script", days="30")
+
+    assert "Revoke all my API keys too (1)" in text_of(carol.get("/account").text)
+    assert "12 characters or more" in text_of(carol.get("/account").text)
+
+
+def test_a_refused_preset_keeps_what_was_typed_in_its_form(settled):
+    carol, ids = settled
+    typed = {"name": "Long", "model": "gpt-4", "temperature": "hot", "system": "Be <long>", "seed": "9"}
+
+    answer = carol.post_form(f"/admin/presets/{ids['preset']}", **typed)
+
+    assert answer.status_code == 400
+    assert problem(answer) == "The temperature is a number from 0 to 2."
+    assert [value in answer.text for value in ('value="Long"', 'value="hot"', "Be &lt;long&gt;", 'value="9"')] == [
+        True
+    ] * 4
+
+
+def test_a_refused_key_keeps_what_was_typed(settled):
+    carol, _ids = settled
+
+    answer = carol.post_form("/keys", name="My script", days="never")
+
+    assert answer.status_code == 400
+    assert problem(answer)
+    assert 'value="My script"' in answer.text
