@@ -1,0 +1,100 @@
+"""What a plain form is answered with, and what the script gets in its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.upstream import Wait, body, token
+from tests.visitor import text_of
+
+AS_SCRIPT = {"X-Fragment": "1"}
+AS_BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.fixture
+def stopped(alice, upstream):
+    """A reply that was stopped after its first word."""
+    upstream.answer(*body(token("First"), Wait()))
+    reply = alice.new_chat("Question")
+    next(alice.events(reply))
+    alice.stop(reply)
+    return reply
+
+
+@pytest.mark.parametrize("action", ["stop", "select", "retry"])
+def test_the_answer_to_a_form_brings_back_what_the_box_had_not_sent(alice, stopped, action):
+    fields = {"text": "Half a <thought>"}
+
+    page = alice.post(f"/m/{stopped}/{action}", data=fields, headers=AS_BROWSER, allow_redirects=False)
+
+    assert page.status_code == 200
+    assert "Half a &lt;thought&gt;</textarea>" in page.text
+    assert text_of(page.text).count("Question") >= 1
+    assert f'action="/c/{alice.conversation_id}/messages"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("", AS_BROWSER["Accept"]), (" \n", AS_BROWSER["Accept"]), ("Half a thought", None), ("Half a thought", "*/*")],
+)
+def test_without_an_unsent_text_it_leads_to_the_message(alice, stopped, text, accepted):
+    sent = {"data": {"text": text}, "headers": {"Accept": accepted}, "allow_redirects": False}
+
+    answers = [alice.post(f"/m/{stopped}/{action}", **sent) for action in ("stop", "select")]
+
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert {answer.headers["Location"] for answer in answers} == {f"/c/{alice.conversation_id}#m-{stopped}"}
+
+
+def test_the_script_gets_one_message_and_a_browser_its_place(alice):
+    reply = alice.new_chat("My question")
+    alice.end(reply)
+    question = alice.page().partition('message--user" id="m-')[2][:36]
+
+    asked, answered = (alice.get(f"/m/{one}", headers=AS_SCRIPT).text for one in (question, reply))
+    led = alice.get(f"/m/{question}", allow_redirects=False)
+
+    assert (asked.count("<article"), text_of(asked).count("My question")) == (1, 1)
+    assert (answered.count("<article"), text_of(answered).count("Hello world")) == (1, 1)
+    assert f'id="m-{question}"' in asked
+    assert f'id="m-{reply}"' in answered
+    assert (led.status_code, led.headers["Location"]) == (302, f"/c/{alice.conversation_id}#m-{question}")
+
+
+def test_the_first_turn_brings_the_menu_of_its_conversation_with_the_folders(alice):
+    alice.post_form("/folders", name="Garden")
+
+    first = alice.post("/conversations", data={"text": "Hi"}, headers=AS_SCRIPT)
+    second = alice.post(f"{first.headers['Location']}/messages", data={"text": "Hi"}, headers=AS_SCRIPT)
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "Garden</option>" in first.text
+    assert f'action="{first.headers["Location"]}/rename"' in first.text
+    assert "/rename" not in second.text
+
+
+def test_a_reply_is_asked_again_of_the_model_beside_the_button(alice, upstream):
+    reply = alice.new_chat("Hi", model="gpt-4")
+    alice.end(reply)
+
+    alice.end(alice.reply_of(alice.post_form(f"/m/{reply}/retry", **{"model": "gpt-4", "with": "gpt-3.5-turbo"})))
+
+    assert [request.json["model"] for request in upstream.requests] == ["gpt-4", "gpt-3.5-turbo"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "referer", "place"),
+    [
+        ("menu", "/settings", "/settings"),
+        ("menu", "/?preset=x", "/"),
+        ("list", "/settings", "/conversations"),
+        ("", "/settings", "/c/{0}"),
+    ],
+)
+def test_a_form_of_the_list_leads_back_to_the_page_that_it_is_beside(alice, origin, referer, place):
+    alice.end(alice.new_chat("Hi"))
+    form = {"data": {"title": "New", "from": origin}, "headers": {"Referer": alice.base_url + referer}}
+
+    answer = alice.post(f"/c/{alice.conversation_id}/rename", **form, allow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, place.format(alice.conversation_id))
