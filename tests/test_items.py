@@ -94,6 +94,35 @@ def test_only_the_last_item_is_parsed_again(line: str, parsed: list[str]) -> Non
     assert max(map(len, parsed)) < 3 * len(line) + 30
 
 
+@pytest.mark.parametrize(
+    ("before", "parsed_again"),
+    [
+        ("Some *words*, here", False),
+        ("> Some *words*, here", False),
+        ("Some *words, here", True),
+        ("Some [words], here", True),
+        ("- Some words, here", True),
+    ],
+)
+def test_a_blank_line_ends_a_paragraph_without_parsing_it(before: str, parsed_again: bool, parsed: list[str]) -> None:
+    live = LiveRenderer()
+    live.feed(before)
+    parsed.clear()
+
+    live.feed(" and there. \n\n## Next")
+
+    assert any("here" in source for source in parsed) == parsed_again
+    assert live.html == render(f"{before} and there. \n\n## Next")
+
+
+def test_a_link_defined_right_below_its_paragraph_is_a_link_at_once() -> None:
+    live = LiveRenderer()
+    for character in "A [b] c.\n\n[b]: https://x.org\n\nd":
+        live.feed(character)
+
+    assert live.finish() == []
+
+
 def test_a_list_of_many_items_that_becomes_loose_is_parsed_whole_once(parsed: list[str]) -> None:
     live = LiveRenderer()
     for piece in tokens("- some words of an item\n" * 50 + "\n" + "- more words\n" * 50):

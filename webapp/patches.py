@@ -42,6 +42,7 @@ LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
 FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
+WHOLE_ENDS = ("</p>\n", "</p>\n</blockquote>\n")  # of a paragraph or a quote in which nothing is open
 CODE_SECONDS = 0.02  # of processor time, to highlight the code that ends in one piece of text
 
 
@@ -96,6 +97,10 @@ class LiveRenderer:
             return self._append_code(block.code, text)
         if self._is_plain(block.unshown + text):
             return self._append_plain(block.unshown + text)
+        # A bracket may be a link that is defined below.
+        words, blank_line, rest = (block.unshown + text).partition("\n\n")
+        if blank_line and block.after in WHOLE_ENDS and "[" not in block.before and self._is_plain(words or " "):
+            return self._end_block(words, rest)
         block.has_caret = False
         if block.waits_for and block.waits_for.isdisjoint(text) and len(block.rest) < block.waits_until:
             return []
@@ -151,6 +156,14 @@ class LiveRenderer:
         shown = text[: loose.start()] if loose else text
         self._open.unshown = text[len(shown) :]
         return self._append(shown)
+
+    def _end_block(self, words: str, rest: str) -> list[Patch]:
+        """A blank line ends a paragraph or a quote: it is not parsed once more."""
+        patches = self._append(words.rstrip(" "))
+        self._referenced.update(REFERENCED.findall(self._open.html))
+        self._blocks.append(self._open.html)
+        self._open = OpenBlock(rest.lstrip("\n"))
+        return patches + self._look()
 
     def _append_code(self, code: OpenFence, text: str) -> list[Patch]:
         """Append lines of code, up to one that ends the block or leaves what the block stands in."""
