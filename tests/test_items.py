@@ -115,6 +115,18 @@ def test_a_blank_line_ends_a_paragraph_without_parsing_it(before: str, parsed_ag
     assert live.html == render(f"{before} and there. \n\n## Next")
 
 
+def test_neither_the_head_nor_a_finished_row_is_parsed_again(parsed: list[str]) -> None:
+    live = LiveRenderer()
+    live.feed("| first | *second* |\n|---|--:|\n| one | two |\n| th")
+    parsed.clear()
+
+    for piece in ["ree | f", "our |", "\n| fi", "ve | six |\n", "| seven"]:
+        live.feed(piece)
+
+    assert not [source for source in parsed if "second" in source or "two" in source or source.count("|") > 5]
+    assert live.finish() == []
+
+
 def test_a_link_defined_right_below_its_paragraph_is_a_link_at_once() -> None:
     live = LiveRenderer()
     for character in "A [b] c.\n\n[b]: https://x.org\n\nd":

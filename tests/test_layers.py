@@ -152,6 +152,7 @@ LAYERS = [
         "webapp.rendering.emphasis",
         "webapp.rendering.tags",
         "webapp.rendering.rules",
+        "webapp.rendering.rows",
     ],
     ["webapp.groups", "webapp.secret_key", "webapp.proxying"],
     ["webapp.upstream.pictures", "webapp.rendering.tex", "webapp.rendering.notes"],

@@ -44,6 +44,7 @@ from webapp.rendering.notes import (
     render_notes_open,
     render_reference,
 )
+from webapp.rendering.rows import further_rows
 from webapp.rendering.rules import ask_by_character
 from webapp.rendering.tags import details, inline_tag, pair_tags
 
@@ -251,6 +252,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.core.ruler.push("finish", _finish)
     anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("table", "count_line", _count_line, anywhere)  # type: ignore[arg-type]
+    markdown.block.ruler.before("table", "further_rows", further_rows)
     markdown.block.ruler.before("code", "math_block", math_block, anywhere)  # type: ignore[arg-type]
     markdown.inline.ruler.after("text", "count_mark", _count_mark)
     markdown.block.ruler.before("code", "details", details, anywhere)  # type: ignore[arg-type]

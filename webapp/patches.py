@@ -242,7 +242,7 @@ class LiveRenderer:
             raise OverBudget
         env: Env = {"references": self._references, "budget": self._step, "code_seconds": self._code_seconds}
         env.update({"growing": True, "referenced": self._referenced | self._open.referenced})
-        env["coloured"] = self._open.coloured
+        env.update({"coloured": self._open.coloured, "columns": self._open.stand_in.columns})
         if end:
             env["before_inline"] = end.close
         found = [Block(block, render_block(block, env)) for block in blocks(parse(source, env))]
@@ -306,7 +306,7 @@ class LiveRenderer:
     def _leave_out_items(self, found: Block, visible: str, end: End) -> None:
         """Leave out the finished items of a list, or rows of a table."""
         block = self._open
-        last = last_item(found.tokens, end.source, block.stand_in.loose)
+        last = last_item(found.tokens, end.source, block.stand_in)
         cut = line_start(end.source, last.line) - len(end.source) + len(visible) if last else 0
         start = last.start(block.before + block.after) if last and cut > 0 else 0
         if last and start and NOTES not in block.before[:start]:  # a note changes when one refers to it

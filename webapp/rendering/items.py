@@ -14,6 +14,7 @@ from functools import lru_cache
 from markdown_it.token import Token
 
 from webapp.markdown import Env, blocks, parse, render_block
+from webapp.rendering import rows
 from webapp.rendering.difference import closing_tags, last_element
 
 Loose = tuple[bool | None, ...]
@@ -31,6 +32,7 @@ class StandIn:
     source: str = ""
     html: str = ""  # what the HTML of the whole begins with
     loose: Loose = ()
+    columns: tuple[str, ...] | None = None  # their classes, where the head of a table is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +42,30 @@ class LastItem:
     line: int
     depth: int  # in how many elements it is
     stand_in: StandIn
+    is_finished: bool = False  # a row: it goes with those before it
 
     def start(self, html: str) -> int:
         """Where it begins in the HTML of its block; 0 if it is not found."""
         closing = closing_tags(html)
-        return last_element(html, closing[self.depth])[0] if self.depth < len(closing) else 0
+        if self.depth >= len(closing):
+            return 0
+        return closing[self.depth] if self.is_finished else last_element(html, closing[self.depth])[0]
 
 
-def last_item(tokens: Sequence[Token], source: str, known: Loose) -> LastItem | None:
-    """None if the block is neither a list nor a table, or an unusual one. `known` is from its stand-in."""
+def last_item(tokens: Sequence[Token], source: str, known: StandIn) -> LastItem | None:
+    """None if the block is neither a list nor a table, or an unusual one. `known` is its stand-in."""
     if tokens[0].type == "table_open":
-        return _last_row(tokens, source.split("\n"))
-    return _last_of_list(tokens, source.split("\n"), known) if tokens[0].type in LISTS else None
+        return _last_row(tokens, source, known)
+    return _last_of_list(tokens, source.split("\n"), known.loose) if tokens[0].type in LISTS else None
 
 
-def _last_row(tokens: Sequence[Token], lines: Sequence[str]) -> LastItem | None:
-    row = next(token for token in reversed(tokens) if token.type == "tr_open")
-    rule = _start(tokens[0]) + 1
-    stub = "|" * (sum(token.type == "th_open" for token in tokens) + 1) + f"\n{lines[rule]}\n"
-    if _start(row) <= rule or len(stub) > MAX_STUB_CHARS:
+def _last_row(tokens: Sequence[Token], source: str, known: StandIn) -> LastItem | None:
+    row = next((token for token in reversed(tokens) if token.type == "tr_open"), None)
+    if not row or row.level != 2 or tokens[tokens.index(row) - 1].type == "thead_open":
         return None
-    return LastItem(_start(row), 2, StandIn(stub, _opening(stub + "|x|\n", "<tr", ())))
+    columns = rows.columns_of(tokens) or known.columns
+    is_finished = source.endswith("\n")
+    return LastItem(_start(row) + is_finished, 2, StandIn(rows.SOURCE, rows.HTML, columns=columns), is_finished)
 
 
 def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -> LastItem | None:

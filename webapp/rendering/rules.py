@@ -12,6 +12,7 @@ from markdown_it.rules_inline import StateInline
 
 # The characters that a rule matches at; a rule that is not named here is always asked.
 BLOCK = {
+    "further_rows": "|",
     "math_block": "$\\",
     "details": "<",
     "fence": "`~",
