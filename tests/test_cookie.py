@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from flask.sessions import SecureCookieSessionInterface
 
 from tests.visitor import Visitor
@@ -59,3 +60,27 @@ def test_the_new_cookie_counts_more_than_the_old(site, alice):
     alice.cookies.set(OLD, signed(site, {"user_id": "00000000-0000-4000-8000-000000000000"}))
 
     assert "Newer" in alice.get("/").text
+
+
+def test_a_cookie_means_the_same_each_time_whatever_a_request_does(site, alice):
+    alice.get("/")
+    name, old = next((cookie.name, cookie.value) for cookie in alice.cookies)
+    alice.post_form("/preferences", theme="dark")
+    alice.cookies.set(name, old, domain="127.0.0.1", path="/")
+
+    again = alice.get("/").text
+
+    assert 'content="light dark"' in again
+
+
+def test_a_changed_cookie_is_refused_after_the_right_one_was_seen(site, alice):
+    alice.new_chat("Mine")
+    name, right = next((cookie.name, cookie.value) for cookie in alice.cookies)
+    payload, stamp, signature = right.rsplit(".", 2)
+    for wrong in (f"{payload}.{stamp}.{signature[::-1]}", f"{payload[::-1]}.{stamp}.{signature}", f"{payload}.{stamp}"):
+        answer = requests.get(f"{alice.base_url}/", cookies={name: wrong})
+
+        assert "Mine" not in answer.text
+        assert answer.cookies[name] != right
+
+    assert "Mine" in alice.page()

@@ -9,6 +9,8 @@ import hmac
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
@@ -19,10 +21,13 @@ from webapp.accounts import actor_of
 from webapp.errors import Forbidden, SignedOut
 from webapp.language import gettext as _
 from webapp.limits import Holder
+from webapp.recent import Recent
 from webapp.team import PROXY, WITH_PAGE, Account, Actor, Client, SignIn
 from webapp.views import identity, marks
 from webapp.views.parts import parts
 
+KEPT_USERS = 1000  # whose cookies need not be checked again
+LONGEST_COOKIE_CHARS = 2000  # of those that are kept
 OFFSET_COOKIE = "offset"  # static/list.js sets it
 MOST_OFFSET_MINUTES = 14 * 60
 TEXT_BROWSERS = ("w3m/", "Links ", "Lynx/", "ELinks/", "edbrowse/")
@@ -80,6 +85,9 @@ class Sessions(SecureCookieSessionInterface):
     session_class = _Session
     _serializer: URLSafeTimedSerializer | None = None
 
+    def __init__(self) -> None:
+        self._payloads = Recent[bytes](KEPT_USERS)  # by cookies whose signature is right
+
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """The same one for each request: the key does not change."""
         self._serializer = self._serializer or super().get_signing_serializer(app)
@@ -108,12 +116,22 @@ class Sessions(SecureCookieSessionInterface):
         names = [self.get_cookie_name(app), super().get_cookie_name(app), OLD_COOKIE]
         name = next((name for name in names if name in request.cookies), names[0])
         try:
-            found = self.session_class(serializer.loads(request.cookies.get(name, "")))
+            found = self.session_class(self._read(serializer, request.cookies.get(name, "")))
         except BadSignature:
             return self.session_class()
         if name != names[0]:
             found.old_name, found.modified = name, True  # so that it is saved under the new name
         return found
+
+    def _read(self, serializer: URLSafeTimedSerializer, cookie: str) -> dict[str, Any]:
+        """The values of a cookie. Checks the signature of one cookie once. Raises BadSignature."""
+        payload = self._payloads.get(cookie)
+        if payload is None:
+            payload = serializer.make_signer(serializer.salt).unsign(cookie)
+            if len(cookie) <= LONGEST_COOKIE_CHARS:
+                self._payloads.put(cookie, payload)
+        values: dict[str, Any] = serializer.load_payload(payload)
+        return values
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         super().save_session(app, session, response)
@@ -242,12 +260,19 @@ def user_tag() -> str:
     """A short hash of the user's id, which does not reveal it; "" without a user."""
     signed_in = g.get("user")
     user_id = str(session.get("user_id", "")) if is_open() else signed_in and signed_in.id
-    return tag_of(user_id) if user_id else ""
+    return _tag_of_user(str(current_app.secret_key), user_id) if user_id else ""
 
 
 def tag_of(value: str) -> str:
     """A short hash that only this instance can make."""
-    return hmac.digest(str(current_app.secret_key).encode(), value.encode(), "sha256").hex()[:16]
+    return _tag(str(current_app.secret_key), value)
+
+
+def _tag(secret_key: str, value: str) -> str:
+    return hmac.digest(secret_key.encode(), value.encode(), "sha256").hex()[:16]
+
+
+_tag_of_user = lru_cache(KEPT_USERS)(_tag)
 
 
 def is_text_browser() -> bool:
