@@ -204,6 +204,14 @@ def test_a_page_of_kept_messages_asks_for_no_branch(site, browser, long_chat):
     assert not [query for query in read if "WITH RECURSIVE" in query or "parent_id IN" in query]
 
 
+def test_a_redirect_is_not_compressed(browser):
+    answer = browser.post("/conversations", data={"text": "Hi", "key": "one"}, headers={"Accept-Encoding": "gzip"})
+
+    assert answer.status_code == 303
+    assert "Content-Encoding" not in answer.headers
+    assert b"<!doctype html>" in answer.data
+
+
 def test_a_file_is_compressed_once(alice):
     alice.get("/static/app.css")
     before = http.compressed_file.cache_info().misses

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from webapp.storage import insert_missing
 from webapp.storage.schema import conversations, messages, users
 
 MOST_CHANGES = 200  # told at once; a page lists no more at first
@@ -60,6 +62,14 @@ def number(tx: Connection, user_id: str, conversation_id: str = "") -> int:
     if conversation_id:
         tx.execute(_numbering(), {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
     return revision
+
+
+def first_number(tx: Connection, user_id: str, now: datetime) -> int:
+    """Number a change of a user who may be new; a new one is stored. Return the number."""
+    revision = tx.execute(_next(), {"user_id": user_id}).scalar()
+    if revision is None:
+        insert_missing(tx, users, id=user_id, created_at=now)
+    return number(tx, user_id) if revision is None else int(revision)
 
 
 def revision(tx: Connection, user_id: str) -> int:

@@ -148,9 +148,10 @@ def _count_all() -> Select[Any]:
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
     """Store a new conversation, and a new user and folder. `deleted_at` hides the conversation."""
-    insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
+    if deleted_at:
+        insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
     values = {
-        "revision": 0 if deleted_at else changes.number(tx, conversation.user_id),
+        "revision": 0 if deleted_at else changes.first_number(tx, conversation.user_id, conversation.created_at),
         "id": conversation.id,
         "user_id": conversation.user_id,
         "title": conversation.title,

@@ -118,7 +118,10 @@ def add(tx: Connection, message_ids: Sequence[str]) -> None:
 
 
 def add_new(tx: Connection, user_id: str, texts: Mapping[str, str]) -> None:
-    """Store the words of messages of this user that were stored just now, by their ids."""
+    """Store the words of messages that were stored just now, by their ids. `user_id` may be empty."""
+    if not user_id:
+        add(tx, list(texts))
+        return
     rows = [_row(tx, message_id, user_id, text[:SEARCHED_CHARS]) for message_id, text in texts.items()]
     if rows:
         tx.execute(insert_or_keep(tx, message_words), rows)

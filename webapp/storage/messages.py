@@ -171,14 +171,10 @@ def add(
 
     `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
-    ended = [message for message in new if message.status != "streaming"]
-    rows = [_columns(message) | {"worker_id": worker_id, "address": address} for message in new]
-    if rows:
-        tx.execute(_ADDING, rows)
-    if user_id:
-        message_words.add_new(tx, user_id, {message.id: message.text for message in ended})
-    else:
-        message_words.add(tx, [message.id for message in ended])
+    ended, same = [one for one in new if one.status != "streaming"], {"worker_id": worker_id, "address": address}
+    if new:
+        tx.execute(_ADDING, [_columns(message) | same for message in new])
+    message_words.add_new(tx, user_id, {one.id: one.text for one in ended})
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
@@ -292,10 +288,13 @@ def _request_stops(tx: Connection, condition: ColumnElement[bool]) -> list[str]:
 
 def running(tx: Connection, worker_id: str) -> dict[str, bool]:
     """The ids of the running replies of this worker, each with whether a stop is requested."""
-    query = select(messages.c.id, messages.c.stop_requested).where(
-        messages.c.worker_id == worker_id, messages.c.status == "streaming"
-    )
-    return {row.id: row.stop_requested for row in tx.execute(query)}
+    return {row[0]: row[1] for row in tx.execute(_running(), {"worker_id": worker_id})}
+
+
+@cache
+def _running() -> Select[Any]:
+    is_its = messages.c.worker_id == bindparam("worker_id")
+    return select(messages.c.id, messages.c.stop_requested).where(is_its, messages.c.status == "streaming")
 
 
 def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:

@@ -44,9 +44,13 @@ def remove(tx: Connection, conversation_id: str, key: str) -> bool:
 
 def due(tx: Connection) -> list[Queued]:
     """The messages of all users whose reply has ended."""
+    return [Queued(**row._asdict()) for row in tx.execute(_due())]
+
+
+@cache
+def _due() -> Select[Any]:
     query = _all().join(messages, messages.c.id == queued.c.reply_id)
-    query = query.where(messages.c.status != "streaming", queued.c.is_held.is_(False))
-    return [Queued(**row._asdict()) for row in tx.execute(query.limit(DUE_AT_ONCE))]
+    return query.where(messages.c.status != "streaming", queued.c.is_held.is_(False)).limit(DUE_AT_ONCE)
 
 
 def _all() -> Select[Any]:

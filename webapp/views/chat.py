@@ -182,7 +182,7 @@ def _context(shown: Shown | None, draft: str = "", preset: Preset | None = None)
         "preset": preset,
         "like": next((one for one in presets if start and is_like(one, start)), None),
         "fields": fields_in(preset) if preset else [],
-        "model": _first_offered([start.model] if start else parts().conversations.models(user_id), models),
+        "model": _first_offered([start.model] if start else _last_used(user_id, models), models),
         "trouble": site.trouble() if not conversation or not models else "",
         "missing": start.model if start and models and start.model not in models else "",
         "temperature": start.temperature if start else None,
@@ -215,6 +215,10 @@ def _beginning(user_id: str, presets: list[Preset], preset: Preset | None) -> tu
     folder = parts().folders.get(user_id, folder_id) if folder_id else None
     default = (folder.preset_id if folder else "") or session.get("preset", "")
     return folder, preset or beginning(presets, request.args.get("preset"), default)
+
+
+def _last_used(user_id: str, models: list[str]) -> list[str]:
+    return parts().conversations.models(user_id) if len(models) > 1 else []  # else there is no choice
 
 
 def _first_offered(choices: list[str], models: list[str]) -> str:

@@ -219,7 +219,7 @@ def _compress(response: Response) -> None:
     if not is_whole or not is_text:
         return
     response.vary.add("Accept-Encoding")
-    if response.status_code == 304 or (response.content_length or 0) > MOST_COMPRESSED_BYTES:
+    if 300 <= response.status_code < 400 or (response.content_length or 0) > MOST_COMPRESSED_BYTES:
         return
     if isinstance(response.response, list) and len(response.response) > 1:
         _join(response, response.response)
