@@ -121,13 +121,13 @@ class Conversations:
             key = (user_id, conversation_id, conversation.leaf_id, revision, last)
             kept = None if at or before else self._parts.get(key)
             part = kept or _part(tx, conversation, at, before, last)
-            shown = outlines.of(tx, user_id, conversation_id, part.ids, part.siblings, page_of)
-            others = [one.id for one in shown if one.page is None]
+            found = outlines.of(tx, user_id, conversation_id, part.ids, part.siblings, page_of)
+            others = [one.id for one in found if one.kept is None]
             whole = {one.id: one for one in messages.some(tx, user_id, conversation_id, others, siblings=part.siblings)}
             shown = [
-                one if one.page else replace(with_text(tx, whole[one.id], running), stamp=one.stamp)
-                for one in shown
-                if one.page or one.id in whole  # deleted meanwhile
+                one.kept or replace(with_text(tx, whole[one.id], running), stamp=one.stamp)
+                for one in found
+                if one.kept or one.id in whole  # deleted meanwhile
             ]
         if not (at or before or kept or others):  # the length of a reply that has not ended may still change
             self._parts.put(key, part)

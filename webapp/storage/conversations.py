@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -22,8 +22,10 @@ from sqlalchemy import (
     literal_column,
     select,
     tuple_,
+    type_coerce,
     update,
 )
+from sqlalchemy.types import NullType
 
 from webapp.chat import Conversation, Listed
 from webapp.storage import changes, folders, insert_missing, pictures, spending
@@ -45,6 +47,7 @@ COLUMNS: list[ColumnElement[Any]] = [
 ]
 MESSAGES_AT_ONCE = 50  # purged in one transaction, so that others can write in between
 EXPIRED_AT_ONCE = 100
+KEPT_LISTED = 5000  # entries of the list; every page has 60
 
 _ADDING = insert(conversations)
 
@@ -68,14 +71,21 @@ def listed(tx: Connection, user_id: str, after: Place | None, limit: int, folder
     values = {"user_id": user_id, "folder_id": folder_id, "most": limit}
     if after:
         values |= dict(zip(PLACE, after, strict=True))
-    return [Listed(*row) for row in tx.execute(_listed(after is not None, bool(folder_id)), values)]
+    return [_one_listed(*row) for row in tx.execute(_listed(after is not None, bool(folder_id)), values).all()]
+
+
+@lru_cache(KEPT_LISTED)
+def _one_listed(conversation_id: str, title: str, pinned: bool, updated_at: str | datetime) -> Listed:
+    """SQLite has the time as a text in UTC."""
+    at = datetime.fromisoformat(updated_at).replace(tzinfo=UTC) if isinstance(updated_at, str) else updated_at
+    return Listed(conversation_id, title, pinned, at)
 
 
 @cache
 def _listed(is_after: bool, is_in_folder: bool) -> Select[Any]:
     """The query of `listed`. Building it takes longer than running it."""
     table = conversations.c
-    query = select(table.id, table.title, table.pinned, table.updated_at)
+    query = select(table.id, table.title, table.pinned, type_coerce(table.updated_at, NullType()))
     query = query.where(table.user_id == bindparam("user_id"), table.deleted_at.is_(None))
     if is_in_folder:
         inside = select(foldered.c.conversation_id).where(foldered.c.folder_id == bindparam("folder_id"))
