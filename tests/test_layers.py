@@ -179,6 +179,7 @@ LAYERS = [
         "webapp.text",
         "webapp.recent",
         "webapp.growing",
+        "webapp.sleeper",
         "webapp.loop",
         "webapp.upstream.chunked",
         "webapp.upstream.harmony",

@@ -6,6 +6,7 @@ slow follower needs no queue. This module knows no HTTP and no storage.
 
 from __future__ import annotations
 
+import _thread
 import logging
 import threading
 import time
@@ -14,12 +15,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from threading import Event
 from typing import NamedTuple, Protocol
 
 from webapp.chat import Activity, Delta, Failure, Outcome, Picture, Status, merge
 from webapp.errors import UpstreamError
 from webapp.growing import GrowingText
+from webapp.sleeper import Sleeper
 
 BEAT_SECONDS = 15.0  # below the 30-60 s idle limits of common proxies
 
@@ -63,7 +64,7 @@ class Generation:
         on_end: Callable[[], None],
         render: Render,
         keep: Keep,
-        changed: Event,
+        changed: threading.Event,
         begun: Delta,
     ) -> None:
         self.reply_id = reply_id
@@ -78,7 +79,8 @@ class Generation:
         self._source = source
         self._on_end = on_end
         self._finishing = threading.Lock()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._followers: list[Sleeper] = []
         self._text = GrowingText()
         self._reasoning = GrowingText()
         self._text.add(begun.text)
@@ -94,10 +96,7 @@ class Generation:
         self._first_token_seconds: float | None = None
 
     def start(self) -> None:
-        """Read the source in a new thread: the request and the first delta there, all others in a second one.
-
-        A request is sent from deep within `requests`, and a thread keeps the memory of its deepest call.
-        """
+        """Read the source in a new thread."""
         self._in_thread(self._begin)
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
@@ -107,27 +106,33 @@ class Generation:
         is saved, or could not be saved: then `saved` is False.
         """
         seen: tuple[Position, Activity | None] = (START, None)
-        wait_seconds = 0.0
-        while True:
-            with self._changed:
-                self._changed.wait_for(partial(self._has_news, seen), wait_seconds)
-                new, outcome = self._since(seen[0]), self._outcome if self._settled else None
-                has_new, seen = seen != self._state(), self._state()
-            wait_seconds = beat_seconds
-            if has_new or not outcome:
-                yield new
-            if outcome:
-                yield outcome
-                return
+        is_beat, follower = True, Sleeper()
+        with self._lock:
+            self._followers.append(follower)
+        try:
+            while True:
+                with self._lock:
+                    new, outcome = self._since(seen[0]), self._outcome if self._settled else None
+                    state = self._position(), self._activity
+                    has_new, seen = seen != state, state
+                if has_new or (is_beat and not outcome):
+                    yield new
+                if outcome:
+                    yield outcome
+                    return
+                is_beat = not follower.wait(beat_seconds)
+        finally:
+            with self._lock:
+                self._followers.remove(follower)
 
     def since(self, position: Position = START) -> tuple[Delta, Position, Outcome | None]:
         """Return all after `position` as one delta, the new position, and the outcome of a reply that has ended."""
-        with self._changed:
+        with self._lock:
             return self._since(position), self._position(), self._outcome
 
     def shown(self) -> tuple[Delta, Outcome | None]:
         """Return all so far as one delta, and the outcome once the reply is saved, or could not be saved."""
-        with self._changed:
+        with self._lock:
             return self._since(START), self._outcome if self._settled else None
 
     def pictures(self) -> tuple[Picture, ...]:
@@ -143,11 +148,11 @@ class Generation:
 
     def settle(self, *, saved: bool) -> None:
         """Give followers the outcome: the finished reply is saved, or could not be saved."""
-        with self._changed:
+        with self._lock:
             if self._outcome:
                 self._outcome = replace(self._outcome, saved=saved)
             self._settled = True
-            self._changed.notify_all()
+            self._wake_followers()
 
     def _since(self, position: Position) -> Delta:
         was_reasoning = self._was_reasoning and not position.was_reasoning
@@ -163,16 +168,16 @@ class Generation:
     def _position(self) -> Position:
         return Position(len(self._text), len(self._reasoning), self._was_reasoning)
 
-    def _state(self) -> tuple[Position, Activity | None]:
-        return self._position(), self._activity
-
-    def _has_news(self, seen: tuple[Position, Activity | None]) -> bool:
-        return self._settled or self._state() != seen
+    def _wake_followers(self) -> None:
+        """The caller has the lock, and the followers see the news when it lets go."""
+        for follower in self._followers:
+            follower.wake()
 
     def _in_thread(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name=f"reply-{self.reply_id}", daemon=True).start()
+        _thread.start_new_thread(work, ())  # an object of `threading` would keep 2 KB for each reply
 
     def _begin(self) -> None:
+        """Ask, and take the first delta. A thread keeps the memory of its deepest call, so another one reads on."""
         deltas = iter(self._source)
         if outcome := self._take(islice(deltas, 1)):
             self._conclude(outcome)
@@ -241,7 +246,7 @@ class Generation:
         if not new:
             return
         delta = new[0] if len(new) == 1 else merge(new)
-        with self._changed:
+        with self._lock:
             if self._outcome:
                 return
             self._note_progress()
@@ -253,7 +258,7 @@ class Generation:
 
     def _take_pictures(self, new: Sequence[Picture]) -> None:
         """Store pictures in a thread of their own, after those before: the text does not wait for them."""
-        with self._changed:
+        with self._lock:
             if self._outcome:
                 return
             self._note_progress()
@@ -261,11 +266,11 @@ class Generation:
         self._keeping.start()
 
     def _note_progress(self) -> None:
-        """Something of the answer has come. The caller holds the lock, and its news go out when it lets go."""
+        """Something of the answer has come. The caller has the lock."""
         self._activity = None
         if self._first_token_seconds is None:
             self._first_token_seconds = time.monotonic() - self._started
-        self._changed.notify_all()
+        self._wake_followers()
 
     def _keep_all(self, new: Sequence[Picture], before: threading.Thread | None) -> None:
         if before:
@@ -279,12 +284,12 @@ class Generation:
 
     def _note_activity(self, activity: Activity) -> None:
         self._add_new()
-        with self._changed:
+        with self._lock:
             self._activity = activity
-            self._changed.notify_all()
+            self._wake_followers()
 
     def _end(self, outcome: Outcome) -> None:
-        with self._changed:
+        with self._lock:
             if self._outcome:
                 return
             told, lost = self._last, ("picture",) if self._has_lost_picture else ()

@@ -218,9 +218,7 @@ class Turns:
         conversation = replace(conversation, model=offer.choose(conversation.model))
         asked = here.asked or _question(conversation.id, here.parent_id, ask.send.text, now)
         said = [(asked.role, asked.text), *_rest_of(here.begun)]
-        tokens = past.least_tokens + sum(
-            least_tokens(text) for text in (conversation.system, *(text for _role, text in said))
-        )
+        tokens = past.least_tokens + sum(map(least_tokens, (conversation.system, *(text for _role, text in said))))
         reply = self._new_reply(conversation, asked, now, tokens, here.begun)
         if ask.is_new:
             conversations.add(tx, replace(conversation, leaf_id=reply.id, updated_at=now))
@@ -297,8 +295,7 @@ class Turns:
         self._limits.replies.leave(holder)
         self._limits.histories.leave(holder, history_chars)
         if generation := self._hub.get(reply_id):
-            whole = generation.since()[0]
-            pictures = sum(picture.size for picture in generation.pictures())
+            whole, pictures = generation.since()[0], sum(picture.size for picture in generation.pictures())
             self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning) + pictures)
 
     def _sent_before(self, ask: _Ask) -> Turn:
