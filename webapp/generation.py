@@ -106,9 +106,8 @@ class Generation:
         is saved, or could not be saved: then `saved` is False.
         """
         seen: tuple[Position, Activity | None] = (START, None)
-        is_beat, follower = True, Sleeper()
-        with self._lock:
-            self._followers.append(follower)
+        is_beat, follower = True, Sleeper(beat_seconds)
+        self._followers.append(follower)
         try:
             while True:
                 with self._lock:
@@ -120,10 +119,11 @@ class Generation:
                 if outcome:
                     yield outcome
                     return
-                is_beat = not follower.wait(beat_seconds)
+                is_beat = not follower.wait()
         finally:
             with self._lock:
                 self._followers.remove(follower)
+            follower.close()
 
     def since(self, position: Position = START) -> tuple[Delta, Position, Outcome | None]:
         """Return all after `position` as one delta, the new position, and the outcome of a reply that has ended."""

@@ -1,14 +1,14 @@
-"""Deadlines of exchanges with the upstream, and Stop: they cut the connection. One thread keeps all deadlines."""
+"""Deadlines of exchanges with the upstream, and Stop: they cut the connection."""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
 import math
 import socket
 import threading
 import time
+
+from webapp.clock import Clock
 
 
 class Lifeline:
@@ -115,56 +115,4 @@ class Lifeline:
         return min((silent_at, self._reason), (self._total_at, "total_timeout"))
 
 
-class _Clock:
-    """Checks lifelines when they are due, in one thread, which ends with the last exchange."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._due: list[tuple[float, int, Lifeline]] = []  # a heap
-        self._numbers = itertools.count()  # so that no two lifelines are compared
-        self._running = 0  # exchanges
-        self._has_thread = False
-
-    def begin(self) -> None:
-        with self._changed:
-            self._running += 1
-            if not self._has_thread:
-                self._has_thread = True
-                threading.Thread(target=self._run, name="upstream-deadlines", daemon=True).start()
-
-    def end(self) -> None:
-        with self._changed:
-            self._running -= 1
-            self._changed.notify()
-
-    def look_at(self, line: Lifeline, at: float) -> None:
-        """Check this lifeline at this time, and at no other."""
-        with self._changed:
-            line.entry = next(self._numbers)
-            heapq.heappush(self._due, (at, line.entry, line))
-            if self._due[0][2] is line:
-                self._changed.notify()
-
-    def _run(self) -> None:
-        while line := self._next_line():
-            at = line.check()
-            if at is not None:
-                self.look_at(line, at)
-
-    def _next_line(self) -> Lifeline | None:
-        """Wait for the next lifeline that is due. None when no exchange runs any more."""
-        with self._changed:
-            while self._running:
-                left = self._due[0][0] - time.monotonic() if self._due else None
-                if left is None or left > 0:
-                    self._changed.wait(left)
-                    continue
-                _at, entry, line = heapq.heappop(self._due)
-                if entry == line.entry:
-                    return line
-            self._due.clear()
-            self._has_thread = False
-            return None
-
-
-_clock = _Clock()
+_clock = Clock("upstream-deadlines")
