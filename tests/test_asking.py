@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from webapp.chat import Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import asking, transport
+from webapp.upstream.payloads import load
+from webapp.upstream.stream import MODEL_CHARS
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -73,6 +76,21 @@ def test_a_program_is_told_of_a_refusal_that_a_chat_has_left_out(client: Lockcha
         list(client.relay({"model": "o1", "messages": QUESTION, "temperature": 0.5, "stream": False}))
 
     assert ["temperature" in request.json for request in upstream.requests] == [True, False, True]
+
+
+def test_what_a_model_refused_adds_up(client: Lockchat, upstream: Upstream) -> None:
+    def refuse_one(request: Request) -> Script:
+        name = next((name for name in ("temperature", "top_p") if name in request.json), None)
+        return error(400, {"error": {"message": f"Unsupported parameter: '{name}'"}}) if name else tokens("Hi")
+
+    upstream.always(refuse_one)
+
+    list(client.stream(QUESTION, "o1", 0.5))
+    list(client.stream(QUESTION, "o1", 0.5, options={"top_p": 0.5}))
+    list(client.stream(QUESTION, "o1", 0.5, options={"top_p": 0.5}))
+
+    sent = [[name for name in ("temperature", "top_p") if name in request.json] for request in upstream.requests]
+    assert sent == [["temperature"], [], ["top_p"], [], []]
 
 
 def test_a_parameter_that_is_refused_twice_is_left_out_once(client: Lockchat, upstream: Upstream) -> None:
@@ -173,7 +191,61 @@ def test_the_tool_that_was_asked_for_is_named_on_the_last_delta(client: Lockchat
     assert (last.tool, last.finish_reason) == ("XX", "stop")
 
 
+def test_tokens_that_come_together_are_one_delta_for_a_listener(client: Lockchat, upstream: Upstream) -> None:
+    begun = threading.Event()
+    tool = token(tool_calls=[{"index": 0, "function": {"name": "look"}}])
+    upstream.answer(*body(HI, Wait(begun), token("a") + token("b") + tool + token("c", finish="stop") + token("d")))
+    stream = client.stream(QUESTION, "gpt-4")
+    stream.listen(lambda activity: None, lambda: None)
+
+    texts = [next(stream).text]
+    begun.set()
+    *deltas, last = stream
+
+    assert [*texts, *(delta.text for delta in deltas)] == ["Hi", "ab", "c", "d"]
+    assert (last.finish_reason, last.tool) == ("stop", "look")
+
+
+def test_a_tool_that_is_named_later_is_named_and_one_that_is_not_has_no_name(
+    client: Lockchat, upstream: Upstream
+) -> None:
+    unnamed, named = [{"index": 0, "function": {"arguments": "{}"}}], [{"index": 1, "function": {"name": "look"}}]
+    upstream.answer(*body(HI, token(tool_calls=unnamed), token(tool_calls=named), STOP))
+    upstream.answer(*body(token(tool_calls=unnamed), STOP))
+
+    *_deltas, last = client.stream(QUESTION, "gpt-4")
+    with pytest.raises(UpstreamError) as raised:
+        list(client.stream(QUESTION, "gpt-4"))
+
+    assert (last.tool, raised.value.reason, raised.value.detail) == ("look", "tool", "")
+
+
+def test_tags_stay_text_after_reasoning_that_came_beside_the_text(client: Lockchat, upstream: Upstream) -> None:
+    upstream.answer(*body(token(reasoning_content="Hm"), HI, token(".\n</think>\nBye"), STOP))
+
+    assert answer_of(client) == ("Hi.\n</think>\nBye", "stop", "")
+
+
+def test_the_model_that_answers_is_named(client: Lockchat, upstream: Upstream) -> None:
+    names = [None, 5, "gpt-4-" + "x" * 300, "other"]
+    upstream.answer(*body(*(event({"model": name, "choices": [{"delta": {"content": "a"}}]}) for name in names), STOP))
+    stream = client.stream(QUESTION, "gpt-4")
+
+    models = [stream.model for _delta in stream]
+
+    assert models[-1] == "gpt-4-" + "x" * (MODEL_CHARS - 6)
+
+
 # Connections
+
+
+def test_an_error_in_plain_text_is_told_from_its_first_letter(client: Lockchat, upstream: Upstream) -> None:
+    upstream.answer(*error(500, "\ufeff \r\nX broke"))
+
+    with pytest.raises(UpstreamError) as raised:
+        list(client.stream(QUESTION, "gpt-4"))
+
+    assert raised.value.detail == "X broke"
 
 
 def test_each_header_is_sent_once(client: Lockchat, upstream: Upstream) -> None:
@@ -204,3 +276,15 @@ def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream,
         list(stream)
 
     upstream.wait_for_open_connections(1)
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+@pytest.mark.parametrize("piece", ["1,", "[", "{"])
+def test_json_of_too_many_values_is_not_read(piece: str, kind: Callable[[str], Any]) -> None:
+    many = {"1,": "[" + "1," * 15_000 + "1]", "[": "[[" + "[ [ ]]," * 5_000 + "1]]", "{": "[" + "{ }, " * 5_000 + "1]"}[
+        piece
+    ]
+    values = sum(map(many.count, (",", "[", "{")))
+
+    assert load(kind(many), values) is not None
+    assert load(kind(many), values - 1) is None

@@ -383,6 +383,21 @@ class TestLifeline:
         assert (line.check(), line.expired) == (None, None)
         line.end()
 
+    def test_a_deadline_is_looked_at_when_it_is_due(self) -> None:
+        looks = []
+
+        class Watched(Lifeline):
+            def check(self) -> float | None:
+                looks.append(time.monotonic())
+                return super().check()
+
+        line = Watched(60)
+        line.start("first_token_timeout", 0.1)
+
+        assert wait_until(lambda: line.expired is not None)
+        line.end()
+        assert len(looks) < 5
+
     def test_a_deadline_ends_a_sleep(self) -> None:
         line, started = Lifeline(60), time.monotonic()
         line.start("first_token_timeout", 0.01)

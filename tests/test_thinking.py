@@ -82,6 +82,9 @@ ANSWERS = [
     ("<|channel|>final<|message|>1 <", "1 <", ""),
     ("<|channel|>analysis<|message|>1 <", "", "1 <"),
     ("<|channel|>analysis <|end", "", ""),
+    ("<|channel|>analysis<|message|><|end|><|start|>assistant<|channel|>final<|message|>Hello", "Hello", ""),
+    ("<|channel|>final<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", "ab", ""),
+    ("Hm.</think><think>so</think>Hello", "Hello", "Hm.so"),
 ]
 
 
@@ -98,10 +101,21 @@ def test_what_is_certain_does_not_wait_for_the_next_delta():
     assert Thinking().feed("<|channel|>final<|message|>1 <2") == ("1 <2", "", False)
 
 
+def test_only_text_that_has_come_already_was_reasoning():
+    thinking = Thinking()
+    steps = [thinking.feed("Hm."), thinking.feed("\n</think>\n"), thinking.feed("Hello"), thinking.end()]
+
+    assert steps == [("Hm.", "", False), ("", "", True), ("Hello", "", False), ("", "", False)]
+    assert Thinking().feed("<think>Hm</think>Hello") == ("Hello", "Hm", False)
+    begun = Thinking()
+    assert (begun.feed("<think>Hm "), begun.end()) == (("", "Hm", False), ("", "", False))
+
+
 @pytest.mark.parametrize(
     ("header", "text", "reasoning"),
     [
         ("<|start|>" + "a " * MOST_HEADER_CHARS, "<|start|>" + "a " * MOST_HEADER_CHARS, ""),
+        ("<|channel|>final<|message|>Hi<|end|>" + "a" * 2 * MOST_HEADER_CHARS, "Hi" + "a" * 2 * MOST_HEADER_CHARS, ""),
         ("<|channel|>analysis " + "a" * MOST_HEADER_CHARS, "", "<|channel|>analysis " + "a" * MOST_HEADER_CHARS),
     ],
 )

@@ -166,6 +166,7 @@ def test_a_picture_that_is_refused_is_no_json_on_the_page(upstream: Upstream) ->
 SHAPES = [
     # Where the sentence stands.
     (500, "It broke", "It broke"),
+    (500, "litellm.BadRequestError: OpenAIException - It broke", "It broke"),
     (500, {"error": {"message": "A"}}, "A"),
     (500, {"error": "A"}, "A"),
     (500, {"errors": ["A"]}, "A"),
@@ -182,7 +183,7 @@ SHAPES = [
     # An error that quotes another one.
     (500, """Oh: {'message': 'A'}""", "A"),
     (500, """Oh: {"message": "A"}""", "A"),
-    (500, r"Oh: {'message': 'It\'s\nbad,\tvery\r bad \x'}", "It's bad, very  bad x"),
+    (500, r"Oh: {'message': 'It\'s\nbad,\tvery\r bad \X'}", "It's bad, very  bad X"),
     (500, "Oh: {'message': 'a\\\nb'}", "a\nb"),
     (500, {"message": "Provider returned error", "metadata": {"raw": '{"message": "A"}'}}, "A"),
     (500, {"message": "Provider returned error", "metadata": {"raw": {"message": "A"}}}, "A"),
