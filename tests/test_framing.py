@@ -61,7 +61,7 @@ def test_a_long_block_is_read_line_by_line_and_a_long_line_is_refused(monkeypatc
     assert events_of(block) == [[A, B]]
     assert events_of(block, most=len(block)) == [[A, B]]
     assert events_of(block, most=len(block) - 1) == [EVENT_A, EVENT_B]
-    assert events_of(block + b"data: %b\n\n" % A) == [EVENT_A, EVENT_B, EVENT_A]
+    assert events_of(block + b"data: %b\n\n" % A, block) == [EVENT_A, EVENT_B, EVENT_A, [A, B]]
     with pytest.raises(sse.LineTooLong):
         events_of(b"data: %b\n\n" % A, most=10)
     with pytest.raises(sse.LineTooLong):
@@ -74,6 +74,7 @@ def test_a_long_block_is_read_line_by_line_and_a_long_line_is_refused(monkeypatc
     [
         ([b"{", b"x"], b"{", [b"x"]),
         ([b" \n", b"\xef\xbb", b"\xbf \r\n", b" {", b"x"], b"{", [b"x"]),
+        ([b" \xef\xbb\xbf {\n", b"x"], b"{\n", [b"x"]),
         ([b"\xef", b"x"], b"\xefx", []),
         ([b"\xef\xbb"], b"\xef\xbb", []),
         ([b" ", b"\n"], b"", []),

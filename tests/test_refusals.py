@@ -43,6 +43,12 @@ def test_an_error_names_a_parameter(words: str, name: str | None) -> None:
     assert (found.name if found else None) == name
 
 
+def test_a_request_without_a_system_prompt_is_not_refused_for_one() -> None:
+    words = "Conversation roles must alternate user/assistant/user/assistant/..."
+
+    assert named({"messages": [QUESTION], "model": "m", "stream": True}, words) is None
+
+
 def test_max_tokens_has_another_spelling_which_may_be_refused_too() -> None:
     asked = body(max_tokens=5)
 

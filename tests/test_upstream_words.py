@@ -167,6 +167,7 @@ SHAPES = [
     # Where the sentence stands.
     (500, "It broke", "It broke"),
     (500, "litellm.BadRequestError: OpenAIException - It broke", "It broke"),
+    (500, "It broke. Received Model Group=gpt-4\nAvailable Model Group Fallbacks=None", "It broke. "),
     (500, {"error": {"message": "A"}}, "A"),
     (500, {"error": "A"}, "A"),
     (500, {"errors": ["A"]}, "A"),

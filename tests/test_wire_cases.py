@@ -16,6 +16,7 @@ from tests.upstream import Close, Step, Upstream, Wait, body, error, event, toke
 from tests.visitor import Visitor, text_of
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
+from webapp.upstream import answers
 
 NO_TEMPERATURE = {
     "error": {
@@ -462,3 +463,36 @@ def sentence_of(outcome: Outcome) -> str:
 
 def refuse_temperature(asked: dict[str, Any]) -> list[Step]:
     return error(400, NO_TEMPERATURE) if "temperature" in asked else tokens("Hello")
+
+
+def event_of(choice: dict[str, Any] | None = None, **names: Any) -> dict[str, Any]:
+    """A chunk with the text "Hi", changed so."""
+    usual = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None, "logprobs": None}
+    return {"id": "1", "object": "chat.completion.chunk", "model": "m", "choices": [usual | (choice or {})]} | names
+
+
+NOTHING_BUT_TEXT = [
+    event_of(),
+    event_of(usage=None),
+    event_of(usage={}),
+    event_of({"delta": {"role": "assistant", "content": "Hi"}}),
+    event_of({"delta": {"content": "Hi", "reasoning": "", "tool_calls": None}}),
+]
+MORE = [
+    *(None, [], "Hi"),
+    event_of(usage={"prompt_tokens": 7}),
+    event_of(citations=["https://a.example"]),
+    event_of(object="error"),
+    *(event_of(choices=choices) for choices in (None, [], "x", [None], event_of()["choices"] * 2)),
+    *(event_of({"index": index}) for index in (1, None)),
+    event_of({"finish_reason": "stop"}),
+    event_of({"message": {"content": "Hi"}}),
+    *(event_of({"delta": delta}) for delta in (None, "Hi", {}, {"content": None}, {"role": "assistant"})),
+    *(event_of({"delta": delta}) for delta in ({"content": [{"text": "Hi"}]}, {"content": "Hi", "reasoning": "Hm"})),
+    event_of({"delta": {"content": "Hi", "tool_calls": [{"index": 0}]}}),
+]
+
+
+def test_a_chunk_of_nothing_but_text_is_told_from_all_others() -> None:
+    assert [answers.text_of(payload) for payload in NOTHING_BUT_TEXT] == ["Hi"] * len(NOTHING_BUT_TEXT)
+    assert [payload for payload in MORE if answers.text_of(payload) is not None] == []
