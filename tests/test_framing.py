@@ -36,6 +36,7 @@ CASES: list[tuple[list[bytes], list[Event | list[bytes]]]] = [
     ([b"data: {\ndata: }\n\n"], [Event(data="{\n}")]),
     ([b"data: %b\n\ndata: %b\nid" % (A, B), b": 1\n\n"], [EVENT_A, Event(data='{"b":2}', id="1")]),
     ([b"data: x\n", b"\ndata: %b" % A, b"\n\n", b"data: %b\n\n" % B], [Event(data="x"), EVENT_A, [B]]),
+    ([b"data: x\n"], []),
     # Events divided by single line ends.
     ([b"data: %b\ndata: %b\n\n" % (A, B)], [EVENT_A, EVENT_B]),
     ([b"event: x\ndata: %b\n\n" % A], [Event("x", '{"a":1}')]),

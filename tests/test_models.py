@@ -157,6 +157,7 @@ def test_what_the_upstream_says_counts_more_than_the_name() -> None:
         ({"max_context_length": 32768}, 32768),  # of Mistral
         ({"max_context_length": 131072, "loaded_context_length": 8192}, 8192),  # of LM Studio
         ({"max_context_length": 131072, "loaded_instances": [{"config": {"context_length": 8192}}]}, 8192),
+        ({"loaded_instances": [{"config": {}}, {"config": {"context_length": 8192}}]}, None),
         ({"limits": {"max_input_tokens": 128000, "max_output_tokens": 16384}}, 128000),  # of GitHub Models
         ({"model_info": {"max_input_tokens": 200000}}, 200000),  # of LiteLLM
         ({"inputTokenLimit": 1048576}, 1048576),  # of Gemini
