@@ -39,6 +39,9 @@ from webapp.team import Actor, ApiKey, Invite, Share, SignIn
 
 GONE = Conversation("m1", None, "", "a3", "alice", "Same", "a3q", day(1), day(2))
 FINAL = Final("a5r", "Whole", "Why", "<p>", 3, Outcome("done", seconds=1.5))
+ADDED = Conversation(
+    "m9", 0.3, "Be", "a9", "alice", "New", "a9q", day(8), day(9), pinned=True, folder="Work", options={"seed": 9}
+)
 NOTHING = spending.Amount()
 NEXT = Queued("alice", "a5", "a5r", "other", "Another", {}, "")
 
@@ -74,6 +77,16 @@ def revised(conversation_id: str, user_id: str, **values: object) -> dict[str, o
 
 CHANGES = {
     # Conversations
+    "add": (
+        lambda tx: conversations.add(tx, ADDED),
+        None,
+        {"conversations a9": NEW, "foldered a9": NEW, "users alice": {"revision": 1}},
+    ),
+    "add a hidden one": (
+        lambda tx: conversations.add(tx, replace(ADDED, folder=""), deleted_at=day(9)),
+        None,
+        {"conversations a9": NEW},
+    ),
     "change": (
         lambda tx: conversations.change(tx, "alice", "a1", title="New"),
         True,
@@ -346,6 +359,10 @@ def test_a_function_changes_the_rows_that_it_names_and_no_others(tx, before, nam
 
 READS = {
     # Conversations
+    "one that was added": (
+        lambda tx: conversations.add(tx, ADDED) or conversations.get(tx, "alice", "a9"),
+        ADDED,
+    ),
     "ids": (lambda tx: conversations.ids(tx, "alice"), ["a2", "a1", "a5"]),
     "count": (lambda tx: conversations.count(tx, "alice"), 3),
     "models": (lambda tx: conversations.models(tx, "alice", 9), ["m2", "m1"]),

@@ -263,7 +263,7 @@ def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage):
 
 def test_longer_texts_are_stored_in_several_statements(storage):
     alice = new_id()
-    write(storage, alice, ["word " * 3000] * 4)
+    write(storage, alice, ["word " * 4500 + "needle"] * 4)
     with storage.begin() as tx:
         ids = tx.execute(select(messages_table.c.id)).scalars().all()
         tx.execute(delete(message_words_table))
@@ -272,8 +272,11 @@ def test_longer_texts_are_stored_in_several_statements(storage):
 
         message_words.add(tx, ids)
 
-        assert sum("INTO message_words" in statement for statement in statements) == 2
-        assert len(message_words.find(tx, alice, Wanted(["word"])).hits) == 4
+        assert sum("INTO message_words" in statement for statement in statements) == 4
+        hits = message_words.find(tx, alice, Wanted(["needle"])).hits
+        assert [("needle", True) in hit.parts for hit in hits] == [True] * 4
+        owners = tx.execute(select(message_words_table.c.owner)).scalars()
+        assert set(map(len, owners)) == {message_words.OWNER_CHARS}
 
 
 def test_an_upgrade_finds_older_texts_without_spaces(database_url):

@@ -167,7 +167,7 @@ def present(tx: Connection, user_id: str, message_ids: Sequence[str]) -> set[str
 def add(
     tx: Connection, *new: Message, worker_id: str | None = None, address: str | None = None, user_id: str = ""
 ) -> None:
-    """Insert new messages, parents before their children. The worker `worker_id` runs the reply among them.
+    """Insert new messages, parents before their children, without HTML. `worker_id` runs the reply among them.
 
     `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
@@ -325,8 +325,6 @@ def _columns(message: Message) -> dict[str, Any]:
         "status": message.status,
         "created_at": message.created_at,
         "reasoning": message.reasoning,
-        "html": message.html,
-        "renderer": message.renderer,
         "model": message.model,
         "window": message.window,
         "least_tokens": message.least_tokens,
