@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import html5lib
 import pytest
 
@@ -95,3 +97,49 @@ def test_a_refused_key_keeps_what_was_typed(settled):
     assert answer.status_code == 400
     assert problem(answer)
     assert 'value="My script"' in answer.text
+
+
+def test_the_pages_of_a_member_know_who_is_there(settled):
+    carol, _ids = settled
+
+    lost, start = carol.get("/nowhere").text, carol.get("/").text
+
+    assert "Sign in" not in text_of(lost)
+    assert re.search('data-user="[0-9a-f]{16}"', start)
+    assert re.search("/c/[0-9a-f-]{36}", start)
+
+
+@pytest.mark.parametrize(("path", "place"), [("/", "/sign-in"), ("/account", "/sign-in?next=/account")])
+def test_a_stranger_is_led_to_the_sign_in(team, path, place):
+    answer = team.stranger().get(path, allow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"].replace("%2F", "/")) == (303, place)
+
+
+def test_the_settings_say_what_a_preset_and_a_file_may_hold(make_visitor):
+    visitor = make_visitor(retention_days=30, retention_pinned="keep", max_import_bytes=7 * 2**20)
+
+    page = visitor.get("/settings").text
+
+    assert 'name="name" required maxlength="60"' in page
+    assert "Up to 7 MB." in text_of(page)
+    assert "30 days after its last message. Pinned ones are kept. For imported" in text_of(page)
+    assert [f">{effort}</option>" in page for effort in ("low", "medium", "high")] == [True] * 3
+
+
+def test_a_refused_preset_of_a_user_is_in_the_form_of_a_new_one(alice):
+    answer = alice.post_form("/presets", name="Long", model="gpt-4", temperature="hot", system="Be <long>", top_p="9")
+
+    assert answer.status_code == 400
+    form = answer.text.partition('id="new-preset" open')[2]
+    assert [value in form for value in ('value="Long"', 'value="hot"', "Be &lt;long&gt;", 'value="9"')] == [True] * 4
+    assert 'role="alert">' in form
+
+
+@pytest.mark.parametrize(
+    ("browser", "key"), [("Mozilla/5.0 (Macintosh; Intel Mac OS X)", "⌘"), ("Mozilla/5.0", "Ctrl")]
+)
+def test_the_shortcuts_have_the_names_of_the_readers_keyboard(alice, browser, key):
+    for path in ("/settings", "/shortcuts"):
+        answer = alice.get(path, headers={"User-Agent": browser, "X-Fragment": "1"})
+        assert f"<kbd>{key}" in answer.text

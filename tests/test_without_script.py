@@ -96,3 +96,27 @@ def test_a_form_of_the_list_leads_back_to_the_page_that_it_is_beside(alice, orig
     answer = alice.post(f"/c/{alice.conversation_id}/rename", **form, allow_redirects=False)
 
     assert (answer.status_code, answer.headers["Location"]) == (303, place.format(alice.conversation_id))
+
+
+def test_the_box_sends_to_the_end_of_what_the_page_shows(alice, upstream):
+    first = alice.new_chat("One")
+    alice.end(first)
+    last = alice.say("Two")
+    alice.end(last)
+
+    page = alice.page()
+    alice.end(alice.say("Instead of two", parent=first))
+
+    assert f'name="parent" value="{last}"' in page
+    assert [message["content"] for message in upstream.requests[-1].json["messages"]] == [
+        "One",
+        "Hello world",
+        "Instead of two",
+    ]
+
+
+def test_a_form_without_a_text_is_an_empty_message(alice, upstream):
+    answer = alice.post("/conversations", data={"key": "k"}, headers=AS_SCRIPT)
+
+    assert (answer.status_code, answer.text) == (400, "Write a message first.")
+    assert upstream.requests == []
