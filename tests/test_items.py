@@ -115,6 +115,41 @@ def test_a_blank_line_ends_a_paragraph_without_parsing_it(before: str, parsed_ag
     assert live.html == render(f"{before} and there. \n\n## Next")
 
 
+@pytest.mark.parametrize(
+    ("first", "item"),
+    [
+        ("- one\n- two\n- three", "- four words"),
+        ("1. one\n2. two", "3. three words"),
+        ("- [ ] one\n- [x] two", "- [ ] three words"),
+        ("- one\n  - two\n  - three", "  - four words"),
+        ("- one\n\n- two\n\n  three", "- four words"),
+    ],
+)
+def test_a_line_ends_an_item_without_parsing_it(first: str, item: str, parsed: list[str]) -> None:
+    live = LiveRenderer()
+    live.feed(first)
+    live.feed(" and")
+    parsed.clear()
+
+    for piece in [" more", f"\n{item}", " and\n", item, " of them"]:
+        live.feed(piece)
+
+    assert [source.endswith(item) for source in parsed] == [True, True]
+    assert max(source.count("word") for source in parsed) == 1
+    assert live.finish() == []
+
+
+def test_the_end_of_a_line_of_words_is_not_parsed(parsed: list[str]) -> None:
+    live = LiveRenderer()
+    live.feed("Some *words*")
+    parsed.clear()
+
+    patches = [live.feed(" go on"), live.feed(" here.\n"), live.feed("\n"), live.feed("-")]
+
+    assert patches == [[("a", 0, 1, " go on")], [("a", 0, 1, " here.")], [], []]
+    assert parsed == []
+
+
 def test_neither_the_head_nor_a_finished_row_is_parsed_again(parsed: list[str]) -> None:
     live = LiveRenderer()
     live.feed("| first | *second* |\n|---|--:|\n| one | two |\n| th")

@@ -57,3 +57,13 @@ def test_coloured_code_is_not_parsed_when_it_ends(monkeypatch) -> None:
     assert live.feed("y = 2\n```\n")[0][0] == "+"
     assert sources == []
     assert live.finish() == []
+
+
+def test_a_fence_too_far_in_is_a_line_of_code() -> None:
+    live = LiveRenderer()
+    live.feed("```python\nx = 1\n")
+
+    live.feed("     ```\ny")
+
+    assert live.html.count("```") == 1
+    assert live.html.endswith("y</span></code></pre></figure>\n")

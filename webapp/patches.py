@@ -31,7 +31,7 @@ from webapp.rendering.difference import Patch as Patch
 from webapp.rendering.difference import difference, top_level
 from webapp.rendering.fence import SPAN_END, OpenFence, as_html
 from webapp.rendering.finished import finished_part, line_start, opening_html
-from webapp.rendering.items import StandIn, last_item
+from webapp.rendering.items import StandIn, last_item, next_item
 from webapp.rendering.lines import ColouredLines
 from webapp.rendering.notes import NOTES, REFERENCED
 from webapp.rendering.open_block import STEP_CHARS, OpenBlock
@@ -95,12 +95,11 @@ class LiveRenderer:
             return []
         if block.code:
             return self._append_code(block.code, text)
-        if self._is_plain(block.unshown + text):
-            return self._append_plain(block.unshown + text)
-        # A bracket may be a link that is defined below.
-        words, blank_line, rest = (block.unshown + text).partition("\n\n")
-        if blank_line and block.after in WHOLE_ENDS and "[" not in block.before and self._is_plain(words or " "):
-            return self._end_block(words, rest)
+        new = block.unshown + text
+        if len(block.rest) < block.step_at and self._are_words(new):
+            return self._append_plain(new)
+        if block.has_caret and "\n" in new and (patches := self._end_line(new)) is not None:
+            return patches
         block.has_caret = False
         if block.waits_for and block.waits_for.isdisjoint(text) and len(block.rest) < block.waits_until:
             return []
@@ -141,11 +140,10 @@ class LiveRenderer:
 
     # Words and code need no parsing
 
-    def _is_plain(self, text: str) -> bool:
+    def _are_words(self, text: str) -> bool:
         block = self._open
         return (
             block.has_caret
-            and len(block.rest) < block.step_at
             and _PLAIN.fullmatch(text) is not None
             and "http" not in text
             and (text[0] == " " or not block.before.endswith(">"))
@@ -157,12 +155,37 @@ class LiveRenderer:
         self._open.unshown = text[len(shown) :]
         return self._append(shown)
 
+    def _end_line(self, text: str) -> list[Patch] | None:
+        """Take the end of a line of words, and what follows; None if all has to be parsed."""
+        block = self._open
+        words, _, line = text.partition("\n")
+        if not self._are_words(words or " "):
+            return None
+        if _HALF_LINE.fullmatch(line):
+            block.unshown = f"\n{line}"
+            return self._append(words.rstrip(" "))
+        # A bracket may be a link that is defined below.
+        if line.startswith("\n") and block.after in WHOLE_ENDS and "[" not in block.before:
+            return self._end_block(words, line)
+        ended = next_item(block.stand_in, block.rest, line, block.after)
+        return self._end_item(words, line, *ended) if ended and NOTES not in block.before else None
+
     def _end_block(self, words: str, rest: str) -> list[Patch]:
         """A blank line ends a paragraph or a quote: it is not parsed once more."""
         patches = self._append(words.rstrip(" "))
         self._referenced.update(REFERENCED.findall(self._open.html))
         self._blocks.append(self._open.html)
         self._open = OpenBlock(rest.lstrip("\n"))
+        return patches + self._look()
+
+    def _end_item(self, words: str, line: str, stand_in: StandIn, item_end: str) -> list[Patch]:
+        """A line ends an item, and begins the next one."""
+        block = self._open
+        patches = self._append(words.rstrip(" "))
+        list_ends = block.after.removeprefix(item_end)
+        block.before += item_end
+        block.leave_out(len(block.rest) - len(line), block.before, stand_in)
+        block.before, block.after, block.has_caret, block.waits_for = list_ends, "", False, frozenset()
         return patches + self._look()
 
     def _append_code(self, code: OpenFence, text: str) -> list[Patch]:
@@ -181,7 +204,7 @@ class LiveRenderer:
             self._open.coloured[code.lines.code, code.lines.language] = code.lines.html
         if is_closed:
             patches += self._parse_again(self._open.rest[: len(self._open.rest) - len(unseen)])
-        return patches + self._look()
+        return patches + (self._look() if unseen.strip() or not is_closed else [])
 
     def _append_to_code(self, code: OpenFence, text: str) -> list[Patch]:
         block = self._open
@@ -314,5 +337,6 @@ class LiveRenderer:
 
 
 _PLAIN = re.compile(r"(?:[^\s\\`*_~\[\]<>&$|#/\x00-\x1f\x7f-\xa0\ufdd0-\ufdef]| )+")
+_HALF_LINE = re.compile(r"\n*+ *+(?:(?:[-+*]|\d{1,9}[.)]?) *+(?:\[[ xX]?\]? *+)?)?")
 _LOOSE_END = re.compile(r"(?:[ !]|h(?:tt?)?(?=[ !]|\Z))+\Z")
 _UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")

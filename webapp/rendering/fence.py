@@ -40,7 +40,8 @@ class OpenFence:
 
     def is_fence(self, line: str) -> bool:
         words = line.strip(" \t")
-        return words.startswith(self.mark) and not words.strip(self.mark[0])
+        is_near = not self.is_alone or line[:4].lstrip(" ").startswith(self.mark[0])  # no deeper than three blanks
+        return is_near and words.startswith(self.mark) and not words.strip(self.mark[0])
 
     def is_outside(self, line: str) -> bool:
         """Whether the line stands outside of the list item that the block stands in."""

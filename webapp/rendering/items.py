@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from markdown_it.token import Token
@@ -78,8 +78,7 @@ def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -
         if not mark or _start(tokens[item]) == line or (told is None and item > first + 1):
             break
         line = _start(tokens[item])
-        # The words tell whether the list is loose; behind a line across each block can begin.
-        stubs.append(f"{mark[0]}x\n{' ' * len(mark[0])}___\n")
+        stubs.append(_stub(mark[0]))
         level = len(loose)
         is_known = told is None and level < len(known) and first == _first_list(tokens, 2 * level)
         loose.append(known[level] if is_known else told)
@@ -91,11 +90,34 @@ def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -
     return LastItem(line, 2 * len(stubs) - 2, StandIn("".join(stubs[:-1]), opening, tuple(loose)))
 
 
+def next_item(known: StandIn, rest: str, line: str, after: str) -> tuple[StandIn, str] | None:
+    """The stand-in for all before the item that `line` begins, and the HTML that ends the item that `rest` begins.
+
+    `after` is the HTML behind the words of that one. None if the line begins another thing, or may.
+    """
+    old, new, end = _MARK.match(rest), _NEXT.match(line), _ITEM_END.match(after)
+    if not old or not new or not end or not known.loose or known.loose[-1] is None:
+        return None
+    if old["indent"] != new["indent"] or old["kind"] != new["kind"] or old["bullet"] != new["bullet"]:
+        return None
+    if not _LIST_ENDS.fullmatch(after, end.end()) or after.count("l>", end.end()) != len(known.loose):
+        return None
+    return replace(known, html=_opening(known.source + _stub(new[0]), "<li", known.loose)), end[0]
+
+
+def _stub(mark: str) -> str:
+    """An item: its words tell whether the list is loose, and behind a line across each block can begin."""
+    return f"{mark}x\n{' ' * len(mark)}___\n"
+
+
 def _start(token: Token) -> int:
     return (token.map or [0])[0]
 
 
-_MARK = re.compile(r" *(?:[-+*]|\d{1,9}[.)]) {1,4}(?=\S)")
+_MARK = re.compile(r"(?P<indent> *)(?:\d{1,9}(?P<kind>[.)])|(?P<bullet>[-+*])) {1,4}(?=\S)")
+_NEXT = re.compile(rf"{_MARK.pattern}(?=[\w\[`])")
+_ITEM_END = re.compile(r"(?:</label>)?(?:</p>\n)?</li>\n")
+_LIST_ENDS = re.compile(r"</[uo]l>\n(?:</li>\n</[uo]l>\n)*+")
 
 
 def _open_lists(tokens: Sequence[Token]) -> list[tuple[int, int]]:
