@@ -100,6 +100,12 @@ def _check(addresses):
         sys.exit(f"Lockchat cannot start: {error.sentence}")
 
 
+def pre_fork(server, worker):
+    """Let the worker share the memory of this process: its garbage collector would write to every object of it."""
+    gc.collect()
+    gc.freeze()
+
+
 def post_worker_init(worker):
     """Let the app see that its worker was told to stop, so that it can end its streams in good order."""
     worker.wsgi.extensions["lockchat"].hub.is_stopping = lambda: not worker.alive
