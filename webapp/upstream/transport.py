@@ -32,8 +32,8 @@ READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
 BYTES_PER_READ = 512  # one read costs as much time as this many bytes
 # Seconds between two reads of one stream, and what each stream adds: much while there are few, which cost little.
 LEAST_PACE_SECONDS, MOST_PACE_SECONDS = 0.033, 0.45
-FEW_SECONDS, MANY_SECONDS = 0.002, 0.0004
-MANY_PACE_SECONDS = 0.055
+FEW_SECONDS, MANY_SECONDS = 0.0017, 0.000345
+MANY_PACE_SECONDS = 0.0775
 READ_HEADERS = ("content-encoding", "retry-after")
 PAUSE_SECONDS = 0.001  # not 0: gevent checks its timers only after 50 sleeps of 0 seconds
 
