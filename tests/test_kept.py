@@ -1,0 +1,123 @@
+"""What a running stream keeps: of its request and of what it has read, next to nothing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import tracemalloc
+import weakref
+from contextlib import closing
+from types import SimpleNamespace
+
+import requests
+import urllib3
+
+from tests.replies import Script
+from tests.upstream import Upstream, Wait, body, chunk, head, token
+from tests.wait import wait_until
+from webapp import sleeper
+from webapp.chat import Activity, Delta
+from webapp.generation import Hub
+from webapp.lockchat import Lockchat
+from webapp.sleeper import Sleeper
+from webapp.upstream import transport
+
+QUESTION = [{"role": "user", "content": "hi"}]
+WIDE = 200  # tokens that arrive at once
+
+
+class Message(dict):  # type: ignore[type-arg]
+    """A message of the request that can be looked for."""
+
+
+def test_a_stream_keeps_nothing_of_its_request(upstream: Upstream):
+    upstream.answer(*body(token("Hello"), Wait()))
+    messages = [Message(QUESTION[0])]
+    message = weakref.ref(messages[0])
+    kinds = (requests.Response, requests.PreparedRequest, urllib3.HTTPResponse)
+    gc.collect()
+    before = {id(one) for one in gc.get_objects() if isinstance(one, kinds)}
+
+    with closing(Lockchat(upstream.url).stream(messages, "gpt-4")) as stream:
+        next(stream)
+        del messages
+        gc.collect()
+        kept = [one for one in gc.get_objects() if isinstance(one, kinds) and id(one) not in before]
+
+        assert kept == []
+        assert message() is None
+
+
+def test_a_stream_keeps_no_block_that_it_has_read(upstream: Upstream, monkeypatch):
+    """Its raw bytes, its events and their JSON are 40 KB here, the text in them 1 KB."""
+    kept: list[int] = []
+
+    def rest(_seconds: float) -> None:
+        kept.append(tracemalloc.get_traced_memory()[0] - start)
+
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=transport.time.monotonic, sleep=rest))
+    many = chunk(b"".join(token(f" {number}") for number in range(WIDE)))
+    first = head(content_type="text/event-stream", transfer_encoding="chunked") + chunk(token("Hello"))
+    end = chunk(token(finish="stop")) + chunk(b"data: [DONE]\n\n") + chunk(b"")
+    go_on = threading.Event()
+    upstream.answer(first, Wait(go_on), many + end)
+    stream = Lockchat(upstream.url).stream(QUESTION, "gpt-4")
+    stream.listen(_ignore, lambda: None)
+    next(stream)
+    tracemalloc.start()
+    try:
+        start = tracemalloc.get_traced_memory()[0]
+        go_on.set()
+        text = "".join(delta.text for delta in stream)
+    finally:
+        tracemalloc.stop()
+
+    assert text.endswith(f" {WIDE - 1}")
+    assert max(kept) < 8_000
+
+
+def test_another_thread_reads_on_after_the_first_delta():
+    threads: list[int] = []
+
+    class Source(Script):
+        def __iter__(self):
+            for _ in range(3):
+                threads.append(threading.get_ident())
+                yield Delta("x")
+
+    hub = Hub(lambda text: text)
+
+    hub.start("reply", Source(), lambda: None)
+    wait_until(lambda: hub.all()["reply"].is_rendered, 15)
+
+    first, *others = threads
+    assert first not in others
+    assert len(set(others)) == 1
+
+
+def test_waits_of_followers_make_no_timers():
+    follower = Sleeper(beat_seconds=600)
+    before = len(sleeper._clock._due)
+
+    for _ in range(100):
+        follower.wake()
+        assert follower.wait()
+    after = len(sleeper._clock._due)
+    follower.close()
+
+    assert after == before
+
+
+def test_a_sleeper_that_is_awake_already_is_woken_once():
+    follower = Sleeper(beat_seconds=0.05)
+
+    follower.wake()
+    follower.wake()
+    waits = [follower.wait(), follower.wait()]
+    follower.close()
+
+    assert waits == [True, False]  # the second one ended with a beat
+
+
+def _ignore(_activity: Activity) -> None:
+    """The upstream works."""
