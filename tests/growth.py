@@ -49,8 +49,7 @@ def families(pattern: re.Pattern[Any]) -> Iterator[Input]:
 
 
 def _families(pattern: re.Pattern[Any]) -> Iterator[Input]:
-    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
-    tree = parser.parse(source, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags)
+    tree = _tree(pattern)
     chance = random.Random(7)
     symbols = list(dict.fromkeys([*_symbols(tree, chance), " ", "\n", "a", "\x01"]))[:18]
     for one in symbols:
@@ -66,6 +65,13 @@ def _families(pattern: re.Pattern[Any]) -> Iterator[Input]:
             yield "", start + pump, ""
             for end in ("", "\x01", "\n", chance.choice(symbols)):
                 yield start, pump, end
+
+
+def _tree(pattern: re.Pattern[Any]) -> Iterable[Any]:
+    """The pattern, parsed."""
+    if isinstance(pattern.pattern, str):
+        return parser.parse(pattern.pattern, pattern.flags)
+    return parser.parse(pattern.pattern.decode("latin-1"), pattern.flags & ~re.UNICODE)
 
 
 def _symbols(tree: Iterable[Any], chance: random.Random) -> Iterator[str]:
@@ -111,6 +117,12 @@ def _repeats(tree: Iterable[Any], before: list[Any]) -> Iterator[tuple[list[Any]
         for inner in _inner(op, argument):
             yield from _repeats(inner, before)
         before = [*before, (op, argument)]
+
+
+def has_repeats(tree: Iterable[Any]) -> bool:
+    """Whether any part of the pattern may come several times, or may be left out."""
+    repeats = (ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT)
+    return any(op in repeats or any(map(has_repeats, _inner(op, argument))) for op, argument in tree)
 
 
 def _sample(tree: Iterable[Any], chance: random.Random) -> str:
@@ -229,7 +241,12 @@ def _text_of(given: Input, is_bytes: bool, size: int) -> Any:
 
 
 def measure(pattern: re.Pattern[Any], use: str, most_chars: int = ANY_SIZE) -> dict[str, Any]:
-    """The result for one pattern, tried in a process that ends after CPU_SECONDS at the latest."""
+    """The result for one pattern, tried in a process that ends after CPU_SECONDS at the latest.
+
+    A pattern without any repeat takes the same few steps in each place: it need not be tried.
+    """
+    if not has_repeats(_tree(pattern)):
+        return {"use": use, "pattern": str(pattern.pattern), "exponent": 0.0, "input": None}
     reader, writer = os.pipe()
     child = os.fork()
     if not child:

@@ -18,7 +18,7 @@ from tests.growth import MOST_EXPONENT
 from tests.patterns import BOUNDS, EXAMPLES, WINDOWED, Site
 
 SITES = patterns.find_sites()
-SECONDS = 300  # the measuring itself takes some 20 s on an idle machine, and ends by itself
+SECONDS = 300  # the measuring itself takes some 10 s on an idle machine, and ends by itself
 
 each_site = pytest.mark.parametrize("site", SITES, ids=[f"{site.name}:{site.line}" for site in SITES])
 
@@ -63,11 +63,11 @@ def test_what_is_said_about_a_pattern_is_about_one_that_is_there(table: dict[str
 @pytest.mark.parametrize(
     ("use", "pattern"),
     [
-        pytest.param("fullmatch", r"(?:a|aa)*b", id="exponential"),
         pytest.param("match", r"(?:[^|`]|`[^`]*`?)*\|", id="exponential in pairs"),
         pytest.param("search", r"a+b", id="quadratic from every place"),
-        pytest.param("all", r"<[^>]*>", id="quadratic where nothing closes"),
-        pytest.param("match", r"\s*\w*\s*\w*-", id="quadratic from one place"),
+        pytest.param("fullmatch", r"(?:a|aa)*b", id="exponential", marks=pytest.mark.long),
+        pytest.param("all", r"<[^>]*>", id="quadratic where nothing closes", marks=pytest.mark.long),
+        pytest.param("match", r"\s*\w*\s*\w*-", id="quadratic from one place", marks=pytest.mark.long),
         pytest.param("at each", r"\[[^\]]*\]", id="quadratic where the code goes on from place to place"),
     ],
 )
