@@ -15,6 +15,7 @@ from webapp.rendering import tags, unfinished
 
 WEBAPP = Path(__file__).parent.parent / "webapp"
 METHODS = ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer")
+MAY_USE = re.compile(rf"\b(?:re|regex)\b|\.\s*(?:{'|'.join(METHODS)})\b")  # the source of what has to be parsed
 
 # Where a pattern is made of local values: what it may become. The key is the function.
 EXAMPLES: dict[str, Callable[[], Iterable[str | re.Pattern[str]]]] = {
@@ -56,7 +57,8 @@ class Site:
 
 def find_sites() -> list[Site]:
     """Every call of a function of `re` under webapp/. Raises ValueError for an import that would hide some."""
-    trees = {path: ast.parse(path.read_text()) for path in sorted(WEBAPP.rglob("*.py"))}
+    texts = {path: path.read_text() for path in sorted(WEBAPP.rglob("*.py"))}
+    trees = {path: ast.parse(text) for path, text in texts.items() if MAY_USE.search(text)}
     uses: dict[str, set[str]] = {}
     for tree in trees.values():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
