@@ -45,12 +45,18 @@ QUICK = "not browser and not faults"
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two test processes for the quick suite; none beside this one where browsers and faults are timed."""
-    return 2 if config.option.markexpr == QUICK else 0
+    """Four test processes for the quick suite, which often waits; one where browsers and faults are timed."""
+    return 4 if config.option.markexpr == QUICK else 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked as long too")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Load no tests of browsers and faults, which are marked so file by file, where none of them runs."""
+    is_left_out = config.option.markexpr == QUICK and collection_path.parent == Path(__file__).parent
+    return True if is_left_out and collection_path.name in ("browser", "faults") else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_no_function_is_longer_than_a_page(path: Path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_class_has_too_many_public_methods(path: Path):
     assert wide_classes(ast.parse(path.read_text())) == {}
+
+
+@pytest.mark.parametrize("folder", ["browser", "faults"])
+def test_each_file_is_marked_that_a_plain_run_does_not_load(folder):
+    mark = re.compile(rf"^pytestmark = .*pytest\.mark\.{folder}\b", re.MULTILINE)
+
+    files = list((Path(__file__).parent / folder).glob("**/test_*.py"))
+
+    assert files
+    assert [path.name for path in files if not mark.search(path.read_text())] == []
 
 
 def test_the_limits_count_what_they_say():
