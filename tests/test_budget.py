@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.samples import some
 from webapp import markdown, patches
 from webapp.markdown import PLAIN, parse, render, render_blocks
 from webapp.patches import LiveRenderer
@@ -47,6 +48,7 @@ HOSTILE = {
     "open references": "[^" * 30_000,
     "definitions": "".join(f"[{n}]: http://a.b\n" for n in range(3_000)),
 }
+each_hostile = pytest.mark.parametrize("text", some(HOSTILE.values(), 3), ids=HOSTILE)
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def parsing(monkeypatch):
     return noted
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@each_hostile
 def test_a_whole_text_has_a_budget(parsing, text):
     render(text)
 
@@ -75,7 +77,7 @@ def test_a_whole_text_has_a_budget(parsing, text):
 
 
 @pytest.mark.parametrize("size", [pytest.param(7, marks=pytest.mark.long), 4_000])
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@each_hostile
 def test_a_text_that_grows_has_a_budget_for_each_piece_and_in_all(parsing, text, size):
     live = LiveRenderer()
 
@@ -91,7 +93,7 @@ def test_a_text_that_grows_has_a_budget_for_each_piece_and_in_all(parsing, text,
     assert total <= patches.FIRST_STEPS + patches.STEPS_PER_CHAR * len(text) + 2 * patches.STEP_STEPS
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@each_hostile
 def test_at_its_end_it_shows_what_the_whole_is_rendered_to(text):
     live, whole = LiveRenderer(), str(render(text))
     for start in range(0, len(text), 4_000):

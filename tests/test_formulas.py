@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from tests.samples import some
 from tests.test_patches import assert_stays, cuts, run
 from webapp.markdown import render
 from webapp.rendering.chemistry import reaction
@@ -476,7 +477,7 @@ LIVE = [
 ]
 
 
-@pytest.mark.parametrize("text", LIVE)
+@pytest.mark.parametrize("text", some(LIVE, 4))
 def test_a_growing_text_never_shows_a_formula_raw(text):
     for pieces in [list(text), *cuts(text)[2:]]:
         run(pieces)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.growth import seconds
+from tests.samples import some
 from tests.upstream import Upstream, body, error, event, head
 from tests.watched_loop import WATCHED
 from webapp import sse
@@ -125,7 +126,9 @@ def test_an_error_of_megabytes_with_a_status_is_cut(upstream: Upstream) -> None:
     assert len(caught.value.detail) <= cleaning.MAX_DETAIL_CHARS + 2
 
 
-@pytest.mark.parametrize("line", [b"\n", b"\r", b"\r\n", b":\n", b"data\n", b"data:\n\n", b"id:1\n", b"retry:1\n"])
+@pytest.mark.parametrize(
+    "line", some([b"\r\n", b"\n", b"\r", b"data:\n\n", b":\n", b"data\n", b"id:1\n", b"retry:1\n"], 3)
+)
 @pytest.mark.parametrize("size", [1, 16384])
 def test_the_time_of_many_short_lines_grows_as_their_number(line: bytes, size: int) -> None:
     def run(count: int) -> Callable[[object], object]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.samples import some
 from webapp.markdown import RENDERER, blocks, parse, render, render_block
 from webapp.rendering.code import MAX_CODE_CHARS
 
@@ -444,8 +445,9 @@ def each_long(*pieces: str) -> list[Any]:
 @pytest.mark.parametrize(
     "piece",
     [
-        *'[]*_`~$!<>&\\|#-\n\t:("{',
-        *("![", "\\[\n", "> ", "|a", "```\n", "- a\n  - b\n"),
+        *some('[]*_`~$!<>&\\|#-\n\t:("{', 3),
+        *("\\[\n", "|a", "- a\n  - b\n"),
+        *each_long("![", "> ", "```\n"),
         *each_long(
             "[](", "](", "**a ", "\\(", "\\[", "$$\n", "$a ", "- ", "1. ", "[a]: b\n", "[a](<", "https://", "http://a "
         ),

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.samples import some
 from tests.test_patches import assert_stays, cuts, run, shown
 from tests.upstream import body, token
 from webapp.markdown import render
@@ -133,7 +134,7 @@ def test_the_ids_in_patches_are_those_of_the_page() -> None:
     assert all("fn-m" not in patch[3] for patch in patches if patch[0] == "a")
 
 
-@pytest.mark.parametrize("piece", ["[^1]: ", "[^1]", "[^", "[^1]: a\n", "a[^1]\n\n", "> [^1]: a\n"])
+@pytest.mark.parametrize("piece", some(["a[^1]\n\n", "[^1]: ", "[^1]", "[^", "[^1]: a\n", "> [^1]: a\n"], 3))
 def test_many_footnotes_take_seconds_at_most(piece: str) -> None:
     started = time.thread_time()
 

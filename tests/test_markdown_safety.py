@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pygments.token import STANDARD_TYPES
 
+from tests.samples import some
 from webapp.markdown import render
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.md"))
@@ -208,7 +209,7 @@ def test_an_attack_is_only_text(text: str) -> None:
 @pytest.mark.parametrize(
     "around", ["> {}", "- {}", "# {}", "**{}**", "[{}](https://x.org)", "|{}|\n|-|\n|{}|", "${}$", "`{}"]
 )
-@pytest.mark.parametrize("text", ATTACKS)
+@pytest.mark.parametrize("text", some(ATTACKS, 3))
 def test_an_attack_inside_something_else_is_only_text(text: str, around: str) -> None:
     assert_harmless(render(around.replace("{}", text)))
 

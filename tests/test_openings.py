@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 from sqlalchemy import insert, select, update
 
+from tests.samples import some
 from tests.team import PASSWORD, is_signed_in, sign_in
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor
@@ -243,7 +244,7 @@ def by_demotion(alice, carol, users):
 
 @pytest.mark.parametrize(
     ("act", "left"),
-    [(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])],
+    some([(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])], 2),
 )
 def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left):
     server, join = workers

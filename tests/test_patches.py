@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.samples import some
 from tests.test_markdown_safety import ATTACKS, FRAGMENTS, assert_harmless
 from webapp.markdown import render
 from webapp.patches import LiveRenderer, Patch
@@ -161,7 +162,7 @@ def test_an_answer_ends_as_if_rendered_whole(path: Path) -> None:
         run(pieces)
 
 
-@pytest.mark.parametrize("text", SPEC)
+@pytest.mark.parametrize("text", some(SPEC, 4))
 def test_so_does_each_example_of_commonmark(text: str) -> None:
     for pieces in cuts(text):
         run(pieces)
@@ -183,7 +184,7 @@ REL = ' rel="noopener noreferrer nofollow"'
 LATE = {"links"}  # its links are defined below the text that uses them
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EACH_ANSWER, ids=lambda path: path.stem)
 def test_what_is_shown_stays(path: Path) -> None:
     """Each step shows the beginning of the final text: nothing half typed, nothing taken back, no block less."""
     text = path.read_text(encoding="utf-8")
@@ -419,16 +420,21 @@ def test_a_caret_of_the_text_itself_stays() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param("word **word** and `code` and [a link](https://x.org) for ever ", marks=pytest.mark.long),
         "word [unclosed and *open and `open and $open\n",
-        "- an item with **words**\n",
         "- a loose item\n\n",
-        pytest.param("3) an item\n   - with another\n", marks=pytest.mark.long),
         "| a | b |\n|---|:-:|\n",
-        "> a quote\n",
-        "   - nested\n",
         "   ```python\n   x = 1\n",
-        "    code\n",
+        *some(
+            [
+                "> a quote\n",
+                "word **word** and `code` and [a link](https://x.org) for ever ",
+                "- an item with **words**\n",
+                "3) an item\n   - with another\n",
+                "   - nested\n",
+                "    code\n",
+            ],
+            6,
+        ),
     ],
 )
 def test_a_long_block_ends_as_if_rendered_whole(line: str) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 
 from tests.dialects import DONE, chunk
 from tests.pictures import jpeg, pictures_chunk, png, url_of
+from tests.samples import some
 from tests.upstream import Reset, Wait, body
 from tests.wait import wait_until
 from webapp.chat import Conversation, Message
@@ -190,7 +191,9 @@ def test_the_same_import_twice_makes_no_picture_twice(upstream, site, alice, bob
     assert rows(site, pictures) == 4
 
 
-@pytest.mark.parametrize("value", ["data:image/png;base64,AAAA", "data:x;base64,A", "/etc/passwd", 7, None, {}])
+@pytest.mark.parametrize(
+    "value", some(["data:image/png;base64,AAAA", "data:x;base64,A", "/etc/passwd", 7, None, {}], 3)
+)
 def test_what_is_no_picture_in_a_file_is_left_out(site, alice, value):
     said = {"id": "a", "parent": None, "role": "assistant", "text": "Here.", "pictures": [value]}
     file = {"format": "lockchat", "version": 1, "messages": [said]}

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.samples import some
 from tests.server import ROOT
 from tests.upstream import FRAMINGS, Wait, body, token
 from tests.visitor import Visitor
@@ -71,17 +72,20 @@ def test_a_gentle_stop_is_quick(alice, server, upstream):
 
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
-    [
-        ("LOCKCHAT_BIND", "0.0.0.0:0", "LOCKCHAT_ALLOW_OPEN=0.0.0.0"),
-        ("LOCKCHAT_URL", "http://api.example.com", "LOCKCHAT_ALLOW_HTTP=api.example.com"),
-        ("LOCKCHAT_RETRIES", "x", "Accepted: a whole number"),
-        ("LOCKCHAT_URL", "https://me:hunter2hunter2@api.example.com", "LOCKCHAT_URL holds a key"),
-        ("LOCKCHAT_URL", "https://api.example.com/v1?key=hunter2hunter2", "LOCKCHAT_URL holds a key"),
-        ("LOCKCHAT_SECRET_KEY", "hunter2hunter2hunter2", "LOCKCHAT_SECRET_KEY is too easy to guess"),
-        ("LOCKCHAT_METRICS_TOKEN", "hunter2hunter2hunter2", "LOCKCHAT_METRICS_TOKEN is too easy to guess"),
-        ("LOCKCHAT_LOGIN", "proxy", "set LOCKCHAT_PROXIES"),
-        ("LOCKCHAT_LOGIN", "oidc", "needs LOCKCHAT_OIDC_ISSUER"),
-    ],
+    some(
+        [
+            ("LOCKCHAT_BIND", "0.0.0.0:0", "LOCKCHAT_ALLOW_OPEN=0.0.0.0"),
+            ("LOCKCHAT_URL", "http://api.example.com", "LOCKCHAT_ALLOW_HTTP=api.example.com"),
+            ("LOCKCHAT_RETRIES", "x", "Accepted: a whole number"),
+            ("LOCKCHAT_URL", "https://me:hunter2hunter2@api.example.com", "LOCKCHAT_URL holds a key"),
+            ("LOCKCHAT_URL", "https://api.example.com/v1?key=hunter2hunter2", "LOCKCHAT_URL holds a key"),
+            ("LOCKCHAT_SECRET_KEY", "hunter2hunter2hunter2", "LOCKCHAT_SECRET_KEY is too easy to guess"),
+            ("LOCKCHAT_METRICS_TOKEN", "hunter2hunter2hunter2", "LOCKCHAT_METRICS_TOKEN is too easy to guess"),
+            ("LOCKCHAT_LOGIN", "proxy", "set LOCKCHAT_PROXIES"),
+            ("LOCKCHAT_LOGIN", "oidc", "needs LOCKCHAT_OIDC_ISSUER"),
+        ],
+        3,
+    ),
 )
 def test_a_bad_setting_stops_the_start_with_one_line(tmp_path, setting, value, words):
     environment = {"PATH": "/usr/bin", "LOCKCHAT_DATA_DIR": str(tmp_path), setting: value}

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from tests.samples import some
 from tests.test_transfer import NOTHING, chatgpt, exported, import_file, ours, place_of, texts, zip_of
 from tests.visitor import Visitor, text_of
 from webapp.files.citations import resolved
@@ -48,58 +49,65 @@ def read(alice, import_file):
 
 @pytest.mark.parametrize(
     ("said", "metadata", "shown"),
-    [
-        (
-            f'Old. {CITE} See \ue200entity\ue202["people","Ada Example",0]\ue201.',
-            {"content_references": [{"matched_text": CITE, "alt": f"([Iron]({IRON}))"}]},
-            f"Old. ([Iron]({IRON})) See Ada Example.",
-        ),
-        (f"Old. {CITE} More.", {}, "Old. More."),
-        (f"Old.{CITE}", {}, "Old."),
-        ("Cut off \ue200cite\ue202turn0sea", {}, "Cut off"),
-        ("Cut off \ue200cite\ue202turn0sea and on " + CITE, {}, "Cut off and on"),
-        (
-            f"Old. {CITE}",
-            {
-                "content_references": [
-                    {"matched_text": CITE, "alt": None, "items": [{"url": IRON, "title": "Iron [1]"}]}
-                ]
-            },
-            f"Old. ([Iron (1)]({IRON}))",
-        ),
-        (
-            f"Old. {CITE}",
-            {"content_references": [{"matched_text": CITE, "items": [{"url": "javascript:x", "title": "X"}]}]},
-            "Old.",
-        ),
-        (
-            "All spaces stay",
-            {"content_references": [{"matched_text": " ", "alt": "", "type": "sources_footnote"}]},
-            "All spaces stay",
-        ),
-        (f"See \ue200url\ue202Iron\ue202{IRON}\ue201.", {}, f"See [Iron]({IRON})."),
-        ("See \ue200url\ue202Iron\ue202turn0search1\ue201.", {}, "See Iron."),
-        ('A \ue200image_group\ue202{"query":["iron ore"]}\ue201 B', {}, "A B"),
-        ("A \ue200filecite\ue202turn0file0\ue202L1-L9\ue201, \ue200navlist\ue202News\ue202turn0news1\ue201", {}, "A,"),
-        ('A \ue200entity\ue202["broken\ue201', {}, "A"),
-        (
-            "Iron【11†source】 is old.",
-            {
-                "citations": [
-                    {"start_ix": 4, "end_ix": 15, "metadata": {"type": "webpage", "title": "Iron", "url": IRON}}
-                ]
-            },
-            f"Iron ([Iron]({IRON})) is old.",
-        ),
-        (
-            "Iron【11†L1-L4】",
-            {"citations": [{"metadata": {"title": "Iron", "url": IRON, "extra": {"cited_message_idx": 11}}}]},
-            f"Iron ([Iron]({IRON}))",
-        ),
-        ("Iron【4:0†book.pdf】.", {"citations": [{"metadata": {"type": "file", "name": "book.pdf"}}]}, "Iron."),
-        ("Iron【old】", {}, "Iron【old】"),
-        ("Iron", {"content_references": [7], "citations": "x"}, "Iron"),
-    ],
+    some(
+        [
+            (
+                f'Old. {CITE} See \ue200entity\ue202["people","Ada Example",0]\ue201.',
+                {"content_references": [{"matched_text": CITE, "alt": f"([Iron]({IRON}))"}]},
+                f"Old. ([Iron]({IRON})) See Ada Example.",
+            ),
+            (f"Old. {CITE} More.", {}, "Old. More."),
+            (f"Old.{CITE}", {}, "Old."),
+            ("Cut off \ue200cite\ue202turn0sea", {}, "Cut off"),
+            ("Cut off \ue200cite\ue202turn0sea and on " + CITE, {}, "Cut off and on"),
+            (
+                f"Old. {CITE}",
+                {
+                    "content_references": [
+                        {"matched_text": CITE, "alt": None, "items": [{"url": IRON, "title": "Iron [1]"}]}
+                    ]
+                },
+                f"Old. ([Iron (1)]({IRON}))",
+            ),
+            (
+                f"Old. {CITE}",
+                {"content_references": [{"matched_text": CITE, "items": [{"url": "javascript:x", "title": "X"}]}]},
+                "Old.",
+            ),
+            (
+                "All spaces stay",
+                {"content_references": [{"matched_text": " ", "alt": "", "type": "sources_footnote"}]},
+                "All spaces stay",
+            ),
+            (f"See \ue200url\ue202Iron\ue202{IRON}\ue201.", {}, f"See [Iron]({IRON})."),
+            ("See \ue200url\ue202Iron\ue202turn0search1\ue201.", {}, "See Iron."),
+            ('A \ue200image_group\ue202{"query":["iron ore"]}\ue201 B', {}, "A B"),
+            (
+                "A \ue200filecite\ue202turn0file0\ue202L1-L9\ue201, \ue200navlist\ue202News\ue202turn0news1\ue201",
+                {},
+                "A,",
+            ),
+            ('A \ue200entity\ue202["broken\ue201', {}, "A"),
+            (
+                "Iron【11†source】 is old.",
+                {
+                    "citations": [
+                        {"start_ix": 4, "end_ix": 15, "metadata": {"type": "webpage", "title": "Iron", "url": IRON}}
+                    ]
+                },
+                f"Iron ([Iron]({IRON})) is old.",
+            ),
+            (
+                "Iron【11†L1-L4】",
+                {"citations": [{"metadata": {"title": "Iron", "url": IRON, "extra": {"cited_message_idx": 11}}}]},
+                f"Iron ([Iron]({IRON}))",
+            ),
+            ("Iron【4:0†book.pdf】.", {"citations": [{"metadata": {"type": "file", "name": "book.pdf"}}]}, "Iron."),
+            ("Iron【old】", {}, "Iron【old】"),
+            ("Iron", {"content_references": [7], "citations": "x"}, "Iron"),
+        ],
+        3,
+    ),
 )
 def test_citations_become_their_links_or_vanish(said, metadata, shown):
     assert resolved(said, metadata) == shown
@@ -192,16 +200,22 @@ def test_what_nobody_was_shown_is_left_out_and_thoughts_are_thoughts(read):
 
 @pytest.mark.parametrize(
     "odd",
-    [
-        {"title": "odd", "mapping": None},
-        {"title": "odd", "mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": 7}}}, "b": 7}}
-        | {"create_time": {}, "update_time": [], "chat_messages": 7, "mapping": 7},
-        {"name": "odd", "chat_messages": None},
-        {"title": "odd", "chat": {"history": None}},
-        {"title": "odd", "conversationId": "x", "messages": None},
-        json.loads(ours({"id": "a", "parent": "b"}, title="odd")),
-        {"title": "odd"},
-    ],
+    some(
+        [
+            {"title": "odd", "mapping": None},
+            {
+                "title": "odd",
+                "mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": 7}}}, "b": 7},
+            }
+            | {"create_time": {}, "update_time": [], "chat_messages": 7, "mapping": 7},
+            {"name": "odd", "chat_messages": None},
+            {"title": "odd", "chat": {"history": None}},
+            {"title": "odd", "conversationId": "x", "messages": None},
+            json.loads(ours({"id": "a", "parent": "b"}, title="odd")),
+            {"title": "odd"},
+        ],
+        2,
+    ),
 )
 def test_an_odd_conversation_is_named_and_the_others_are_imported(alice, import_file, odd):
     answer = import_file(json.dumps([reply("Hello", metadata={}), odd, 7]))
@@ -420,14 +434,19 @@ ANSWERED = {"messageId": "2", "parentMessageId": "1", "sender": "GPT-4", "isCrea
 
 @pytest.mark.parametrize(
     "value",
-    [
-        librechat(messages=[ASKED, ANSWERED]),
-        librechat(messages=[{"messageId": "1", "sender": "User", "text": "Hi"}, {**ANSWERED, "isCreatedByUser": None}]),
-        librechat(recursive=True, messages=[ASKED | {"children": [ANSWERED]}]),
-        librechat(recursive=True, messagesTree=[ASKED | {"children": [ANSWERED | {"children": []}]}]),
-        librechat(recursive=True, messages={"messageId": "l", "children": [ASKED | {"children": [ANSWERED]}]}),
-        [librechat(messages=[ASKED, ANSWERED])],
-    ],
+    some(
+        [
+            librechat(messages=[ASKED, ANSWERED]),
+            librechat(
+                messages=[{"messageId": "1", "sender": "User", "text": "Hi"}, {**ANSWERED, "isCreatedByUser": None}]
+            ),
+            librechat(recursive=True, messages=[ASKED | {"children": [ANSWERED]}]),
+            librechat(recursive=True, messagesTree=[ASKED | {"children": [ANSWERED | {"children": []}]}]),
+            librechat(recursive=True, messages={"messageId": "l", "children": [ASKED | {"children": [ANSWERED]}]}),
+            [librechat(messages=[ASKED, ANSWERED])],
+        ],
+        2,
+    ),
 )
 def test_librechats_export_is_read(alice, read, value):
     assert read(value) == [("user", "Hi", ""), ("assistant", "Yo", "")]
@@ -474,7 +493,7 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("file", ALL)
+@pytest.mark.parametrize("file", some(ALL, 2))
 def test_the_same_file_twice_makes_nothing_twice(alice, import_file, file):
     first = place_of(import_file(file))
     before = exported(alice, first)
