@@ -70,6 +70,7 @@ def _counter(holder: str) -> dict[str, object]:
     return {"holder": holder, "minute": 0, "day": "2026-01-01", "month": "2026-01"} | counts
 
 
+_DRAWN = {"pictures": [["g5", "image/png", 7, 1, 2]]}
 _FAILED = {"failure_reason": "network", "first_token_seconds": 0.5}
 
 ROWS: dict[str, list[dict[str, object]]] = {
@@ -96,7 +97,7 @@ ROWS: dict[str, list[dict[str, object]]] = {
         _message("a1s", "a1q", html="<p>new</p>", renderer=2),
         *_turn("a2", model="m2", html="", renderer=3),
         *_turn("a3", html="", renderer=3, is_imported=True),
-        *_turn("a5", status="streaming", text="", worker_id="w1", stop_requested=True, address="1.2.3.4"),
+        *_turn("a5", status="streaming", text="", worker_id="w1", stop_requested=True, address="1.2.3.4", **_DRAWN),
         *_turn("b1", html="", renderer=3),
         *_turn("b4", status="streaming", text="", worker_id="w2"),
         *_turn("b5", status="streaming", text="", worker_id="w2"),

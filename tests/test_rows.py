@@ -552,6 +552,14 @@ READS = {
         lambda tx: audit.note(tx, Actor("bob", "Bob", ""), "x", "t" * 201) or audit.newest(tx, 1)[0].target,
         "t" * 199 + "…",
     ),
+    "bytes of a reply that ends": (
+        lambda tx: messages.finish(tx, [FINAL]) or spending.add(tx, {"alice": NOTHING}, day(9))["alice"].bytes,
+        500 + len("Whole") + len("Why") + 7,
+    ),
+    "figures of two replies that end": (
+        lambda tx: messages.interrupt(tx, ["b4r", "b5r"]) or spending.figures(tx, "model", "")["m1"].messages,
+        2,
+    ),
     "bytes that are given back": (
         lambda tx: spending.give_back(tx, ["d1r"], day(9)) or spending.add(tx, {"dora": NOTHING}, day(9))["dora"].bytes,
         500 - len("Text d1r") - 2 - 7,

@@ -262,6 +262,18 @@ def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage):
     assert found == [([], 0, False), (["needle old"], 1, True)]
 
 
+def test_messages_are_shown_the_newest_first(storage):
+    alice = new_id()
+    for number in range(6):
+        write(storage, alice, [f"needle {number}"])
+
+    with storage.read() as tx:
+        hits = message_words.find(tx, alice, Wanted(["needle"], "texts")).hits
+
+    assert [hit.parts[-1][0] for hit in hits] == [f" {number}" for number in reversed(range(6))]
+    assert {hit.role for hit in hits} == {"user"}
+
+
 def test_longer_texts_are_stored_in_several_statements(storage):
     alice = new_id()
     write(storage, alice, ["word " * 4500 + "needle"] * 4)
