@@ -69,6 +69,17 @@ def test_a_running_reply_is_saved_cheaply_and_a_finished_one_survives_a_power_cu
     assert stored(storage, reply.id).status == "done"
 
 
+def test_one_tick_finishes_a_reply_and_saves_the_text_of_the_next(storage, hub, pulse):
+    ended, running = [Reply(storage, hub, "this worker") for _ in range(2)]
+    running.say("Hello")
+    ended.end()
+
+    pulse.tick()
+
+    assert stored(storage, ended.id).status == "done"
+    assert saved_text(storage, running.id) == ("Hello", "")
+
+
 def test_a_silent_reply_adds_no_piece(storage, pulse, reply):
     reply.say("Hello")
 
