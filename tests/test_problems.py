@@ -53,31 +53,20 @@ def fields_of(page: str) -> tuple[str, dict[str, str]]:
     return form.get("action"), values
 
 
-@pytest.mark.parametrize(
-    ("path", "sent", "kept"),
-    [
-        (
-            "/conversations?folder=f",
-            {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>", "seed": "7"},
-            {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>", "seed": "7"},
-        ),
-        (
-            f"/c/{UNKNOWN}/messages",
-            {"model": "gone"},
-            {"parent": "", "model": "small", "temperature": "", "system": ""},
-        ),
-        (
-            "/conversations",
-            {"key": "k" * 65},
-            {"parent": "", "model": "small", "temperature": "", "system": ""},
-        ),
-    ],
-)
-def test_a_refused_message_is_given_back_with_all_that_was_set(make_visitor, path, sent, kept):
-    answer = make_visitor(models=("small", "large")).post_form(path, text="Keep me", **sent)
+def test_a_refused_message_is_given_back_with_all_that_was_set(make_visitor):
+    alice = make_visitor(models=("small", "large"))
+    typed = {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>"}
+    untyped = {"parent": "", "model": "small", "temperature": "", "system": ""}
 
-    assert answer.status_code == 400
-    assert fields_of(answer.text) == (path, {"text": "Keep me", **kept})
+    for path, sent, kept in [
+        ("/conversations?folder=f", typed | {"seed": "7"}, typed | {"seed": "7"}),
+        (f"/c/{UNKNOWN}/messages", {"model": "gone"}, untyped),
+        ("/conversations", {"key": "k" * 65}, untyped),
+    ]:
+        answer = alice.post_form(path, text="Keep me", **sent)
+
+        assert answer.status_code == 400
+        assert fields_of(answer.text) == (path, {"text": "Keep me", **kept})
 
 
 def test_a_message_to_a_conversation_that_is_gone_can_begin_another_one(alice):
@@ -100,12 +89,12 @@ def test_an_error_page_leads_back_only_from_a_form(alice):
     assert "Back" not in text_of(from_nowhere.text)
 
 
-@pytest.mark.parametrize("path", ["/nowhere", f"/c/{UNKNOWN}"])
-def test_an_error_page_has_the_list_of_its_reader_and_of_nobody_else(alice, bob, path):
+def test_an_error_page_has_the_list_of_its_reader_and_of_nobody_else(alice, bob):
     alice.new_chat("My garden")
 
-    assert "My garden" in text_of(alice.get(path).text)
-    assert "My garden" not in text_of(bob.get(path).text)
+    for path in ("/nowhere", f"/c/{UNKNOWN}"):
+        assert "My garden" in text_of(alice.get(path).text)
+        assert "My garden" not in text_of(bob.get(path).text)
 
 
 def test_while_the_database_is_away_no_page_asks_it_for_the_list(site, alice):
@@ -130,25 +119,23 @@ def test_an_error_page_names_the_request_that_the_log_names(alice):
     assert len(answer.headers["X-Request-Id"]) == 12
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "form", "status", "sentence"),
-    [
+def test_the_script_gets_the_sentence_of_an_error_alone(alice):
+    headers = {"X-Fragment": "1", "Content-Type": "application/x-www-form-urlencoded"}
+    sends = "/conversations"
+    cases = [
         ("GET", "/nowhere", None, 404, "This page does not exist."),
         ("DELETE", "/", None, 405, "This address cannot be used this way."),
-        ("POST", "/conversations", "%" * 2000, 400, "The form is broken. Reload the page and send it again."),
-        ("POST", "/conversations", "text", 411, "The form does not say how long it is, so it was refused."),
-        ("POST", "/conversations", "x" * 2**21, 413, "That is more than this server accepts in one message."),
-    ],
-)
-def test_the_script_gets_the_sentence_of_an_error_alone(alice, method, path, form, status, sentence):
-    headers = {"X-Fragment": "1", "Content-Type": "application/x-www-form-urlencoded"}
-    sent = iter([form.encode()]) if status == 411 else form
+        ("POST", sends, "%" * 2000, 400, "The form is broken. Reload the page and send it again."),
+        ("POST", sends, iter([b"text"]), 411, "The form does not say how long it is, so it was refused."),
+        ("POST", sends, "x" * 2**21, 413, "That is more than this server accepts in one message."),
+    ]
 
-    answer = alice.request(method, path, headers=headers, data=sent)
+    for method, path, form, status, sentence in cases:
+        answer = alice.request(method, path, headers=headers, data=form)
 
-    assert (answer.status_code, answer.text) == (status, sentence)
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert ("Allow" in answer.headers) == (status == 405)
+        assert (answer.status_code, answer.text) == (status, sentence)
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert ("Allow" in answer.headers) == (status == 405)
 
 
 def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):

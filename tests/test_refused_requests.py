@@ -20,40 +20,36 @@ PROXY = (
 )
 
 
-@pytest.mark.parametrize(
-    ("method", "headers", "status", "sentence"),
-    [
+def test_a_refused_request_is_told_why_and_what_to_do(alice):
+    foreign = "This request comes from another site, so it was refused."
+    cases = [
         ("GET", {"Host": "evil.example:80"}, 421, NAME),
         ("GET", {"Host": "evil example"}, 400, "The request does not say which host it is for."),
         ("GET", {"X-Forwarded-For": "10.0.0.9"}, 403, OPEN),
-        ("POST", {"Origin": "https://evil.example"}, 403, "This request comes from another site, so it was refused."),
-        (
-            "POST",
-            {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
-            403,
-            "This request comes from another site, so it was refused.",
-        ),
-    ],
-)
-def test_a_refused_request_is_told_why_and_what_to_do(alice, method, headers, status, sentence):
-    answer = alice.request(method, "/conversations", headers=AS_SCRIPT | headers)
+        ("POST", {"Origin": "https://evil.example"}, 403, foreign),
+        ("POST", {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403, foreign),
+    ]
 
-    assert (answer.status_code, answer.text) == (status, sentence)
+    for method, headers, status, sentence in cases:
+        answer = alice.request(method, "/conversations", headers=AS_SCRIPT | headers)
+
+        assert (answer.status_code, answer.text) == (status, sentence)
 
 
-@pytest.mark.parametrize(
-    ("headers", "asked"),
-    [
-        ({"X-Forwarded-Host": "chat.example.org, inner"}, "chat.example.org"),
-        ({"X-Forwarded-Host": "chat.example.org:444"}, "chat.example.org:444"),
-    ],
-)
-def test_a_proxy_that_changes_the_name_of_the_host_is_named(make_visitor, headers, asked):
-    visitor = make_visitor(hosts=frozenset({"chat.example.org"}), allow_open=frozenset({"proxy"}))
+@pytest.fixture
+def behind(make_visitor):
+    """A browser on a site that a proxy may pass on, under another name than it was asked for."""
+    return make_visitor(hosts=frozenset({"chat.example.org"}), allow_open=frozenset({"proxy"}))
 
-    answer = visitor.get("/", headers=AS_SCRIPT | {"Host": "lockchat:8000"} | headers)
 
-    assert (answer.status_code, answer.text) == (421, PROXY.format(asked=asked))
+def test_a_proxy_that_changes_the_name_of_the_host_is_named(behind):
+    for said, asked in [
+        ("chat.example.org, inner", "chat.example.org"),
+        ("chat.example.org:444", "chat.example.org:444"),
+    ]:
+        answer = behind.get("/", headers=AS_SCRIPT | {"Host": "lockchat:8000", "X-Forwarded-Host": said})
+
+        assert (answer.status_code, answer.text) == (421, PROXY.format(asked=asked))
 
 
 def test_a_form_that_a_proxy_sent_on_under_another_name_is_told_so(make_visitor):
@@ -78,9 +74,12 @@ def test_a_member_is_told_whose_page_it_is(team):
     assert (answer.status_code, answer.text) == (403, "This page is for administrators.")
 
 
-@pytest.mark.parametrize("authorization", [None, "Bearer none", "Basic none"])
-def test_a_program_without_a_key_is_told_so(make_visitor, authorization):
-    answer = make_visitor(login="password", api=True).get("/v1/models", headers={"Authorization": authorization})
+def test_a_program_without_a_key_is_told_so(make_visitor):
+    program = make_visitor(login="password", api=True)
 
-    assert answer.status_code == 401
-    assert answer.json()["error"]["message"] == ("The API key is missing or wrong, or it has expired or been revoked.")
+    answers = [program.get("/v1/models", headers={"Authorization": key}) for key in (None, "Bearer none", "Basic none")]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.json()["error"]["message"] for answer in answers} == {
+        "The API key is missing or wrong, or it has expired or been revoked."
+    }

@@ -80,22 +80,20 @@ def test_a_reply_is_asked_again_of_the_model_beside_the_button(alice, upstream):
     assert [request.json["model"] for request in upstream.requests] == ["gpt-4", "gpt-3.5-turbo"]
 
 
-@pytest.mark.parametrize(
-    ("origin", "referer", "place"),
-    [
+def test_a_form_of_the_list_leads_back_to_the_page_that_it_is_beside(alice):
+    alice.end(alice.new_chat("Hi"))
+    chat = f"/c/{alice.conversation_id}"
+
+    for origin, referer, place in [
         ("menu", "/settings", "/settings"),
         ("menu", "/?preset=x", "/"),
         ("list", "/settings", "/conversations"),
-        ("", "/settings", "/c/{0}"),
-    ],
-)
-def test_a_form_of_the_list_leads_back_to_the_page_that_it_is_beside(alice, origin, referer, place):
-    alice.end(alice.new_chat("Hi"))
-    form = {"data": {"title": "New", "from": origin}, "headers": {"Referer": alice.base_url + referer}}
+        ("", "/settings", chat),
+    ]:
+        form = {"data": {"title": "New", "from": origin}, "headers": {"Referer": alice.base_url + referer}}
+        answer = alice.post(f"{chat}/rename", **form, allow_redirects=False)
 
-    answer = alice.post(f"/c/{alice.conversation_id}/rename", **form, allow_redirects=False)
-
-    assert (answer.status_code, answer.headers["Location"]) == (303, place.format(alice.conversation_id))
+        assert (answer.status_code, answer.headers["Location"]) == (303, place)
 
 
 def test_the_box_sends_to_the_end_of_what_the_page_shows(alice, upstream):
