@@ -290,3 +290,31 @@ def test_an_address_that_is_none_makes_no_command(carol, address):
     assert answer.status_code == 200
     assert curl_of(answer.text).startswith(f"{carol.base_url}{PAGE}/stream?")
     assert "<i>" not in answer.text
+
+
+def test_the_check_uses_all_that_a_browser_tells(make_team):
+    carol = make_team(proxies=("127.0.0.1",)).join("Carol", "admin")
+    asked = "https://chat.example.org"
+    measured = {"address": f"{asked}/chat{PAGE}", "held": "12", "cut": "1", "encoding": "br"}
+
+    from_form = carol.post(f"{PAGE}/proxy", data=measured, headers={"Referer": f"{carol.base_url}{PAGE}"}).text
+    elsewhere = carol.post_form(f"{PAGE}/proxy", address=f"{asked}/chat/", held="12").text
+    from_referer = carol.get(PAGE, headers={"Referer": f"{asked}{PAGE}/proxy", "Origin": carol.base_url}).text
+    from_origin = carol.get(PAGE, headers={"Origin": asked}).text
+
+    said = text_of(from_form)
+    assert "The proxy ends a stream that is silent for 16 seconds" in said
+    assert "The proxy compresses the stream (br), which may hold it back." in said
+    assert "below /chat" in said
+    assert "below" not in text_of(elsewhere)
+    assert "arrived as http" in said
+    assert "curl" not in from_form
+    assert [curl_of(page).startswith(f"{asked}{PAGE}/stream?") for page in (from_referer, from_origin)] == [True, True]
+
+
+def test_a_page_without_a_test_has_none_and_one_with_a_test_its_model(carol):
+    before = carol.get(PAGE).text
+    after = carol.post_form(PAGE, model="gpt-3.5-turbo").text
+
+    assert [page.count("<option selected>") for page in (before, after)] == [0, 1]
+    assert "<option selected>gpt-3.5-turbo<" in after
