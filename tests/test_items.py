@@ -29,6 +29,9 @@ LISTS = {
     "tasks": "- [ ] one\n- [x] two\n- three\n",
     "empty items": "-\n- one\n-\n- two\n",
     "loose by an empty item": "1. one\n\n   *\n\n   * <sub>two</sub>\n",
+    "a mark left open": "- one\n- two **three\n\n- four\n",
+    "code left open": "- [ ] one\n      ```cpp\n      two\n\n",
+    "a link with many brackets": "- one\n- [two](three(four(five)))\n- six\n",
     "items in a line": "- - one\n  - two\n- - three\n",
     "another mark": "- one\n- two\n* three\n* four\n",
     "a line across": "- one\n- two\n---\n- three\n",
@@ -45,6 +48,14 @@ TABLES = {
     "ended by a quote": "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n> five\n",
     "ended by words": "| a | b |\n|---|---|\n| 1 | 2 |\nthree\n\nfour\n",
 }
+
+
+def test_a_heading_that_goes_on_behind_its_marks_is_shown_whole() -> None:
+    live = LiveRenderer()
+    for character in "### one ### two\n":
+        live.feed(character)
+
+    assert live.html == render("### one ### two\n")
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ LOOSE_CHARS = 64  # the longest run of blanks that waits for the next word
 STEP_STEPS = 2_500  # of parsing, for one piece of text: about 25 ms
 FIRST_STEPS, STEPS_PER_CHAR = 20_000, 20  # for the whole message: ordinary answers take 1 to 4 a character
 CHARS_PER_STEP = 20
-WHOLE_ENDS = ("</p>\n", "</p>\n</blockquote>\n")  # of a paragraph or a quote in which nothing is open
+TEXT_ENDS = ("</p>", "</li>", "</label></li>")  # of a text in which nothing is open
+WHOLE_ENDS = ("</p>\n", "</p>\n</blockquote>\n")  # of a paragraph or a quote
 CODE_SECONDS = 0.02  # of processor time, to highlight the code that ends in one piece of text
 
 
@@ -159,13 +160,13 @@ class LiveRenderer:
         """Take the end of a line of words, and what follows; None if all has to be parsed."""
         block = self._open
         words, _, line = text.partition("\n")
-        if not self._are_words(words or " "):
+        # A bracket may be a link that ends here or is defined below.
+        if "[" in block.before or not block.after.startswith(TEXT_ENDS) or not self._are_words(words or " "):
             return None
         if _HALF_LINE.fullmatch(line):
             block.unshown = f"\n{line}"
             return self._append(words.rstrip(" "))
-        # A bracket may be a link that is defined below.
-        if line.startswith("\n") and block.after in WHOLE_ENDS and "[" not in block.before:
+        if line.startswith("\n") and block.after in WHOLE_ENDS:
             return self._end_block(words, line)
         ended = next_item(block.stand_in, block.rest, line, block.after)
         return self._end_item(words, line, *ended) if ended and NOTES not in block.before else None

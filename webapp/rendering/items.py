@@ -176,7 +176,7 @@ def _make_loose(tokens: Sequence[Token], first: int) -> None:
             token.hidden = False
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _opening(source: str, tag: str, loose: Loose) -> str:
     """The HTML of a source before the last such tag."""
 
