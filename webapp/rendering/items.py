@@ -60,12 +60,12 @@ def last_item(tokens: Sequence[Token], source: str, known: StandIn) -> LastItem 
 
 
 def _last_row(tokens: Sequence[Token], source: str, known: StandIn) -> LastItem | None:
-    row = next((token for token in reversed(tokens) if token.type == "tr_open"), None)
-    if not row or row.level != 2 or tokens[tokens.index(row) - 1].type == "thead_open":
+    row = next((index for index in range(len(tokens) - 1, -1, -1) if tokens[index].type == "tr_open"), 0)
+    if not row or tokens[row - 1].type == "thead_open":
         return None
     columns = rows.columns_of(tokens) or known.columns
     is_finished = source.endswith("\n")
-    return LastItem(_start(row) + is_finished, 2, StandIn(rows.SOURCE, rows.HTML, columns=columns), is_finished)
+    return LastItem(_start(tokens[row]) + is_finished, 2, StandIn(rows.SOURCE, rows.HTML, columns=columns), is_finished)
 
 
 def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -> LastItem | None:
