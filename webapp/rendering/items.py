@@ -73,7 +73,7 @@ def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -
     loose: list[bool | None] = []
     line = -1
     for first, item in _open_lists(tokens):
-        mark = _MARK.match(lines[_start(tokens[item])])
+        mark = _ITEM_MARK.match(lines[_start(tokens[item])])
         told = is_loose(tokens, first)
         if not mark or _start(tokens[item]) == line or (told is None and item > first + 1):
             break
@@ -95,7 +95,7 @@ def next_item(known: StandIn, rest: str, line: str, after: str) -> tuple[StandIn
 
     `after` is the HTML behind the words of that one. None if the line begins another thing, or may.
     """
-    old, new, end = _MARK.match(rest), _NEXT.match(line), _ITEM_END.match(after)
+    old, new, end = _ITEM_MARK.match(rest), _NEXT.match(line), _ITEM_END.match(after)
     if not old or not new or not end or not known.loose or known.loose[-1] is None:
         return None
     if old["indent"] != new["indent"] or old["kind"] != new["kind"] or old["bullet"] != new["bullet"]:
@@ -114,8 +114,8 @@ def _start(token: Token) -> int:
     return (token.map or [0])[0]
 
 
-_MARK = re.compile(r"(?P<indent> *)(?:\d{1,9}(?P<kind>[.)])|(?P<bullet>[-+*])) {1,4}(?=\S)")
-_NEXT = re.compile(rf"{_MARK.pattern}(?=[\w\[`])")
+_ITEM_MARK = re.compile(r"(?P<indent> *)(?:\d{1,9}(?P<kind>[.)])|(?P<bullet>[-+*])) {1,4}(?=\S)")
+_NEXT = re.compile(rf"{_ITEM_MARK.pattern}(?=[\w\[`])")
 _ITEM_END = re.compile(r"(?:</label>)?(?:</p>\n)?</li>\n")
 _LIST_ENDS = re.compile(r"</[uo]l>\n(?:</li>\n</[uo]l>\n)*+")
 
