@@ -29,6 +29,9 @@ LISTS = {
     "tasks": "- [ ] one\n- [x] two\n- three\n",
     "empty items": "-\n- one\n-\n- two\n",
     "loose by an empty item": "1. one\n\n   *\n\n   * <sub>two</sub>\n",
+    "loose by a heading": "- one\n- # two\n\n  ---\n- three\n",
+    "code alone, loose": "- ```\n  x\n  ```\n\n- ```\n  y\n  ```\n\n- z\n",
+    "code alone, with blank lines": "- ```\n  x\n\n  y\n  ```\n- ```\n  z\n  ```\n- one\n",
     "a mark left open": "- one\n- two **three\n\n- four\n",
     "code left open": "- [ ] one\n      ```cpp\n      two\n\n",
     "a link with many brackets": "- one\n- [two](three(four(five)))\n- six\n",
@@ -94,6 +97,7 @@ def test_nothing_is_repaired_at_the_end(text: str) -> None:
         "- some words of an item\n\n",
         "3. some words of an item\n",
         "- item\n  - some words of another\n  - and of a third\n",
+        "- ```\n  some words\n\n  of code\n  ```\n",
         "| some | words | of a row |\n",
     ],
 )

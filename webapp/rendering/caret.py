@@ -50,7 +50,7 @@ class End:
 
     def close(self, tokens: list[Token]) -> None:
         """Close the last line of text, or leave the last block of code open."""
-        self.fits = keep_loose(tokens, self._loose)
+        self.fits = keep_loose(tokens, self._loose, self.source)
         is_last_cell = True
         for index in reversed(range(len(tokens))):
             token = tokens[index]

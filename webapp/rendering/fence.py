@@ -40,7 +40,8 @@ class OpenFence:
 
     def is_fence(self, line: str) -> bool:
         words = line.strip(" \t")
-        is_near = not self.is_alone or line[:4].lstrip(" ").startswith(self.mark[0])  # no deeper than three blanks
+        # No deeper than three blanks, from where the block stands.
+        is_near = line[: 4 if self.is_alone else self.indent + 4].lstrip(" ").startswith(self.mark[0])
         return is_near and words.startswith(self.mark) and not words.strip(self.mark[0])
 
     def is_outside(self, line: str) -> bool:

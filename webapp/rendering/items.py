@@ -17,8 +17,8 @@ from webapp.markdown import Env, blocks, parse, render_block
 from webapp.rendering import rows
 from webapp.rendering.difference import closing_tags, last_element
 
-Loose = tuple[bool | None, ...]
-"""Of each list, the outermost first, whether it is loose; None if no item tells."""
+Loose = tuple[bool, ...]
+"""Of each list, the outermost first, whether it is loose."""
 
 MAX_STUB_CHARS = 1_000
 LISTS = frozenset({"bullet_list_open", "ordered_list_open"})
@@ -70,18 +70,17 @@ def _last_row(tokens: Sequence[Token], source: str, known: StandIn) -> LastItem 
 
 def _last_of_list(tokens: Sequence[Token], lines: Sequence[str], known: Loose) -> LastItem | None:
     stubs: list[str] = []
-    loose: list[bool | None] = []
+    loose: list[bool] = []
     line = -1
     for first, item in _open_lists(tokens):
         mark = _ITEM_MARK.match(lines[_start(tokens[item])])
-        told = is_loose(tokens, first)
-        if not mark or _start(tokens[item]) == line or (told is None and item > first + 1):
+        if not mark or _start(tokens[item]) == line:
             break
         line = _start(tokens[item])
         stubs.append(_stub(mark[0]))
         level = len(loose)
-        is_known = told is None and level < len(known) and first == _first_list(tokens, 2 * level)
-        loose.append(known[level] if is_known else told)
+        was_loose = level < len(known) and known[level] and first == _first_list(tokens, 2 * level)
+        loose.append(was_loose or is_loose(tokens, first, lines))
     if not stubs or sum(map(len, stubs)) > MAX_STUB_CHARS:
         return None
     opening = _opening("".join(stubs), "<li", tuple(loose))
@@ -96,7 +95,7 @@ def next_item(known: StandIn, rest: str, line: str, after: str) -> tuple[StandIn
     `after` is the HTML behind the words of that one. None if the line begins another thing, or may.
     """
     old, new, end = _ITEM_MARK.match(rest), _NEXT.match(line), _ITEM_END.match(after)
-    if not old or not new or not end or not known.loose or known.loose[-1] is None:
+    if not old or not new or not end or not known.loose:
         return None
     if old["indent"] != new["indent"] or old["kind"] != new["kind"] or old["bullet"] != new["bullet"]:
         return None
@@ -136,19 +135,22 @@ def _open_lists(tokens: Sequence[Token]) -> list[tuple[int, int]]:
     return found[::-1]
 
 
-def is_loose(tokens: Sequence[Token], first: int) -> bool | None:
-    """Whether the list that begins at `first` shows its items as paragraphs; None if it has none."""
-    level = tokens[first].level
+def is_loose(tokens: Sequence[Token], first: int, lines: Sequence[str]) -> bool:
+    """Whether the list that begins at `first` shows its paragraphs as such, or would: two things in it are apart."""
+    level, end, is_apart = tokens[first].level, 0, False
     for index in range(first + 1, len(tokens)):
         token = tokens[index]
         if token.level == level:
-            return None
+            break
         if token.type == "paragraph_open" and token.level == level + 2:
             return not token.hidden
-    return None
+        if token.map and token.nesting >= 0 and token.level <= level + 2:
+            is_apart = is_apart or (end > 0 and not all(map(str.strip, lines[end - 1 : token.map[0]])))
+            end = token.map[0] + 1 if token.level == level + 1 else token.map[1]
+    return is_apart
 
 
-def keep_loose(tokens: Sequence[Token], loose: Loose) -> bool:
+def keep_loose(tokens: Sequence[Token], loose: Loose, source: str) -> bool:
     """Make the lists loose that began so. False if one was tight and now is loose."""
     for depth, was_loose in enumerate(loose):
         first = _first_list(tokens, 2 * depth)
@@ -156,7 +158,7 @@ def keep_loose(tokens: Sequence[Token], loose: Loose) -> bool:
             break
         if was_loose:
             _make_loose(tokens, first)
-        elif was_loose is False and is_loose(tokens, first):
+        elif is_loose(tokens, first, source.split("\n")):
             return False
     return True
 
@@ -181,7 +183,7 @@ def _opening(source: str, tag: str, loose: Loose) -> str:
     """The HTML of a source before the last such tag."""
 
     def change(tokens: list[Token]) -> None:
-        keep_loose(tokens, loose)
+        keep_loose(tokens, loose, source)
 
     env: Env = {"growing": True, "before_inline": change}
     return "".join(render_block(block, env) for block in blocks(parse(source, env))).rpartition(tag)[0]
