@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlencode
+
+import requests
 
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
@@ -34,6 +37,7 @@ class Exchange:
             self._session.headers["api-key"] = config.api_key.encode()
         elif config.api_key:
             self._session.headers["authorization"] = f"Bearer {config.api_key}".encode()
+        self._requests: dict[tuple[str, str], requests.PreparedRequest] = {}
         self._connect_seconds = config.connect_seconds
         self._total_seconds = config.total_seconds
 
@@ -47,16 +51,21 @@ class Exchange:
 
     def send(self, line: Lifeline, method: str, path: str, body: bytes | None = None) -> transport.Response:
         """Send a request and return the response with its body unread. The line is started. Raises UpstreamError."""
-        headers = {"content-type": "application/json"} if body else None
-        return transport.send(
-            self._session,
-            line,
-            method,
-            self.address.base + path,
-            data=body,
-            headers=headers,
-            timeout=(self._connect_seconds, None),  # the lifeline ends a read; gevent would make a timer for each
-        )
+        # The lifeline ends a read; gevent would make a timer for each.
+        timeout = (self._connect_seconds, None)
+        return transport.send_prepared(self._session, line, partial(self._prepared, method, path, body), timeout)
+
+    def _prepared(self, method: str, path: str, body: bytes | None) -> requests.PreparedRequest:
+        """A request, prepared once without its body: that takes as long as to send it."""
+        request = self._requests.get((method, path))
+        if request is None:
+            headers = {"content-type": "application/json"} if body else None
+            request = self._session.prepare_request(requests.Request(method, self.address.base + path, headers))
+            self._requests[method, path] = request
+        request = request.copy()
+        if body:
+            request.prepare_body(body, None)
+        return request
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
         """Return a cleaned copy of a failure, without the exception chain, for users and the caller's log."""

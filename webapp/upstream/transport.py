@@ -74,10 +74,26 @@ def send(session: requests.Session, line: Lifeline, method: str, url: str, **opt
 
     Raises UpstreamError, or Passing where a retry may succeed.
     """
+    return _sent(line, lambda: session.request(method, url, stream=True, allow_redirects=False, **options))
+
+
+def send_prepared(
+    session: requests.Session,
+    line: Lifeline,
+    prepare: Callable[[], requests.PreparedRequest],
+    timeout: tuple[float, float | None],
+) -> Response:
+    """The same for a request that `prepare` returns."""
+    # The settings that `session.request` adds, without those of the environment.
+    given: dict[str, Any] = {"verify": session.verify, "cert": session.cert, "proxies": session.proxies}
+    return _sent(line, lambda: session.send(prepare(), stream=True, allow_redirects=False, timeout=timeout, **given))
+
+
+def _sent(line: Lifeline, work: Callable[[], requests.Response]) -> Response:
     line.reused = False
     token = _current.set(line)
     try:
-        return Response(session.request(method, url, stream=True, allow_redirects=False, **options))
+        return Response(work())
     except Exception as error:
         failure = _failure_of(error, line)
     finally:
