@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from tests.upstream import FRAMINGS, Close, Upstream, Wait, body, event, token, tokens
 from webapp import lockchat
@@ -134,6 +135,20 @@ class TestTheRequest:
         list(client.stream([{"role": "user", "content": "a\ud800b \ud83d\ude00"}], "gpt-4"))
 
         assert upstream.requests[0].json["messages"][0]["content"] == "a\ufffdb \U0001f600"
+
+    def test_a_request_is_prepared_once_and_each_has_a_body_of_its_own(
+        self, upstream: Upstream, client: Lockchat, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepared, prepare = [], requests.Session.prepare_request
+        monkeypatch.setattr(requests.Session, "prepare_request", lambda *one: prepared.append(one) or prepare(*one))
+        upstream.always(*body(token("a", finish="stop"), DONE))
+
+        for text in ("a long question", "short", "another"):
+            list(client.stream([{"role": "user", "content": text}], "gpt-4"))
+
+        asked = [request.json["messages"][0]["content"] for request in upstream.requests]
+        assert asked == ["a long question", "short", "another"]
+        assert len(prepared) == 1
 
     def test_netrc_environment_and_cookies_stay_out(
         self, upstream: Upstream, client: Lockchat, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
