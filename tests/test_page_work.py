@@ -87,6 +87,7 @@ def test_finished_messages_are_read_rendered_and_compressed_once(site, alice, lo
     event.listen(parts.of(site).storage._cheap, "before_cursor_execute", lambda *seen: read.append(seen[2]))
     deflate = kept._deflated
     monkeypatch.setattr(kept, "_deflated", lambda data, *rest: compressed.append(data) or deflate(data, *rest))
+    monkeypatch.setattr(kept, "_made", lambda chunks: pytest.fail("compressed again"))
 
     second = alice.page()
 
@@ -138,6 +139,17 @@ def test_the_messages_that_are_shown_again_stay():
     assert chunks.get(1) is None
     assert chunks._bytes <= kept.MOST_BYTES < chunks._bytes + kept.CHUNK_BYTES + kept.OVERHEAD_BYTES
     assert chunks._bytes == sum(len(chunk) + kept.OVERHEAD_BYTES for chunk in chunks._chunks.values())
+
+
+def test_only_new_messages_of_a_longer_row_are_compressed(monkeypatch):
+    chunks = [kept.Chunk(f"<p>{number} {'some words ' * 900}</p>".encode()) for number in range(12)]
+    made, compressobj = [], zlib.compressobj
+    monkeypatch.setattr(kept.zlib, "compressobj", lambda *rest, **more: made.append(more) or compressobj(*rest, **more))
+
+    for row in (chunks[:10], chunks[:11], chunks[1:12], chunks[:10]):
+        assert gzip.decompress(kept.compressed(row, 6)) == b"".join(row)
+
+    assert len(made) == 4  # for the third row two: its beginning, which followed another chunk, and its end
 
 
 def test_runs_of_messages_are_kept_up_to_a_number():

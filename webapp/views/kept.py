@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, groupby
 
@@ -39,16 +39,7 @@ class Chunk(bytes):
 
     def __init__(self, _html: bytes) -> None:
         self.number = next(_numbers)
-        self._last: tuple[tuple[int, ...], bytes] = ((), b"")  # behind which chunks, and compressed
-
-    def compressed(self, before: tuple[Chunk, ...]) -> bytes:
-        """The chunk compressed to follow `before`, whose words it refers to."""
-        numbers = tuple(chunk.number for chunk in before)
-        after, data = self._last
-        if not data or numbers != after:
-            data = _deflated(self, LEVEL, b"".join(before)[-WINDOW:])
-            self._last = numbers, data
-        return data
+        self.compressed: tuple[tuple[int, ...], bytes] = ((), b"")  # behind which chunks, and how
 
 
 class Chunks:
@@ -122,12 +113,28 @@ def _run_of(chunks: Sequence[Chunk]) -> _Run:
 
 def _made(chunks: Sequence[Chunk]) -> _Run:
     data, check, size = [], 0, 0
-    before: tuple[Chunk, ...] = ()
-    for chunk in chunks:
-        data.append(chunk.compressed(before))
+    for chunk, piece in zip(chunks, _pieces(chunks), strict=True):
+        data.append(piece)
         check, size = zlib.crc32(chunk, check), size + len(chunk)
-        before = (*before[-1:], chunk)
     return _Run(b"".join(data), check, size, _power(8 * size))
+
+
+def _pieces(chunks: Sequence[Chunk]) -> Iterator[bytes]:
+    """Each chunk compressed to follow those before it, whose words it refers to. New ones in a row share the tables."""
+    deflate, before = None, list[Chunk]()
+    for chunk in chunks:
+        numbers = tuple([one.number for one in before])
+        after, piece = chunk.compressed
+        if piece and numbers == after:
+            deflate = None
+        else:
+            deflate = deflate or zlib.compressobj(LEVEL, zlib.DEFLATED, -15, 8, zdict=b"".join(before)[-WINDOW:])
+            piece = deflate.compress(chunk) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            chunk.compressed = numbers, piece
+        yield piece
+        before.append(chunk)
+        while sum(map(len, before[1:])) >= WINDOW:
+            del before[0]
 
 
 def _power(exponent: int) -> int:
@@ -158,9 +165,9 @@ def zipped(data: bytes, level: int) -> bytes:
     return deflate.compress(data) + deflate.flush()
 
 
-def _deflated(data: bytes, level: int, before: bytes = b"") -> bytes:
-    """The data compressed up to a whole byte, to follow what is `before` it."""
-    deflate = zlib.compressobj(level, zlib.DEFLATED, *_tables(len(before) + len(data), RAW), zdict=before)
+def _deflated(data: bytes, level: int) -> bytes:
+    """The data compressed up to a whole byte."""
+    deflate = zlib.compressobj(level, zlib.DEFLATED, *_tables(len(data), RAW))
     return deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
