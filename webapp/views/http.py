@@ -197,8 +197,10 @@ def _check_address() -> None:
 
 
 def _close_request(response: Response) -> Response:
+    given = {name.lower() for name, _value in response.headers}  # `setdefault` would look through them for each
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in given:
+            response.headers.add(name, value)
     if request.is_secure and not hosts.is_own_name(request.host):
         response.headers["Strict-Transport-Security"] = ONLY_TLS
     if request.endpoint != "static":
