@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with six changes: time-outs, buffers, turns, error pages, early closes, whole answers.
+"""gunicorn's gevent worker with changes: time-outs, buffers, turns, error pages, early closes, and how it sends.
 
 gunicorn waits `keepalive` seconds for each request head, however many connections are open. So a few thousand silent
 connections could take every place.
@@ -89,6 +89,10 @@ class _Pieces(list[bytes]):
     def sendall(self, piece: bytes) -> None:
         self.append(piece)
 
+    def send(self, piece: bytes) -> int:
+        self.append(piece)
+        return len(piece)
+
 
 def write_error(client: Any, status: int, reason: str, _detail: str) -> None:
     """Answer a request that never reaches the app, in place of gunicorn: with our headers, and a sentence."""
@@ -107,6 +111,13 @@ def write_error(client: Any, status: int, reason: str, _detail: str) -> None:
     _discard_rest(client)
 
 
+def write_chunk(client: Any, data: bytes) -> None:
+    """Send a chunk: what the system takes at once, nearly always all, needs none of what gevent's `sendall` asks it."""
+    chunk = b"%X\r\n%b\r\n" % (len(data), data)
+    if (sent := client.send(chunk)) < len(chunk):
+        client.sendall(chunk[sent:])
+
+
 def _discard_rest(client: Any) -> None:
     """Read what the browser still sends: with unread bytes, the system would reset the connection before the answer."""
     with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
@@ -119,3 +130,4 @@ def _discard_rest(client: Any) -> None:
 
 gunicorn.util.write_error = write_error
 gunicorn.http.wsgi.Response = Response
+gunicorn.util.write_chunk = write_chunk
