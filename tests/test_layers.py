@@ -168,7 +168,7 @@ LAYERS = [
         "webapp.addresses",
         "webapp.upstream.address",
     ],
-    ["webapp.pictures", "webapp.references", "webapp.upstream.thinking"],
+    ["webapp.pictures", "webapp.references", "webapp.upstream.thinking", "webapp.upstream.alike"],
     [
         "webapp.chat",
         "webapp.charts",

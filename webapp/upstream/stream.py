@@ -12,6 +12,7 @@ from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.text import first_bytes
 from webapp.upstream import answers, pictures
+from webapp.upstream.alike import Alike
 from webapp.upstream.asking import Asking, Progress
 from webapp.upstream.exchange import Exchange
 from webapp.upstream.payloads import load
@@ -33,6 +34,7 @@ class _Progress(Progress):
     activity: Activity | None = None
     model: str = ""
     answer_bytes: int = 0
+    alike: Alike = field(default_factory=Alike)
     repeats: answers.Repeats = field(default_factory=answers.Repeats)
     thinking: Thinking = field(default_factory=Thinking)
 
@@ -70,11 +72,19 @@ class Stream(Asking[Delta]):
         if not (self._joins_texts and self._progress.began):
             yield from super()._take_objects(objects)
             return
+        texts = self._progress.alike.texts_of(objects)
+        if texts is None:
+            yield from self._take_different(objects)
+        else:
+            yield from self._give(Delta("".join(texts)))
+
+    def _take_different(self, objects: list[bytes]) -> Iterator[Delta]:
         texts: list[str] = []
         for data in objects:
             text = answers.text_of(load(data))
             if text is not None:
                 texts.append(text)
+                self._progress.alike.learn(data, text)
                 continue
             yield from self._give(Delta("".join(texts)))
             texts.clear()
