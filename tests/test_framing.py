@@ -11,6 +11,7 @@ from webapp.upstream import framing
 A, B, C = b'{"a":1}', b'{"b":2}', b'{"c":3}'
 EVENT_A, EVENT_B = Event(data='{"a":1}'), Event(data='{"b":2}')
 COMMENT = Event(framing.COMMENT)
+ERROR = Event("error", '{"m":1}')
 
 
 def events_of(*blocks: bytes, most: int = 1000) -> list[Event | list[bytes]]:
@@ -33,7 +34,8 @@ CASES: list[tuple[list[bytes], list[Event | list[bytes]]]] = [
     ([b"data: %b\n\n\ndata: %b\n\n" % (A, B)], [EVENT_A, EVENT_B]),
     ([b"data: %b\n\nid: 1\n\ndata: %b\n\n" % (A, B)], [EVENT_A, Event(data='{"b":2}', id="1")]),
     ([b"data: %b\n\ndata:%b\n\n" % (A, B)], [EVENT_A, EVENT_B]),
-    ([b"data: {\ndata: }\n\n"], [Event(data="{\n}")]),
+    ([b"data: {\ndata: }\n\n", b"data: %b\n\n" % A], [Event(data="{\n}"), [A]]),
+    ([b"data: x\n\n", b"data: %b\n\n" % A], [Event(data="x"), [A]]),
     ([b"data: %b\n\ndata: %b\nid" % (A, B), b": 1\n\n"], [EVENT_A, Event(data='{"b":2}', id="1")]),
     ([b"data: x\n", b"\ndata: %b" % A, b"\n\n", b"data: %b\n\n" % B], [Event(data="x"), EVENT_A, [B]]),
     ([b"data: x\n"], []),
@@ -43,7 +45,11 @@ CASES: list[tuple[list[bytes], list[Event | list[bytes]]]] = [
     # Comments, and errors in a line of their own.
     ([b": hi\n\n", b"data: %b\n\n" % A], [COMMENT, [A]]),
     ([b"data: x\n: hi\n\n: hi\n\n"], [Event(data="x"), COMMENT]),
-    ([b'error: {"m":1}\n', b"\n"], [Event("error", '{"m":1}')]),
+    ([b": hi\ndata: x\n\n"], [COMMENT, Event(data="x")]),
+    ([b"event: x\n: hi\ndata: y\n\n"], [Event("x", "y")]),
+    ([b'error: {"m":1}\n', b"\n"], [ERROR]),
+    ([b'data: {"a":1}\nerror: {"m":1}\ndata: x\n\n'], [EVENT_A, ERROR, Event(data="x")]),
+    ([b'error: {"m":1}\n: hi\n\n'], [ERROR, COMMENT]),
     ([b'{"error": 1}\n', b"\n"], [Event("error", '{"error": 1}')]),
     # A byte order mark counts at the very beginning only.
     ([b": hi\n\n", b"\xef\xbb\xbfdata: x\n\n"], [COMMENT]),
