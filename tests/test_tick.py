@@ -69,7 +69,7 @@ def test_a_running_reply_is_saved_cheaply_and_a_finished_one_survives_a_power_cu
     assert stored(storage, reply.id).status == "done"
 
 
-def test_one_tick_finishes_a_reply_and_saves_the_text_of_the_next(storage, hub, pulse):
+def test_one_tick_finishes_a_reply_and_saves_the_text_of_the_next(storage, hub, pulse, caplog):
     ended, running = [Reply(storage, hub, "this worker") for _ in range(2)]
     running.say("Hello")
     ended.end()
@@ -78,6 +78,7 @@ def test_one_tick_finishes_a_reply_and_saves_the_text_of_the_next(storage, hub, 
 
     assert stored(storage, ended.id).status == "done"
     assert saved_text(storage, running.id) == ("Hello", "")
+    assert not caplog.records  # it needs no second way
 
 
 def test_a_silent_reply_adds_no_piece(storage, pulse, reply):
