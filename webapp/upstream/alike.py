@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from webapp.upstream.payloads import load
-
-_CONTENT = re.compile(rb'"content": ?"')
 
 
 class Alike:
@@ -16,14 +12,15 @@ class Alike:
         self._before = self._after = b""
 
     def learn(self, data: bytes, text: str) -> None:
-        """Take a chunk that is nothing but this text. Raw quotes begin no key inside of a string, so it is found."""
-        places = list(_CONTENT.finditer(data)) if text.isascii() and text.isprintable() else []
-        if len(places) != 1 or '"' in text or "\\" in text or data.count(b'"content"') != 1:
+        """Take a chunk that is nothing but this text. A string has its quotes escaped, so the key is found."""
+        is_plain = text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+        if not is_plain or not data.count(b'"content"') == 1 == data.count(b'"content":'):
             return
-        start = places[0].end()
-        end = start + len(text)
-        if data[start : end + 1] == text.encode() + b'"':
-            self._before, self._after = data[:start], data[end:]
+        quoted = b'"%b"' % text.encode()
+        start = data.find(b'"content":') + len(b'"content":')
+        start += data.startswith(b" ", start)
+        if data.startswith(quoted, start):
+            self._before, self._after = data[: start + 1], data[start + len(quoted) - 1 :]
 
     def texts_of(self, objects: list[bytes]) -> list[str] | None:
         """The texts of these chunks; None if one of them is another one, or not valid."""
