@@ -4,6 +4,8 @@ SQLAlchemy's statements. Compiling takes longer than most tests do."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 from jinja2 import BytecodeCache
@@ -16,6 +18,7 @@ def keep() -> None:
     """Keep what the apps and databases of this process compile from now on."""
     event.listen(Engine, "engine_connect", _keep_statements)
     Rule._compile_builder = _kept_routes(Rule._compile_builder)  # type: ignore[method-assign]
+    metadata.version = cache(metadata.version)  # each server of Werkzeug reads and parses a file for its own
 
 
 class Templates(BytecodeCache):
