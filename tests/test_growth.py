@@ -18,7 +18,7 @@ from tests.growth import MOST_EXPONENT
 from tests.patterns import BOUNDS, EXAMPLES, WINDOWED, Site
 
 SITES = patterns.find_sites()
-SECONDS = 300  # the measuring itself takes some 10 s on an idle machine, and ends by itself
+SECONDS = 900  # the measuring itself takes some 10 s of processor time, and ends by itself
 
 each_site = pytest.mark.parametrize("site", SITES, ids=[f"{site.name}:{site.line}" for site in SITES])
 
