@@ -124,6 +124,15 @@ def test_a_whole_answer_goes_without_the_options_of_a_stream() -> None:
     assert sent == body() | {"stream": False}
 
 
+def test_what_two_answers_at_once_found_refused_adds_up() -> None:
+    known = Refusals()
+
+    known.remember("m", [Refusal("temperature")])
+    known.remember("m", [Refusal("top_p"), Refusal("temperature")])
+
+    assert known.of("m") == (Refusal("temperature"), Refusal("top_p"))
+
+
 def test_the_memory_is_bounded() -> None:
     known = Refusals()
 
