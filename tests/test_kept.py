@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from tests.replies import Script
-from tests.upstream import Upstream, Wait, body, chunk, head, token
+from tests.upstream import Upstream, Wait, body, chunk, head, token, tokens
 from tests.wait import wait_until
 from webapp import sleeper
 from webapp.chat import Activity, Delta
@@ -32,6 +32,9 @@ class Message(dict):  # type: ignore[type-arg]
 
 
 def test_a_stream_keeps_nothing_of_its_request(upstream: Upstream):
+    lockchat = Lockchat(upstream.url)
+    upstream.answer(*tokens("Hello"))
+    list(lockchat.stream(QUESTION, "gpt-4"))  # what all requests have in common is kept from the first one
     upstream.answer(*body(token("Hello"), Wait()))
     messages = [Message(QUESTION[0])]
     message = weakref.ref(messages[0])
@@ -39,7 +42,7 @@ def test_a_stream_keeps_nothing_of_its_request(upstream: Upstream):
     gc.collect()
     before = {id(one) for one in gc.get_objects() if isinstance(one, kinds)}
 
-    with closing(Lockchat(upstream.url).stream(messages, "gpt-4")) as stream:
+    with closing(lockchat.stream(messages, "gpt-4")) as stream:
         next(stream)
         del messages
         gc.collect()

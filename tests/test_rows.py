@@ -457,13 +457,13 @@ READS = {
     ),
     "outlines": (
         lambda tx: [
-            (one.id, one.parent_id, one.role, one.text, one.status, one.siblings, one.page)
+            (one.id, one.stamp[:3], one.kept)
             for one in outlines.of(tx, "alice", "a1", ["a1s", "x", "a1q"], {"a1q": ("s",)}, lambda stamp: stamp[-1])
         ],
-        [("a1s", "a1q", "assistant", "", "done", ("s",), ("s",)), ("a1q", None, "user", "", "done", (), ())],
+        [("a1s", ("a1s", "a1q", "done"), ("s",)), ("a1q", ("a1q", None, "done"), ())],
     ),
     "an outline of what runs": (
-        lambda tx: [(one.stamp, one.page) for one in outlines.of(tx, "alice", "a5", ["a5r"], {}, lambda stamp: stamp)],
+        lambda tx: [(one.stamp, one.kept) for one in outlines.of(tx, "alice", "a5", ["a5r"], {}, lambda stamp: stamp)],
         [((), None)],
     ),
     "a picture": (lambda tx: pictures.get(tx, "alice", "g1"), Picture("image/png", 7, id="g1")),

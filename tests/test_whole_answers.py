@@ -18,6 +18,11 @@ class Connection:
     def sendall(self, piece: bytes) -> None:
         self.sent.append(piece)
 
+    def send(self, piece: bytes) -> int:
+        """The system takes no more than ten bytes at once."""
+        self.sent.append(piece[:10])
+        return len(piece[:10])
+
 
 def answer(connection, *headers: tuple[str, str], method: str = "GET") -> Response:
     request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
@@ -42,14 +47,25 @@ def test_each_event_of_a_stream_leaves_as_it_comes():
     connection = Connection()
     response = answer(connection)
 
-    for event in (b"one", b"two"):
+    for event in (b"one", b"two", b"three"):
         response.write(event)
     response.close()
 
-    first, second, end = connection.sent
+    first, second, *third, end = connection.sent
     assert first.endswith(b"\r\n\r\n3\r\none\r\n")
     assert second == b"3\r\ntwo\r\n"
+    assert third == [b"5\r\nthree\r\n"]
     assert end == b"0\r\n\r\n"
+
+
+def test_what_the_system_does_not_take_at_once_follows():
+    connection = Connection()
+    response = answer(connection)
+
+    for event in (b"", b"an event that is long"):
+        response.write(event)
+
+    assert b"".join(connection.sent).endswith(b"\r\n\r\n15\r\nan event that is long\r\n")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
