@@ -267,14 +267,18 @@ def test_the_list_of_models_has_its_own_time(make_client, upstream: Upstream) ->
 
 def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream, monkeypatch) -> None:
     monkeypatch.setattr(transport, "POOL_SIZE", 1)
+    begun = threading.Event()
+    upstream.always(*body(HI, Wait(begun), STOP, DONE))
     client = make_client()
     streams = [client.stream(QUESTION, "gpt-4") for _stream in range(2)]
     for stream in streams:
         next(stream)
 
+    begun.set()
     for stream in streams:
         list(stream)
 
+    assert upstream.connections == 2
     upstream.wait_for_open_connections(1)
 
 
