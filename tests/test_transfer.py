@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime
 
@@ -683,3 +685,13 @@ def test_another_site_may_not_import(alice):
     answer = alice.post("/import", files=files, headers={"Origin": "https://evil.example"})
 
     assert answer.status_code == 403
+
+
+def test_the_process_that_reads_a_file_loads_no_database():
+    program = "import sys; from webapp.files.reader import main; print(*sys.modules)"
+    assert program.split("; ")[1] in reader.PROGRAM
+
+    run = subprocess.run([sys.executable, "-c", program], cwd=reader.ROOT, check=True, capture_output=True, text=True)
+
+    assert "webapp.files.chatgpt" in run.stdout.split()
+    assert "sqlalchemy" not in run.stdout.split()

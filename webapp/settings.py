@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from webapp.chat import Option, Settings
 from webapp.errors import Invalid, TooLarge
 from webapp.language import gettext as _
 from webapp.language import number
-from webapp.offers import Offers
 from webapp.text import clean
+
+if TYPE_CHECKING:
+    from webapp.offers import Offers  # a process that reads a file loads no database
 
 
 @dataclass(frozen=True, slots=True)
