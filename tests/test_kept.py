@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import tracemalloc
 import weakref
 from contextlib import closing
 from types import SimpleNamespace
 
+import pytest
 import requests
 import urllib3
 
@@ -17,6 +19,7 @@ from tests.upstream import Upstream, Wait, body, chunk, head, token, tokens
 from tests.wait import wait_until
 from webapp import sleeper
 from webapp.chat import Activity, Delta
+from webapp.clock import Clock
 from webapp.generation import Hub
 from webapp.lockchat import Lockchat
 from webapp.sleeper import Sleeper
@@ -121,6 +124,64 @@ def test_a_sleeper_that_is_awake_already_is_woken_once():
     follower.close()
 
     assert waits == [True, False]  # the second one ended with a beat
+
+
+def test_wakes_without_news_put_off_no_beat():
+    follower = Sleeper(beat_seconds=0.2)
+
+    is_beat, woken = False, 0
+    while not is_beat and woken < 1_000:
+        follower.wake()
+        is_beat, woken = not follower.wait(), woken + 1
+        time.sleep(0.01)
+    follower.close()
+
+    assert is_beat
+
+
+def test_a_clock_whose_thread_could_not_start_starts_it_later(monkeypatch):
+    clock, started = Clock("test"), threading.Event()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _no_thread_is_left)
+        with pytest.raises(RuntimeError):
+            clock.begin()
+    clock.begin()
+    clock.look_at(_Once(started), 0.0)
+    has_started = started.wait(15)
+    clock.end()
+
+    assert has_started
+
+
+def test_a_reply_whose_source_cannot_be_closed_ends():
+    class Source(Script):
+        def __iter__(self):
+            yield Delta("x")
+
+        def close(self) -> None:
+            raise OSError("broken")
+
+    hub = Hub(lambda text: text)
+
+    hub.start("reply", Source(), lambda: None)
+    wait_until(lambda: hub.all()["reply"].is_rendered, 15)
+
+    assert hub.all()["reply"].since()[2].status == "done"
+
+
+class _Once:
+    entry = -1
+
+    def __init__(self, started: threading.Event) -> None:
+        self._started = started
+
+    def check(self) -> None:
+        self._started.set()
+
+
+def _no_thread_is_left(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def _ignore(_activity: Activity) -> None:

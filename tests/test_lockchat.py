@@ -172,6 +172,20 @@ class TestTheRequest:
         assert upstream.requests[0].target == "http://upstream.test/v1/chat/completions?auth=k"
 
 
+def test_another_answer_can_begin_while_a_whole_one_is_taken(upstream):
+    lockchat = Lockchat(upstream.url)
+    upstream.answer(*completion("Hello"))
+    upstream.answer(*completion("Bye"))
+
+    first = lockchat.stream(QUESTION, "gpt-4")
+    begun = next(first)
+    other = list(lockchat.stream(QUESTION, "gpt-4"))
+    rest = list(first)
+
+    assert "".join(delta.text for delta in [begun, *rest]) == "Hello"
+    assert "".join(delta.text for delta in other) == "Bye"
+
+
 def completion(content: Any, finish: str = "stop", **more: Any) -> list[Any]:
     """A whole answer in JSON, as it comes without streaming."""
     message = {"role": "assistant", "content": content, **more}

@@ -95,7 +95,9 @@ class Page:
         json.dumps(patch)
         if patch[0] == "x":
             kept = self.body.elements[: patch[1]]
-            self.body.nodes = [node for node in self.body.nodes if isinstance(node, str) or node in kept]
+            self.body.nodes = [
+                node for node in self.body.nodes if isinstance(node, str) or any(node is one for one in kept)
+            ]
             return
         kind, index, depth, content = patch
         if kind == "=" and not depth and index == len(self.body.elements):

@@ -31,10 +31,10 @@ class Clock:
 
     def begin(self) -> None:
         with self._changed:
-            self._running += 1
             if not self._has_thread:
-                self._has_thread = True
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._has_thread = True  # or no thread is left, and the next one tries again
+            self._running += 1
 
     def end(self) -> None:
         with self._changed:

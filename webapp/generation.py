@@ -116,6 +116,7 @@ class Generation:
                     has_new, seen = seen != state, state
                 if has_new or (is_beat and not outcome):
                     yield new
+                    follower.rest()
                 if outcome:
                     yield outcome
                     return
@@ -193,6 +194,9 @@ class Generation:
     def _conclude(self, outcome: Outcome) -> None:
         try:
             self._source.close()
+        except Exception:
+            log.exception("reply %s: its answer could not be closed", self.reply_id[:8])
+        try:
             if self._keeping:
                 self._keeping.join()
             self._end(outcome)

@@ -25,9 +25,12 @@ class Sleeper:
         _clock.begin()
         _clock.look_at(self, self._since + beat_seconds)
 
+    def rest(self) -> None:
+        """The next beat is due `beat_seconds` from now."""
+        self._since = time.monotonic()
+
     def wait(self) -> bool:
         """Return whether it was woken, now or since the last wait; False for a beat."""
-        self._since = time.monotonic()
         self._awake.acquire()
         is_beat, self._is_beat = self._is_beat, False
         return not is_beat

@@ -195,6 +195,7 @@ class _Body:
         if not block:
             if self._fp.length:
                 raise http.client.IncompleteRead(b"", self._fp.length)
+            self._fp.close()  # first: `http.client` refuses the next request while this answer is open
             self.release_conn()
         return block
 
