@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from flask import g
 from jinja2 import Environment, FileSystemLoader, meta
 from markupsafe import Markup
 
+from webapp.chat import Message
 from webapp.views import pages, words
+from webapp.views.kept import CHUNK_BYTES, MOST_BYTES, Chunks
 
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 USED = re.compile(r'\bpart\("([^"]+)"(.*?)\) }}', re.DOTALL)
 OURS = {"_", "ngettext", "url_for"}  # the language and the path that we are below are in each key
@@ -127,3 +131,31 @@ def test_an_error_after_a_page_in_parts_shows_whole_parts(site):
         html = pages.part("_words.html")
 
     assert "The answer is complete." in html
+
+
+def test_no_settings_are_kept_with_a_part(alice):
+    system = "Be brief. " * 100
+    alice.post_form("/presets", name="Brief", model="gpt-4", temperature="", system=system)
+    alice.end(alice.new_chat("Hello", system="Be kind. " * 100))
+    pages.kept._chunks.clear()
+
+    page = alice.page()
+
+    assert ">Brief</a>" in page
+    keys = [str(key) for key in pages.kept._chunks if "_composer_rest.html" not in key]
+    assert len(keys) > 3
+    assert [key for key in keys if "Be brief." in key or "Be kind." in key] == []
+    [composer] = [str(key) for key in pages.kept._chunks if "_composer_rest.html" in key]
+    assert "Be brief." not in composer
+
+
+def test_a_part_that_is_left_out_is_freed_at_once():
+    chunks = Chunks()
+    first = chunks.add("first", "x" * CHUNK_BYTES)
+    first.message = Message("a", "b", None, "user", "", "done", NOW, page=first)
+
+    for number in range(MOST_BYTES // CHUNK_BYTES):
+        chunks.add(number, "y" * CHUNK_BYTES)
+
+    assert chunks.get("first") is None
+    assert first.message is None  # the two held each other

@@ -7,21 +7,25 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.samples import some
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp.archive import READ_MESSAGES
+from webapp.arrivals import Arrivals
 from webapp.chat import Conversation, Message
 from webapp.config import Config
 from webapp.errors import StorageUnavailable
 from webapp.files import reader, record, zips
 from webapp.limits import Holder
+from webapp.storage import conversations, messages, schema
+from webapp.text import new_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = "This file holds no conversations of Lockchat, ChatGPT, Claude, Open WebUI or LibreChat."
@@ -685,6 +689,24 @@ def test_another_site_may_not_import(alice):
     answer = alice.post("/import", files=files, headers={"Origin": "https://evil.example"})
 
     assert answer.status_code == 403
+
+
+def test_a_page_shows_what_an_import_has_stored_so_far(site, alice, upstream):
+    upstream.answer(*tokens("Hello"))
+    reply = alice.new_chat("Hi")
+    settle(alice)
+    storage = site.extensions["lockchat"].storage
+    assert "1/2" not in alice.page() + alice.page()  # kept now
+
+    with storage.begin() as tx:
+        [user_id] = tx.execute(select(schema.conversations.c.user_id)).scalars()
+        there = conversations.get(tx, user_id, alice.conversation_id)
+        shown = messages.get(tx, user_id, reply)
+        arrivals = Arrivals(user_id, NOW, None)
+        arrivals.take(tx, there)
+        arrivals.store(tx, [replace(shown, id=new_id(), text="Another", html=None)])
+
+    assert "1/2" in alice.page()
 
 
 def test_the_process_that_reads_a_file_loads_no_database():

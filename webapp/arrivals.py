@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Message
-from webapp.storage import conversations, messages, pictures, spending
+from webapp.storage import changes, conversations, messages, pictures, spending
 from webapp.storage.spending import Amount
 
 
@@ -49,7 +49,10 @@ class Arrivals:
         amount = Amount(stored=sum(message.size for message in missing))
         spending.add(tx, dict.fromkeys(spending.holders(self._user_id, self._address), amount), self._hidden_at)
         self._passed |= {one.conversation_id for one in batch if one.id == self._leaves.get(one.conversation_id)}
-        self.grown |= {one.conversation_id for one in missing} & self.there.keys()
+        grown = {one.conversation_id for one in missing} & self.there.keys()
+        if grown:
+            changes.number(tx, self._user_id)  # what is kept of these conversations is old now
+        self.grown |= grown
         lacking = pictures.lacking(tx, [message.id for message in batch if message.pictures])
         return [message for message in batch if message.id in lacking]
 

@@ -171,9 +171,16 @@ def add(
 
     `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
-    ended, same = [one for one in new if one.status != "streaming"], {"worker_id": worker_id, "address": address}
+    ended = [one for one in new if one.status != "streaming"]
     if new:
-        tx.execute(_ADDING, [_columns(message) | same for message in new])
+        worker_ids = [worker_id if one.status == "streaming" else None for one in new]
+        tx.execute(
+            _ADDING,
+            [
+                _columns(one) | {"worker_id": its_worker, "address": address}
+                for one, its_worker in zip(new, worker_ids, strict=True)
+            ],
+        )
     message_words.add_new(tx, user_id, {one.id: one.text for one in ended})
 
 

@@ -179,6 +179,7 @@ def _context(shown: Shown | None, draft: str = "", preset: Preset | None = None)
         "deleted": deleted if deleted and parts().conversations.is_restorable(user_id, deleted) else "",
         "models": models,
         "presets": presets,
+        "preset_names": [(one.id, one.name) for one in presets],
         "preset": preset,
         "like": next((one for one in presets if start and is_like(one, start)), None),
         "fields": fields_in(preset) if preset else [],

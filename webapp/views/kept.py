@@ -65,7 +65,9 @@ class Chunks:
                 self._chunks[key] = chunk
                 self._bytes += len(chunk) + OVERHEAD_BYTES
             while self._bytes > MOST_BYTES:
-                self._bytes -= len(self._chunks.pop(next(iter(self._chunks)))) + OVERHEAD_BYTES
+                left_out = self._chunks.pop(next(iter(self._chunks)))
+                left_out.message = None  # which holds the chunk: both are freed now
+                self._bytes -= len(left_out) + OVERHEAD_BYTES
         return chunk
 
 

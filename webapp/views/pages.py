@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, g, render_template, request, session, templating, url_for
 from markupsafe import Markup
 
 from webapp import language
-from webapp.chat import Message, Stamp
+from webapp.chat import Conversation, Message, Stamp
 from webapp.storage.outlines import PageOf
 from webapp.text import new_id
 from webapp.views import site, visitor, words
-from webapp.views.kept import Chunks
+from webapp.views.kept import CHUNK_BYTES, Chunks
 from webapp.views.parts import parts
 
 PLACE = Markup("<!--{}-->").format(new_id())  # of kept messages in the HTML of a template; nobody can guess it
@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     # Jinja's own extension does the same in four calls for each sentence.
     app.jinja_env.globals.update(_=_words, ngettext=_counted, url_for=_url_for, part=part)
     app.jinja_env.globals.update(notice=site.notice, welcome=site.welcome)
-    app.jinja_env.filters.update(words.FILTERS, article=article, articles=articles)
+    app.jinja_env.filters.update(words.FILTERS, article=article, articles=articles, menu=Menu.of)
     app.context_processor(_shared)
 
 
@@ -80,6 +80,19 @@ def articles(messages: Iterable[Message], models: Sequence[str], retrying: str =
         else:
             html, run = html + _put(run) + page, []
     return html + _put(run)
+
+
+class Menu(NamedTuple):
+    """What the menu of a conversation shows: all of it would be kept with the menu, and change with each message."""
+
+    id: str
+    title: str
+    pinned: bool
+    folder: str
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> Menu:
+        return cls(conversation.id, conversation.title, conversation.pinned, conversation.folder)
 
 
 def part(template: str, /, **values: object) -> Markup:
@@ -125,6 +138,8 @@ def _article(message: Message, models: Sequence[str], retrying: str) -> bytes | 
     if is_plain or not message.stamp or message.id == retrying:
         return html
     page = kept.add((message.stamp, *_place(models)), html)
+    if len(page) > CHUNK_BYTES:  # it is not kept
+        return page
     page.message = replace(message, text="", reasoning="", html=None, outcome=None, page=page)
     return page
 
