@@ -30,7 +30,7 @@ from webapp.views.parts import of as parts_of
 from webapp.views.parts import parts
 
 COMMENT = re.compile(rb"^[ ]*+(?://[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)$", re.MULTILINE)
-SEND_SECONDS = 60.0  # without reading an event, then the browser is gone
+SEND_SECONDS = 60.0  # without reading, up to twice this within one event: then the browser is gone
 ANSWER_SECONDS = 300.0  # for a whole page, on the slowest connection
 COMPRESSED_BYTES = 300  # less hardly shrinks
 MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other streams
