@@ -25,6 +25,7 @@ LONG_SECONDS = 600.0  # longer than any test waits
 def long_rests(monkeypatch):
     """Each rest takes longer than the test, and so does the pulse's wait for a rendered text."""
     monkeypatch.setattr(transport, "LEAST_PACE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(transport, "MANY_PACE_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(transport, "MOST_PACE_SECONDS", LONG_SECONDS)
     monkeypatch.setattr("webapp.pulse.RENDER_SECONDS", LONG_SECONDS)
 
