@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -97,7 +96,7 @@ class Generation:
 
     def start(self) -> None:
         """Read the source in a new thread."""
-        self._in_thread(self._begin)
+        _thread.start_new_thread(self._begin, ())  # an object of `threading` would keep 2 KB for each reply
 
     def follow(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[Delta | Outcome]:
         """Yield all so far as one delta, then what is new as it comes, and the outcome last.
@@ -145,7 +144,7 @@ class Generation:
         self._end(Outcome(status))
         self._source.abort()
         with suppress(RuntimeError):  # without a thread left, the reply's own one finishes
-            self._in_thread(self._finish)  # the reply's own one may rest between two reads
+            _thread.start_new_thread(self._finish, ())  # the reply's own one may rest between two reads
 
     def settle(self, *, saved: bool) -> None:
         """Give followers the outcome: the finished reply is saved, or could not be saved."""
@@ -174,9 +173,6 @@ class Generation:
         for follower in self._followers:
             follower.wake()
 
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        _thread.start_new_thread(work, ())  # an object of `threading` would keep 2 KB for each reply
-
     def _begin(self) -> None:
         """Ask, and take the first delta. A thread keeps the memory of its deepest call, so another one reads on."""
         deltas = iter(self._source)
@@ -184,7 +180,7 @@ class Generation:
             self._conclude(outcome)
             return
         try:
-            self._in_thread(partial(self._run, deltas))
+            _thread.start_new_thread(self._run, (deltas,))
         except RuntimeError:  # no thread is left
             self._run(deltas)
 
@@ -208,10 +204,9 @@ class Generation:
         if self._keeping:
             self._keeping.join()
         with self._finishing:
-            if self.is_rendered:
-                return
             try:
-                self.html = self._render(self.since()[0].text)
+                if not self.is_rendered:
+                    self.html = self._render(self.since()[0].text)
             finally:
                 self.is_rendered = True
                 self._hub_changed.set()
@@ -228,8 +223,7 @@ class Generation:
             # The page shows the same id beside its sentence.
             log.warning("reply %s failed: %s", self.reply_id[:8], error)
             # A reply that breaks off after it began keeps its text, and the page offers Retry.
-            status: Status = "interrupted" if error.reason == "cut_off" else "error"
-            return Outcome(status, failure=error.failure)
+            return Outcome("interrupted" if error.reason == "cut_off" else "error", failure=error.failure)
         except Exception:
             log.exception("reply %s failed", self.reply_id)
             return Outcome("error", failure=Failure("internal"))

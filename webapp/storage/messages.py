@@ -171,17 +171,11 @@ def add(
 
     `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
-    ended = [one for one in new if one.status != "streaming"]
-    if new:
-        worker_ids = [worker_id if one.status == "streaming" else None for one in new]
-        tx.execute(
-            _ADDING,
-            [
-                _columns(one) | {"worker_id": its_worker, "address": address}
-                for one, its_worker in zip(new, worker_ids, strict=True)
-            ],
-        )
-    message_words.add_new(tx, user_id, {one.id: one.text for one in ended})
+    worker_ids = {"streaming": worker_id}
+    rows = [_columns(one) | {"worker_id": worker_ids.get(one.status), "address": address} for one in new]
+    if rows:
+        tx.execute(_ADDING, rows)
+    message_words.add_new(tx, user_id, {one.id: one.text for one in new if one.status != "streaming"})
 
 
 def claim_key(tx: Connection, user_id: str, key: str, reply_id: str) -> bool:
