@@ -103,7 +103,7 @@ def _import(browser: Browser, megabytes: float) -> None:
 
 def _chatgpt_export(megabytes: float) -> str:
     """A file of ChatGPT's with long answers, of so many megabytes."""
-    answer = GUIDE.read_text(encoding="utf-8")
+    answer = GUIDE.read_text(encoding="utf-8") * 2  # one file may hold 20,000 messages
     nodes: dict[str, Any] = {}
     for number in range(IMPORT_MESSAGES):
         parent = str(number - 1) if number else None
