@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from flask import Flask
 from hypothesis import settings
+from markdown_it.token import Token
 from sqlalchemy import make_url
 from werkzeug.serving import make_server
 
@@ -25,8 +26,9 @@ from tests.server import Server
 from tests.team import Team
 from tests.upstream import Upstream
 from tests.visitor import Visitor
-from webapp import create_app
+from webapp import create_app, patches
 from webapp.config import Config
+from webapp.markdown import Env
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
 
@@ -175,6 +177,20 @@ def secure(certificate: Path) -> Iterator[Upstream]:
     context.load_cert_chain(certificate.with_name("ca.pem"), certificate)
     with Upstream(tls=context) as upstream:
         yield upstream
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sources that growing texts parse."""
+    sources: list[str] = []
+    parse = patches.parse
+
+    def note(source: str, env: Env) -> list[Token]:
+        sources.append(source)
+        return parse(source, env)
+
+    monkeypatch.setattr(patches, "parse", note)
+    return sources
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.test_patches import cuts, run, tokens
-from webapp import patches
 from webapp.markdown import render
 from webapp.patches import LiveRenderer
 
@@ -59,15 +58,6 @@ def test_a_heading_that_goes_on_behind_its_marks_is_shown_whole() -> None:
         live.feed(character)
 
     assert live.html == render("### one ### two\n")
-
-
-@pytest.fixture
-def parsed(monkeypatch):
-    """The sources that growing texts parse."""
-    sources: list[str] = []
-    parse = patches.parse
-    monkeypatch.setattr(patches, "parse", lambda source, env: sources.append(source) or parse(source, env))
-    return sources
 
 
 @pytest.mark.parametrize("text", (LISTS | TABLES).values(), ids=LISTS | TABLES)

@@ -42,6 +42,15 @@ FINAL = Final("a5r", "Whole", "Why", "<p>", 3, Outcome("done", seconds=1.5))
 ADDED = Conversation(
     "m9", 0.3, "Be", "a9", "alice", "New", "a9q", day(8), day(9), pinned=True, folder="Work", options={"seed": 9}
 )
+ENDED = {
+    "pieces a5r/1": None,
+    "pieces a5r/2": None,
+    "message_words": NEW,
+    "counters alice": COUNTED,
+    "counters @1.2.3.4": COUNTED,
+    "usage": NEW,
+}
+"""What the end of the reply a5r changes beside it."""
 NOTHING = spending.Amount()
 NEXT = Queued("alice", "a5", "a5r", "other", "Another", {}, "")
 
@@ -166,12 +175,7 @@ CHANGES = {
                 "seconds": 1.5,
                 "stop_requested": False,
             },
-            "pieces a5r/1": None,
-            "pieces a5r/2": None,
-            "message_words": NEW,
-            "counters alice": COUNTED,
-            "counters @1.2.3.4": COUNTED,
-            "usage": NEW,
+            **ENDED,
         },
     ),
     "finish once more": (
@@ -187,12 +191,7 @@ CHANGES = {
         None,
         {
             "messages a5r": {"text": "12", "status": "interrupted", "stop_requested": False},
-            "pieces a5r/1": None,
-            "pieces a5r/2": None,
-            "message_words": NEW,
-            "counters alice": COUNTED,
-            "counters @1.2.3.4": COUNTED,
-            "usage": NEW,
+            **ENDED,
         },
     ),
     "ask to stop": (lambda tx: messages.request_stop(tx, "b5r"), None, {"messages b5r": {"stop_requested": True}}),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.test_budget import HOSTILE
 from tests.upstream import Wait, body, token
-from webapp import patches, sse
+from webapp import sse
 from webapp.chat import Delta, Message, Outcome
 from webapp.markdown import PLAIN, render
 from webapp.patches import LiveRenderer
@@ -75,15 +75,6 @@ def test_twenty_readers_cost_one_rendering(monkeypatch):
     assert rendered == ["Hello ", "**you** ", "there"]
     assert all(len(set(events)) == 1 for events in received)
     assert [event[0].event for event in received] == ["reset", "patch", "patch"]
-
-
-@pytest.fixture
-def parsed(monkeypatch):
-    """The sources that growing replies parse."""
-    sources: list[str] = []
-    parse = patches.parse
-    monkeypatch.setattr(patches, "parse", lambda source, env: sources.append(source) or parse(source, env))
-    return sources
 
 
 def parsed_for(tabs, alice, upstream, parsed):

@@ -130,7 +130,7 @@ class Settings:
     model: str
     temperature: float | None  # None: the model's default
     system: str
-    options: Mapping[str, Option] = field(default_factory=dict, kw_only=True, hash=False)  # compared all the same
+    options: Mapping[str, Option] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
