@@ -133,11 +133,11 @@ def test_an_error_after_a_page_in_parts_shows_whole_parts(site):
     assert "The answer is complete." in html
 
 
-def test_no_settings_are_kept_with_a_part(alice):
+def test_no_settings_are_kept_with_a_part(alice, monkeypatch):
     system = "Be brief. " * 100
     alice.post_form("/presets", name="Brief", model="gpt-4", temperature="", system=system)
     alice.end(alice.new_chat("Hello", system="Be kind. " * 100))
-    pages.kept._chunks.clear()
+    monkeypatch.setattr(pages, "kept", Chunks())
 
     page = alice.page()
 
