@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import ssl
 import subprocess
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 from flask import Flask
 from hypothesis import settings
 from markdown_it.token import Token
-from sqlalchemy import make_url
 from werkzeug.serving import make_server
 
-from tests import compiled
+from tests import compiled, databases
+from tests.databases import Copies, new_database, open_copies
 from tests.server import Server
 from tests.team import Team
 from tests.upstream import Upstream
@@ -39,16 +35,13 @@ if not os.environ.get("CI"):  # where there is no deadline, and the same hundred
 compiled.keep()
 TEMPLATES = compiled.Templates()
 
-DATABASE_SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL")
-
-
 QUICK = "not browser and not faults"
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Four test processes for the quick suite, which often waits; one where browsers and faults are timed."""
-    return 4 if config.option.markexpr == QUICK else 0
+    """Four test processes for the quick suite, which often waits; two drive browsers; one where faults are timed."""
+    return {QUICK: 4, "browser": 2}.get(config.option.markexpr, 0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,7 +76,7 @@ def _is_wanted(item: pytest.Item) -> bool:
     if item.get_closest_marker("long") and not item.config.option.long:
         return False
     fixtures = getattr(item, "fixturenames", [])
-    return not DATABASE_SERVER or "model_database_url" in fixtures or "empty_database_url" in fixtures
+    return not databases.SERVER or "model_database_url" in fixtures or "empty_database_url" in fixtures
 
 
 def need(present: object, what: str) -> None:
@@ -91,23 +84,6 @@ def need(present: object, what: str) -> None:
     if not present:
         assert not os.environ.get("CI"), f"CI lacks {what}"
         pytest.skip(f"this machine lacks {what}")
-
-
-@contextmanager
-def new_database(directory: Path, model_url: str | None = None) -> Iterator[str]:
-    """A SQLite file, or a database of the PostgreSQL server that the environment names: empty, or a copy."""
-    if not DATABASE_SERVER:
-        path = directory / "lockchat.sqlite3"
-        if model_url:
-            shutil.copy(make_url(model_url).database or "", path)
-        yield f"sqlite:///{path}"
-        return
-    name = f"test_{uuid.uuid4().hex}"
-    url = make_url(DATABASE_SERVER).set(drivername="postgresql")
-    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {make_url(model_url).database if model_url else 'template1'}")
-        yield url.set(database=name).render_as_string(hide_password=False)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -127,10 +103,19 @@ def model_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield url
 
 
+@pytest.fixture(scope="session")
+def copies(model_database_url: str) -> Iterator[Copies]:
+    """Databases of the server with all tables, to use again."""
+    with open_copies(model_database_url) as copies:
+        yield copies
+
+
 @pytest.fixture
-def database_url(tmp_path: Path, model_database_url: str) -> Iterator[str]:
-    """A database with all tables and no rows."""
-    with new_database(tmp_path, model_database_url) as url:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, model_database_url: str) -> Iterator[str]:
+    """A database with all tables and no rows. A test of faults may leave anything in it, so nobody uses it again."""
+    is_used_again = databases.SERVER and not request.node.get_closest_marker("faults")
+    new = request.getfixturevalue("copies").one() if is_used_again else new_database(tmp_path, model_database_url)
+    with new as url:
         yield url
 
 

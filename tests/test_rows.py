@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
-from tests.conftest import new_database
+from tests.databases import new_database
 from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
 from webapp.chat import Conversation, Delta, Folder, Node, Outcome, Picture, Preset, Queued
 from webapp.storage import (

@@ -8,13 +8,14 @@ from contextlib import closing
 
 import pytest
 
+from tests import databases
 from tests.bench.load import stage
-from tests.conftest import DATABASE_SERVER, need
+from tests.conftest import need
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor
 from tests.wait import wait_until
 
-pytestmark = pytest.mark.skipif(bool(DATABASE_SERVER), reason="PostgreSQL writes its files by itself")
+pytestmark = pytest.mark.skipif(bool(databases.SERVER), reason="PostgreSQL writes its files by itself")
 
 WORDS = 1_000
 

@@ -11,13 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.conftest import DATABASE_SERVER, need
+from tests import databases
+from tests.conftest import need
 from tests.faults.vitals import Database, Vitals, draft_of, send_in_vain
 from tests.faults.watcher import Watcher
 from tests.visitor import text_of
 from tests.wait import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(DATABASE_SERVER), reason="these are faults of SQLite's file")]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(bool(databases.SERVER), reason="these are faults of SQLite's file"),
+]
 
 DISK_BYTES = 3 * 2**20
 UNSAVED = "This answer could not be saved yet."

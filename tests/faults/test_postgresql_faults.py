@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import make_url
 
-from tests.conftest import DATABASE_SERVER
+from tests import databases
 from tests.faults.vitals import Vitals, send_in_vain
 from tests.faults.watcher import Watcher
 from tests.relay import Relay
 from tests.visitor import text_of
 from tests.wait import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.skipif(not DATABASE_SERVER, reason="no PostgreSQL server is named")]
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(not databases.SERVER, reason="no PostgreSQL server is named")]
 
 UNSAVED = "This answer could not be saved yet."
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DATABASE_SERVER
+from tests import databases
 from tests.upstream import Request, Wait, body, token
 from tests.wait import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(DATABASE_SERVER), reason="PostgreSQL keeps its own files")]
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(databases.SERVER), reason="PostgreSQL keeps its own files")]
 
 COPIES = 15
 LOG_HEAD_BYTES = 32

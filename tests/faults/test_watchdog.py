@@ -17,7 +17,7 @@ import pytest
 import requests
 from urllib3.exceptions import HTTPError
 
-from tests.conftest import new_database
+from tests.databases import new_database
 from tests.faults.hostile import FORM_TYPE, FORMS, TEXTS, form, repeated, zipped
 from tests.faults.watchdog import Watchdog, watched
 from tests.history import add_turns
