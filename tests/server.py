@@ -40,6 +40,7 @@ class Server:
         workers: int = 1,
         app: str = "wsgi:app",
         arguments: tuple[str, ...] = (),
+        ready_seconds: float = 120,  # a busy machine has taken more than 60
         **settings: object,
     ) -> None:
         self.port = port or free_port()
@@ -58,7 +59,11 @@ class Server:
                 stderr=log,
             )
         self.master = psutil.Process(self._process.pid)
-        self._wait_until_ready(workers)
+        try:
+            self._wait_until_ready(workers, ready_seconds)
+        except BaseException:  # the caller has no server to end
+            self.kill()
+            raise
 
     def workers(self) -> list[psutil.Process]:
         return self.master.children()
@@ -93,14 +98,14 @@ class Server:
             process.kill()
         self._process.wait(10)
 
-    def _wait_until_ready(self, workers: int) -> None:
-        deadline = time.monotonic() + 60
+    def _wait_until_ready(self, workers: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            assert self._process.poll() is None, self.log.read_text()
+            assert self._process.poll() is None, f"the server ended: {self.log.read_text()}"
             try:
                 if requests.get(f"{self.url}/readyz", timeout=5).ok and len(self.workers()) >= workers:
                     return
             except requests.RequestException:
                 pass
             time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
+        raise AssertionError(f"not ready within {seconds} s: {self.log.read_text()}")
