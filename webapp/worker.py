@@ -11,6 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
+
+# At its exit Python clears the newest modules first. Flask's log handler then takes a lock of this one, the older.
+import gevent.thread  # type: ignore[import-untyped]
 import gunicorn.http.wsgi  # type: ignore[import-untyped]
 import gunicorn.util  # type: ignore[import-untyped]
 from gevent.server import StreamServer  # type: ignore[import-untyped]
