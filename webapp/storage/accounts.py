@@ -28,7 +28,7 @@ def by_login(tx: Connection, way: str, login: str) -> Account | None:
 def all_of(tx: Connection, way: str) -> list[Account]:
     """All accounts of one way to sign in, by name."""
     query = select(accounts).where(accounts.c.way == way).order_by(accounts.c.login)
-    return [account_of(row) for row in tx.execute(query)]
+    return [Account(**row._asdict()) for row in tx.execute(query)]
 
 
 def add(tx: Connection, account: Account) -> bool:
@@ -75,20 +75,5 @@ def retention_days(tx: Connection, after: str, limit: int) -> list[tuple[str, in
     return [(row.id, row.retention_days) for row in rows]
 
 
-def account_of(row: Row[Any]) -> Account:
-    """The account in a row that has its columns."""
-    return Account(
-        user_id=row.user_id,
-        way=row.way,
-        login=row.login,
-        name=row.name,
-        role=row.role,
-        created_at=row.created_at,
-        disabled_at=row.disabled_at,
-        retention_days=row.retention_days,
-        password=row.password,
-    )
-
-
 def _one(row: Row[Any] | None) -> Account | None:
-    return account_of(row) if row else None
+    return Account(**row._asdict()) if row else None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from webapp.storage.accounts import account_of
 from webapp.storage.team_schema import accounts, api_keys
 from webapp.team import Account, ApiKey
 
@@ -23,13 +21,14 @@ def find(tx: Connection, token_hash: str) -> tuple[ApiKey, Account] | None:
     row = tx.execute(select(api_keys).where(api_keys.c.token_hash == token_hash)).one_or_none()
     if row is None:
         return None
-    return _key(row), account_of(tx.execute(select(accounts).where(accounts.c.user_id == row.user_id)).one())
+    owner = tx.execute(select(accounts).where(accounts.c.user_id == row.user_id)).one()
+    return ApiKey(**row._asdict()), Account(**owner._asdict())
 
 
 def of(tx: Connection, user_id: str) -> list[ApiKey]:
     """The user's keys, the newest first."""
     query = select(api_keys).where(api_keys.c.user_id == user_id).order_by(api_keys.c.created_at.desc(), api_keys.c.id)
-    return [_key(row) for row in tx.execute(query)]
+    return [ApiKey(**row._asdict()) for row in tx.execute(query)]
 
 
 def note_used(tx: Connection, token_hash: str, now: datetime) -> None:
@@ -51,16 +50,3 @@ def remove_all(tx: Connection, user_id: str) -> int:
 def purge(tx: Connection, now: datetime) -> None:
     """Delete expired keys."""
     tx.execute(delete(api_keys).where(api_keys.c.expires_at <= now))
-
-
-def _key(row: Row[Any]) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        token_hash=row.token_hash,
-        user_id=row.user_id,
-        name=row.name,
-        ending=row.ending,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        used_at=row.used_at,
-    )

@@ -35,9 +35,10 @@ from webapp.storage.schema import folders as folders_table
 Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
 PLACE = ("pinned", "updated_at", "id")
 
-# In the order of its arguments; the last two are named.
+NAMES = [field.name for field in fields(Conversation) if not field.kw_only]
+# In the order of the arguments of Conversation; the last two are named.
 COLUMNS: list[ColumnElement[Any]] = [
-    *(conversations.c[field.name] for field in fields(Conversation) if not field.kw_only),
+    *(conversations.c[name] for name in NAMES),
     select(folders_table.c.name)
     .join(foldered, foldered.c.folder_id == folders_table.c.id)
     .where(foldered.c.conversation_id == conversations.c.id)
@@ -160,22 +161,9 @@ def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | No
     """Store a new conversation, and a new user and folder. `deleted_at` hides the conversation."""
     if deleted_at:
         insert_missing(tx, users, id=conversation.user_id, created_at=conversation.created_at)
-    values = {
-        "revision": 0 if deleted_at else changes.first_number(tx, conversation.user_id, conversation.created_at),
-        "id": conversation.id,
-        "user_id": conversation.user_id,
-        "title": conversation.title,
-        "model": conversation.model,
-        "temperature": conversation.temperature,
-        "system": conversation.system,
-        "options": conversation.options or None,
-        "leaf_id": conversation.leaf_id,
-        "created_at": conversation.created_at,
-        "updated_at": conversation.updated_at,
-        "pinned": conversation.pinned,
-        "deleted_at": deleted_at,
-    }
-    tx.execute(_ADDING, values)
+    revision = 0 if deleted_at else changes.first_number(tx, conversation.user_id, conversation.created_at)
+    others = {"options": conversation.options or None, "revision": revision, "deleted_at": deleted_at}
+    tx.execute(_ADDING, {name: getattr(conversation, name) for name in NAMES} | others)
     if conversation.folder:
         folder_id = folders.named(tx, conversation.user_id, conversation.folder, conversation.created_at)
         folders.put(tx, conversation.id, folder_id)

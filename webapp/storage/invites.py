@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -13,15 +14,7 @@ from webapp.team import Invite
 
 def add(tx: Connection, invite: Invite, token_hash: str) -> None:
     """Store a new invite."""
-    tx.execute(
-        insert(invites).values(
-            id=invite.id,
-            token_hash=token_hash,
-            role=invite.role,
-            user_id=invite.user_id,
-            expires_at=invite.expires_at,
-        )
-    )
+    tx.execute(insert(invites).values(token_hash=token_hash, **asdict(invite)))
 
 
 def get(tx: Connection, token_hash: str, now: datetime) -> Invite | None:

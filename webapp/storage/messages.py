@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -33,23 +33,8 @@ from webapp.storage.schema import conversations, messages, pieces, sends
 IDS_PER_QUERY = 500  # below every database's limit of variables
 
 # The fields of a message that are columns; FIELDS has those of its outcome.
-FIELDS_OF_MESSAGE = (
-    "id",
-    "conversation_id",
-    "parent_id",
-    "role",
-    "text",
-    "status",
-    "created_at",
-    "reasoning",
-    "html",
-    "renderer",
-    "model",
-    "window",
-    "least_tokens",
-    "pictures",
-    "is_imported",
-)
+FIELDS_OF_MESSAGE = tuple(field.name for field in fields(Message) if field.name in messages.c)
+FIELDS_OF_NEW = tuple(name for name in FIELDS_OF_MESSAGE if name not in ("html", "renderer", "pictures"))
 
 _ADDING = insert(messages)
 
@@ -172,7 +157,12 @@ def add(
     `address` is the browser's, where limits hold for addresses too. `user_id` is the owner's, if the caller has it.
     """
     worker_ids = {"streaming": worker_id}
-    rows = [_columns(one) | {"worker_id": worker_ids.get(one.status), "address": address} for one in new]
+    rows = [
+        flat(one.outcome or Outcome(one.status))
+        | {name: getattr(one, name) for name in FIELDS_OF_NEW}
+        | {"worker_id": worker_ids.get(one.status), "address": address}
+        for one in new
+    ]
     if rows:
         tx.execute(_ADDING, rows)
     message_words.add_new(tx, user_id, {one.id: one.text for one in new if one.status != "streaming"})
@@ -314,23 +304,6 @@ def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
         message_words.add(tx, [reply_id])
         ended.append(spending.Ended(rows[reply_id], saved.text, saved.reasoning, Outcome("interrupted")))
     spending.book(tx, ended, datetime.now(UTC))
-
-
-def _columns(message: Message) -> dict[str, Any]:
-    return flat(message.outcome or Outcome(message.status)) | {
-        "id": message.id,
-        "conversation_id": message.conversation_id,
-        "parent_id": message.parent_id,
-        "role": message.role,
-        "text": message.text,
-        "status": message.status,
-        "created_at": message.created_at,
-        "reasoning": message.reasoning,
-        "model": message.model,
-        "window": message.window,
-        "least_tokens": message.least_tokens,
-        "is_imported": message.is_imported,
-    }
 
 
 def _columns_of_message(left_out: Sequence[str] = ()) -> list[ColumnElement[Any]]:

@@ -71,12 +71,5 @@ def _values(preset: Preset) -> dict[str, object]:
 
 
 def _preset(row: Row[Any]) -> Preset:
-    return Preset(
-        row.model,
-        row.temperature,
-        row.system,
-        options=row.options or {},
-        id=row.id,
-        name=row.name,
-        is_shared=row.user_id == EVERYBODY,
-    )
+    options, is_shared = row.options or {}, row.user_id == EVERYBODY
+    return Preset(row.model, row.temperature, row.system, row.id, row.name, is_shared, options=options)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, union_all, update
+from sqlalchemy import Connection, delete, func, insert, select, union_all, update
 
-from webapp.storage.accounts import account_of
 from webapp.storage.team_schema import accounts, api_keys, sign_ins
 from webapp.team import Account, SignIn
 
@@ -24,13 +22,14 @@ def find(tx: Connection, token_hash: str) -> tuple[SignIn, Account] | None:
     first = select(sign_ins).where(sign_ins.c.token_hash == token_hash)
     if (row := tx.execute(first).one_or_none()) is None:
         return None
-    return _sign_in(row), account_of(tx.execute(select(accounts).where(accounts.c.user_id == row.user_id)).one())
+    owner = tx.execute(select(accounts).where(accounts.c.user_id == row.user_id)).one()
+    return SignIn(**row._asdict()), Account(**owner._asdict())
 
 
 def of(tx: Connection, user_id: str) -> list[SignIn]:
     """The user's sign-ins, the last used first."""
     query = select(sign_ins).where(sign_ins.c.user_id == user_id).order_by(sign_ins.c.seen_at.desc(), sign_ins.c.id)
-    return [_sign_in(row) for row in tx.execute(query)]
+    return [SignIn(**row._asdict()) for row in tx.execute(query)]
 
 
 def note_seen(tx: Connection, token_hash: str, now: datetime) -> None:
@@ -74,16 +73,3 @@ def enabled_users(tx: Connection, user_ids: Collection[str]) -> set[str]:
     """Those of the users whose account is not disabled."""
     query = select(accounts.c.user_id).where(accounts.c.user_id.in_(user_ids), accounts.c.disabled_at.is_(None))
     return set(tx.execute(query).scalars())
-
-
-def _sign_in(row: Row[Any]) -> SignIn:
-    return SignIn(
-        id=row.id,
-        token_hash=row.token_hash,
-        user_id=row.user_id,
-        address=row.address,
-        browser=row.browser,
-        created_at=row.created_at,
-        seen_at=row.seen_at,
-        id_token=row.id_token,
-    )
