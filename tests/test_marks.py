@@ -7,7 +7,7 @@ from flask import Flask
 
 from webapp.views import marks
 
-ALL = ("public", "without_user", "for_strangers", "for_newcomers", "for_admins", "renewing", "taking_file")
+ALL = ("public", "without_user", "for_strangers", "for_newcomers", "for_admins", "renews_cookie", "takes_file")
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ ALL = ("public", "without_user", "for_strangers", "for_newcomers", "for_admins",
         (marks.for_strangers, ("for_strangers",)),
         (marks.for_newcomers, ("for_strangers", "for_newcomers")),
         (marks.for_admins, ("for_admins",)),
-        (marks.renews_cookie, ("renewing",)),
-        (marks.takes_file, ("taking_file",)),
+        (marks.renews_cookie, ("renews_cookie",)),
+        (marks.takes_file, ("takes_file",)),
     ],
 )
 def test_a_view_has_the_marks_that_it_was_given(mark, found):
@@ -28,7 +28,7 @@ def test_a_view_has_the_marks_that_it_was_given(mark, found):
     app.add_url_rule("/", "start", mark(lambda: ""))
 
     with app.test_request_context("/"):
-        assert tuple(name for name in ALL if getattr(marks, f"is_{name}")()) == found
+        assert tuple(name for name in ALL if getattr(marks, name).is_set()) == found
 
 
 def test_an_unknown_address_has_no_mark():
@@ -36,4 +36,4 @@ def test_an_unknown_address_has_no_mark():
     app.add_url_rule("/", "start", marks.public(lambda: ""))
 
     with app.test_request_context("/nowhere"):
-        assert not any(getattr(marks, f"is_{name}")() for name in ALL)
+        assert not any(getattr(marks, name).is_set() for name in ALL)

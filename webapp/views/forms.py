@@ -187,7 +187,7 @@ def _checked_size(body: _Body) -> int:
 
 def _check(body: _Body) -> None:
     size = _checked_size(body)
-    if request.mimetype == MULTIPART and marks.is_taking_file():
+    if request.mimetype == MULTIPART and marks.takes_file.is_set():
         limit = parts().config.max_import_bytes
         if size > limit + OTHER_BYTES:
             raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit // 2**20})
@@ -246,7 +246,7 @@ def let_go(response: Response) -> None:
     close()
     places = parts().slow_bodies if response.status_code == RequestEntityTooLarge.code else None
     address = request.remote_addr or ""
-    most = DISCARDED_FILE_BYTES if marks.is_taking_file() else DISCARDED_BYTES
+    most = DISCARDED_FILE_BYTES if marks.takes_file.is_set() else DISCARDED_BYTES
     rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), most // PIECE_BYTES)
     response.call_on_close(lambda: _discard(rest, places, address))
 

@@ -126,7 +126,7 @@ def _opening(is_allowed: Callable[[], bool] | None = None) -> Opening | None:
     # Closing the connection wakes a stream that waits for the next token.
     connection = _connection()
     hang_up = partial(connection.shutdown, socket.SHUT_RDWR) if connection else lambda: None
-    if marks.is_for_admins():
+    if marks.for_admins.is_set():
         is_allowed = partial(_is_admin, parts().team.users, user.id)
     token_hash = user.sign_in.token_hash if user.sign_in else ""
     return Opening(user.id, token_hash, hang_up, is_allowed=is_allowed)
@@ -150,14 +150,14 @@ def _open_request() -> ResponseReturnValue | None:
     if "gunicorn.socket" in request.environ:
         request.environ["gunicorn.socket"].settimeout(ANSWER_SECONDS)
     forms.hold_back()
-    chosen = "" if marks.is_without_user() or api_errors.is_api() else session.get("language", "")
+    chosen = "" if marks.without_user.is_set() or api_errors.is_api() else session.get("language", "")
     accepted = [tag for tag, quality in request.accept_languages if quality > 0]
     language.use(language.choose([chosen, *accepted]))
     _check_address()
     if api_errors.is_api():  # no browser asks: a key is no cookie, so other sites cannot send it
         visitor.identify_by_key()
         return None
-    if marks.is_without_user():
+    if marks.without_user.is_set():
         return None
     if request.method not in hosts.SAFE_METHODS:
         hosts.check_origin()
@@ -166,7 +166,7 @@ def _open_request() -> ResponseReturnValue | None:
         visitor.identify()
         if is_known and (place := _sign_in_place()):
             return redirect(place, 303)
-        if is_known and (request.method != "POST" or marks.is_taking_file()):
+        if is_known and (request.method != "POST" or marks.takes_file.is_set()):
             visitor.check_right()
     if request.method == "POST" and is_known:
         forms.receive()
@@ -179,7 +179,7 @@ def _open_request() -> ResponseReturnValue | None:
 
 def _sign_in_place() -> str:
     """Where to send a stranger who opens a page; empty for everyone else."""
-    is_known = visitor.known_user() is not None or marks.is_for_strangers()
+    is_known = visitor.known_user() is not None or marks.for_strangers.is_set()
     if is_known or not visitor.wants_page():
         return ""
     wanted = request.full_path.rstrip("?") if request.path != "/" else None
@@ -190,7 +190,7 @@ def _sign_in_place() -> str:
 
 def _check_address() -> None:
     hosts.check_form_of_host()
-    if not marks.is_public():
+    if not marks.public.is_set():
         hosts.check_host()
         hosts.check_open_login()
     visitor.admit()

@@ -155,7 +155,7 @@ def identify() -> None:
 
 def is_newcomer() -> bool:
     """Whether to ask before the account is made: about the chats that the browser has from open login."""
-    return (wants_page() or marks.is_for_newcomers()) and has_chats_of_open_login()
+    return (wants_page() or marks.for_newcomers.is_set()) and has_chats_of_open_login()
 
 
 def identify_by_key() -> None:
@@ -170,10 +170,10 @@ def identify_by_key() -> None:
 
 def check_right() -> None:
     """Raise SignedOut or Forbidden if the view is not for this visitor."""
-    if marks.is_for_strangers():
+    if marks.for_strangers.is_set():
         return
     account = current_user().account
-    if marks.is_for_admins() and not (account and account.is_admin):
+    if marks.for_admins.is_set() and not (account and account.is_admin):
         raise Forbidden(_("This page is for administrators."))
 
 
@@ -182,7 +182,7 @@ def greet() -> None:
     if "user_id" not in session:
         session["user_id"] = str(uuid.uuid4())
         session.permanent = True
-    if marks.is_renewing() and session.get("renewed") != (today := date.today().isoformat()):
+    if marks.renews_cookie.is_set() and session.get("renewed") != (today := date.today().isoformat()):
         session["renewed"] = today  # sets the cookie again
 
 
