@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.config import MOST_DAYS
@@ -10,7 +10,7 @@ from webapp.errors import AppError
 from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -19,8 +19,20 @@ blueprint = Blueprint("admin", __name__)
 
 @blueprint.get("/admin/users")
 @for_admins
-def show_users() -> ResponseReturnValue:
-    return _users_page()
+def show_users(error: AppError | None = None, token: str = "") -> ResponseReturnValue:
+    """The page; `token` is that of a link to show once."""
+    here = parts()
+    return form_page(
+        "users.html",
+        error,
+        **sidebar(current_user().id),
+        users=here.team.users.all(),
+        last_seen=here.team.users.last_seen(),
+        pending=here.team.invites.pending(),
+        roles=ROLES,
+        most_days=MOST_DAYS,
+        token=token,
+    )
 
 
 @blueprint.post("/admin/invites")
@@ -29,8 +41,8 @@ def create_invite() -> ResponseReturnValue:
     try:
         token = parts().team.invites.make(actor(), request.form.get("role", ""))
     except AppError as error:
-        return _users_page(error)
-    return _users_page(token=token)  # shown once: neither a cookie nor an address keeps it
+        return show_users(error)
+    return show_users(token=token)  # shown once: neither a cookie nor an address keeps it
 
 
 @blueprint.post("/admin/invites/<id:invite_id>/withdraw")
@@ -43,7 +55,7 @@ def withdraw_invite(invite_id: str) -> ResponseReturnValue:
 @blueprint.post("/admin/users/<id:user_id>/reset")
 @for_admins
 def create_reset(user_id: str) -> ResponseReturnValue:
-    return _users_page(token=parts().team.invites.make_reset(actor(), user_id))
+    return show_users(token=parts().team.invites.make_reset(actor(), user_id))
 
 
 @blueprint.post("/admin/users/<id:user_id>/role")
@@ -52,7 +64,7 @@ def change_role(user_id: str) -> ResponseReturnValue:
     try:
         parts().team.users.change_role(actor(), user_id, request.form.get("role", ""))
     except AppError as error:
-        return _users_page(error)
+        return show_users(error)
     return _to_users()
 
 
@@ -62,7 +74,7 @@ def change_retention(user_id: str) -> ResponseReturnValue:
     try:
         parts().team.users.change_retention(actor(), user_id, request.form.get("days", ""))
     except AppError as error:
-        return _users_page(error)
+        return show_users(error)
     return _to_users()
 
 
@@ -72,7 +84,7 @@ def disable_user(user_id: str) -> ResponseReturnValue:
     try:
         parts().team.users.disable(actor(), user_id)
     except AppError as error:
-        return _users_page(error)
+        return show_users(error)
     return _to_users()
 
 
@@ -103,20 +115,3 @@ def show_users_again(user_id: str = "") -> ResponseReturnValue:
 
 def _to_users() -> ResponseReturnValue:
     return redirect(url_for("admin.show_users"), 303)
-
-
-def _users_page(error: AppError | None = None, token: str = "") -> ResponseReturnValue:
-    """The page; `token` is that of a link to show once."""
-    here = parts()
-    page = render_template(
-        "users.html",
-        **sidebar(current_user().id),
-        users=here.team.users.all(),
-        last_seen=here.team.users.last_seen(),
-        pending=here.team.invites.pending(),
-        roles=ROLES,
-        most_days=MOST_DAYS,
-        token=token,
-        problem=error.sentence if error else "",
-    )
-    return refused(page, error)

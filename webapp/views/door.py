@@ -17,7 +17,7 @@ from webapp.views import visitor
 from webapp.views.hosts import local_path
 from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 
 KNOWN_NAMES = 10  # that a browser remembers of those who signed in there
@@ -64,8 +64,19 @@ def sign_out() -> ResponseReturnValue:
 
 
 @blueprint.get("/account")
-def show_account() -> ResponseReturnValue:
-    return _account_page()
+def show_account(error: AppError | None = None) -> ResponseReturnValue:
+    user = visitor.current_user()
+    return form_page(
+        "account.html",
+        error,
+        **sidebar(user.id),
+        account=user.account,
+        current=user.sign_in,
+        sign_ins=parts().team.accounts.sign_ins(user.id),
+        keys=len(parts().team.keys.of(user.id)),
+        min_chars=MIN_CHARS,
+        saved=_("Your password is changed. All other browsers are signed out.") if "saved" in request.args else "",
+    )
 
 
 @blueprint.post("/account/password")
@@ -79,7 +90,7 @@ def change_password() -> ResponseReturnValue:
             account, client_of(account.login), current, new, revokes_keys="revoke_keys" in request.form
         )
     except AppError as error:
-        return _account_page(error)
+        return show_account(error)
     return signed_in(redirect(url_for("door.show_account", saved=1), 303), token, account.login)
 
 
@@ -155,27 +166,10 @@ def _place_of_sign_out(id_token: str) -> str:
 
 
 def sign_in_page(error: AppError | None = None) -> ResponseReturnValue:
-    page = render_template(
+    return form_page(
         "sign_in.html",
-        problem=error.sentence if error else "",
+        error,
         name=request.form.get("name", "")[:200],
         next=local_path(request.values.get("next", "")),
         has_chats=parts().config.login == OIDC and visitor.has_chats_of_open_login(),
     )
-    return refused(page, error)
-
-
-def _account_page(error: AppError | None = None) -> ResponseReturnValue:
-    user = visitor.current_user()
-    page = render_template(
-        "account.html",
-        **sidebar(user.id),
-        account=user.account,
-        current=user.sign_in,
-        sign_ins=parts().team.accounts.sign_ins(user.id),
-        keys=len(parts().team.keys.of(user.id)),
-        min_chars=MIN_CHARS,
-        problem=error.sentence if error else "",
-        saved=_("Your password is changed. All other browsers are signed out.") if "saved" in request.args else "",
-    )
-    return refused(page, error)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.accounts import NAME_CHARS, login_of
+from webapp.accounts import login_of
 from webapp.errors import AppError, NotFound
 from webapp.passwords import MIN_CHARS
 from webapp.team import OIDC, PASSWORD
@@ -13,7 +13,7 @@ from webapp.views import visitor
 from webapp.views.door import signed_in
 from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 
 blueprint = Blueprint("joining", __name__)
 
@@ -49,17 +49,15 @@ def accept_invite(token: str) -> ResponseReturnValue:
 
 def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
     invite, name = parts().team.invites.look(token)
-    page = render_template(
+    return form_page(
         "invite.html",
+        error,
         token=token,
         invite=invite,
         account_name=name,
         name=request.form.get("name", "")[:200],
-        name_chars=NAME_CHARS,
         min_chars=MIN_CHARS,
         has_password=parts().config.login == PASSWORD,
         has_chats=visitor.has_chats_of_open_login(),
         is_taking_along="take_along" in request.form,
-        problem=error.sentence if error else "",
     )
-    return refused(page, error)

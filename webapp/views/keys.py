@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.accounts import NAME_CHARS
 from webapp.errors import AppError
 from webapp.keys import DAYS
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -19,8 +19,19 @@ blueprint = Blueprint("keys", __name__)
 
 
 @blueprint.get("/keys")
-def show_keys() -> ResponseReturnValue:
-    return _page()
+def show_keys(error: AppError | None = None, key: str = "") -> ResponseReturnValue:
+    """The page; `key` is a new one, to show once."""
+    user = current_user()
+    return form_page(
+        "keys.html",
+        error,
+        **sidebar(user.id),
+        keys=parts().team.keys.of(user.id),
+        key=key,
+        days=DAYS,
+        chosen_days=request.form.get("days", "") if error else str(USUAL_DAYS),
+        name=request.form.get("name", "")[:NAME_CHARS] if error else "",
+    )
 
 
 @blueprint.post("/keys")
@@ -28,27 +39,11 @@ def create_key() -> ResponseReturnValue:
     try:
         key = parts().team.keys.make(actor(), request.form.get("name", ""), request.form.get("days", ""))
     except AppError as error:
-        return _page(error)
-    return _page(key=key)  # shown once: neither a cookie nor an address keeps it
+        return show_keys(error)
+    return show_keys(key=key)  # shown once: neither a cookie nor an address keeps it
 
 
 @blueprint.post("/keys/<id:key_id>/revoke")
 def revoke_key(key_id: str) -> ResponseReturnValue:
     parts().team.keys.revoke(actor(), key_id)
     return redirect(url_for("keys.show_keys"), 303)
-
-
-def _page(error: AppError | None = None, key: str = "") -> ResponseReturnValue:
-    """The page; `key` is a new one, to show once."""
-    user = current_user()
-    page = render_template(
-        "keys.html",
-        **sidebar(user.id),
-        keys=parts().team.keys.of(user.id),
-        key=key,
-        days=DAYS,
-        chosen_days=request.form.get("days", "") if error else str(USUAL_DAYS),
-        name=request.form.get("name", "")[:NAME_CHARS] if error else "",
-        problem=error.sentence if error else "",
-    )
-    return refused(page, error)

@@ -9,15 +9,16 @@ from webapp.errors import AppError
 from webapp.views import visitor
 from webapp.views.door import client_of, signed_out
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 
 blueprint = Blueprint("leaving", __name__)
 
 
 @blueprint.get("/account/delete")
-def show_leaving() -> ResponseReturnValue:
-    return _page()
+def show_leaving(error: AppError | None = None) -> ResponseReturnValue:
+    user = visitor.current_user()
+    return form_page("leave.html", error, **sidebar(user.id), account=user.account)
 
 
 @blueprint.post("/account/delete")
@@ -27,18 +28,7 @@ def delete_account() -> ResponseReturnValue:
     try:
         parts().team.leaving.leave(account, client_of(account.login), request.form.get("proof", ""))
     except AppError as error:
-        return _page(error)
+        return show_leaving(error)
     g.user = None
     session.clear()
     return signed_out(render_template("left.html"))
-
-
-def _page(error: AppError | None = None) -> ResponseReturnValue:
-    user = visitor.current_user()
-    page = render_template(
-        "leave.html",
-        **sidebar(user.id),
-        account=user.account,
-        problem=error.sentence if error else "",
-    )
-    return refused(page, error)

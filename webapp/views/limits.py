@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import AppError
@@ -13,7 +13,7 @@ from webapp.quotas import NAMES
 from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -48,12 +48,12 @@ def _change(scope: str, shown: tuple[str, ...], place: str) -> ResponseReturnVal
     try:
         parts().team.users.set_limits(actor(), scope, {name: request.form.get(name, "") for name in NAMES})
     except AppError as error:
-        return refused(_page(shown, error, scope), error)
+        return _page(shown, error, scope)
     flash(_("The limits are saved."), "limits")
     return redirect(place, 303)
 
 
-def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "") -> str:
+def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "") -> ResponseReturnValue:
     """The page with a form for each of `scopes`, roles or a user's id. The form of `typed` keeps what was typed."""
     users = parts().team.users
     values: dict[str, Mapping[str, object]] = {scope: users.limits(scope) for scope in scopes}
@@ -61,8 +61,9 @@ def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "
         values[typed] = request.form.to_dict()
     is_for_roles = scopes == ROLES
     account = None if is_for_roles else users.known(scopes[0])
-    return render_template(
+    return form_page(
         "limits.html",
+        error,
         **sidebar(current_user().id),
         values=values,
         names=NAMES,
@@ -70,6 +71,4 @@ def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "
         of_role=users.limits(account.role) if account else {},
         users=users.all() if is_for_roles else [],
         own=users.limited() if is_for_roles else (),
-        saved=" ".join(map(str, get_flashed_messages(category_filter=["limits"]))),
-        problem=error.sentence if error else "",
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import AppError
 from webapp.language import gettext as _
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -22,8 +22,23 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/admin/models")
 @for_admins
-def show_models() -> ResponseReturnValue:
-    return _page()
+def show_models(error: AppError | None = None, typed_role: str = "") -> ResponseReturnValue:
+    """The page. After an error the form of that role keeps what was typed."""
+    offered = parts().models.names()
+    allowed: Mapping[str, list[str]] = parts().offers.allowed()
+    if typed_role in allowed:
+        allowed = {**allowed, typed_role: [name for name in map(str.strip, _typed()) if name]}
+    boxes = {role: [*offered, *(name for name in names if name not in offered)] for role, names in allowed.items()}
+    return form_page(
+        "models.html",
+        error,
+        **sidebar(current_user().id),
+        allowed=allowed,
+        boxes=boxes,
+        most_boxes=MOST_BOXES,
+        offered_here=offered,
+        is_fixed=parts().models.is_fixed,
+    )
 
 
 @blueprint.post("/admin/models")
@@ -33,7 +48,7 @@ def allow_models() -> ResponseReturnValue:
     try:
         parts().offers.allow(actor(), role, _typed())
     except AppError as error:
-        return refused(_page(error, role), error)
+        return show_models(error, role)
     flash(_("The models are saved."), "models")
     return redirect(url_for("models.show_models"), 303)
 
@@ -41,23 +56,3 @@ def allow_models() -> ResponseReturnValue:
 def _typed() -> list[str]:
     """The models of the form: those ticked, and those written one a line."""
     return request.form.getlist("model") + request.form.get("others", "").splitlines()
-
-
-def _page(error: AppError | None = None, typed_role: str = "") -> str:
-    """The page. After an error the form of that role keeps what was typed."""
-    offered = parts().models.names()
-    allowed: Mapping[str, list[str]] = parts().offers.allowed()
-    if typed_role in allowed:
-        allowed = {**allowed, typed_role: [name for name in map(str.strip, _typed()) if name]}
-    boxes = {role: [*offered, *(name for name in names if name not in offered)] for role, names in allowed.items()}
-    return render_template(
-        "models.html",
-        **sidebar(current_user().id),
-        allowed=allowed,
-        boxes=boxes,
-        most_boxes=MOST_BOXES,
-        offered_here=offered,
-        is_fixed=parts().models.is_fixed,
-        saved=" ".join(map(str, get_flashed_messages(category_filter=["models"]))),
-        problem=error.sentence if error else "",
-    )

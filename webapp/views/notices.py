@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import AppError
@@ -11,7 +11,7 @@ from webapp.notices import MOST_CHARS, NAMES, checked
 from webapp.views import site
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -20,8 +20,19 @@ blueprint = Blueprint("notices", __name__)
 
 @blueprint.get("/admin/notice")
 @for_admins
-def show_notices() -> ResponseReturnValue:
-    return _page()
+def show_notices(error: AppError | None = None, previews: dict[str, str] | None = None) -> ResponseReturnValue:
+    """The page with the texts that were typed, or else hold now."""
+    texts = parts().notices.texts()
+    return form_page(
+        "notices.html",
+        error,
+        **sidebar(current_user().id),
+        texts={name: request.form.get(name, texts[name]) for name in NAMES},
+        of_settings=parts().notices.of_settings,
+        stored=texts,
+        previews=previews or {},
+        most_chars=MOST_CHARS,
+    )
 
 
 @blueprint.post("/admin/notice")
@@ -30,27 +41,11 @@ def change_notices() -> ResponseReturnValue:
     typed = {name: request.form[name] for name in NAMES if name in request.form}
     try:
         if "preview" in request.form:
-            return _page(
+            return show_notices(
                 previews={name: site.html_of(checked(text), f"preview-{name}") for name, text in typed.items()}
             )
         parts().notices.change(actor(), typed)
     except AppError as error:
-        return refused(_page(error), error)
+        return show_notices(error)
     flash(_("Saved."), "notices")
     return redirect(url_for("notices.show_notices"), 303)
-
-
-def _page(error: AppError | None = None, previews: dict[str, str] | None = None) -> str:
-    """The page with the texts that were typed, or else hold now."""
-    texts = parts().notices.texts()
-    return render_template(
-        "notices.html",
-        **sidebar(current_user().id),
-        texts={name: request.form.get(name, texts[name]) for name in NAMES},
-        of_settings=parts().notices.of_settings,
-        stored=texts,
-        previews=previews or {},
-        most_chars=MOST_CHARS,
-        saved=" ".join(map(str, get_flashed_messages(category_filter=["notices"]))),
-        problem=error.sentence if error else "",
-    )

@@ -81,8 +81,9 @@ def count(code: str) -> None:
     parts().errors.labels(code).inc()
 
 
-def refused(page: str, error: AppError | None) -> ResponseReturnValue:
-    """The page of a form as the answer to this error, which is counted; the page alone without one."""
+def form_page(template: str, error: AppError | None, **values: object) -> ResponseReturnValue:
+    """A page of forms: with the sentence of the error that refused one, as `problem`. The error is counted."""
+    page = render_template(template, problem=error.sentence if error else "", **values)
     if error is None:
         return page
     count(error.code)

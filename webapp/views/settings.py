@@ -14,7 +14,7 @@ from webapp.views import site, typed
 from webapp.views.chat import page
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
-from webapp.views.problems import count, status_of
+from webapp.views.problems import form_page
 from webapp.views.sidebar import retention, sidebar
 from webapp.views.visitor import current_user, wants_fragment
 
@@ -25,8 +25,22 @@ blueprint = Blueprint("settings", __name__)
 
 
 @blueprint.get("/settings")
-def show_settings() -> ResponseReturnValue:
-    return _page()
+def show_settings(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
+    """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
+    user_id = current_user().id
+    return form_page(
+        "settings.html",
+        error,
+        **sidebar(user_id),
+        **typed.again(),
+        presets=parts().presets.of(user_id),
+        default_preset=session.get("preset"),
+        models=site.models(),
+        is_mac=_is_mac(),
+        retention=retention(current_user()),
+        import_megabytes=parts().config.max_import_bytes // 2**20,
+        typed_id=preset_id if error else None,
+    )
 
 
 @blueprint.get("/shortcuts")
@@ -60,7 +74,7 @@ def create_preset() -> ResponseReturnValue:
     except AppError as error:
         if wants_fragment():
             raise
-        return _page(error)
+        return show_settings(error)
     return (_("Saved."), 201, {"Content-Type": "text/plain; charset=utf-8"}) if wants_fragment() else _saved(preset)
 
 
@@ -68,10 +82,9 @@ def create_preset() -> ResponseReturnValue:
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
         preset = parts().presets.change(current_user().id, preset_id, *typed.preset())
-    except NotFound as error:  # deleted in another tab: the typed values can become a new preset
-        return _page(error)
     except AppError as error:
-        return _page(error, preset_id)
+        # If it was deleted in another tab, the typed values can become a new preset.
+        return show_settings(error, "" if isinstance(error, NotFound) else preset_id)
     return _saved(preset)
 
 
@@ -99,27 +112,6 @@ def begin_with_preset(preset_id: str) -> ResponseReturnValue:
 def delete_preset(preset_id: str) -> ResponseReturnValue:
     parts().presets.delete(current_user().id, preset_id)
     return redirect(url_for("settings.show_settings", _anchor="presets"), 303)
-
-
-def _page(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
-    """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
-    if error:
-        count(error.code)
-    user_id = current_user().id
-    page = render_template(
-        "settings.html",
-        **sidebar(user_id),
-        **typed.again(),
-        presets=parts().presets.of(user_id),
-        default_preset=session.get("preset"),
-        models=site.models(),
-        is_mac=_is_mac(),
-        retention=retention(current_user()),
-        import_megabytes=parts().config.max_import_bytes // 2**20,
-        problem=error.sentence if error else "",
-        typed_id=preset_id if error else None,
-    )
-    return page, status_of(error) if error else 200
 
 
 def _is_mac() -> bool:

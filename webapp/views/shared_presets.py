@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.chat import Preset
@@ -11,7 +11,7 @@ from webapp.language import gettext as _
 from webapp.views import site, typed
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
 
@@ -20,8 +20,18 @@ blueprint = Blueprint("shared_presets", __name__)
 
 @blueprint.get("/admin/presets")
 @for_admins
-def show_presets() -> ResponseReturnValue:
-    return _page()
+def show_presets(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
+    """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
+    user_id = current_user().id
+    return form_page(
+        "shared_presets.html",
+        error,
+        **sidebar(user_id),
+        **typed.again(),
+        presets=[preset for preset in parts().presets.of(user_id) if preset.is_shared],
+        models=site.models(),
+        typed_id=preset_id if error else None,
+    )
 
 
 @blueprint.get("/admin/presets/<id:preset_id>")
@@ -37,7 +47,7 @@ def create_preset() -> ResponseReturnValue:
     try:
         preset = parts().presets.add(current_user().id, *typed.preset(), sharer=actor())
     except AppError as error:
-        return refused(_page(error), error)
+        return show_presets(error)
     return _saved(preset)
 
 
@@ -46,10 +56,9 @@ def create_preset() -> ResponseReturnValue:
 def update_preset(preset_id: str) -> ResponseReturnValue:
     try:
         preset = parts().presets.change(current_user().id, preset_id, *typed.preset(), sharer=actor())
-    except NotFound as error:  # deleted in another tab: the typed values can become a new preset
-        return refused(_page(error), error)
     except AppError as error:
-        return refused(_page(error, preset_id), error)
+        # If it was deleted in another tab, the typed values can become a new preset.
+        return show_presets(error, "" if isinstance(error, NotFound) else preset_id)
     return _saved(preset)
 
 
@@ -58,20 +67,6 @@ def update_preset(preset_id: str) -> ResponseReturnValue:
 def delete_preset(preset_id: str) -> ResponseReturnValue:
     parts().presets.delete(current_user().id, preset_id, sharer=actor())
     return redirect(url_for("shared_presets.show_presets"), 303)
-
-
-def _page(error: AppError | None = None, preset_id: str = "") -> str:
-    """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
-    user_id = current_user().id
-    return render_template(
-        "shared_presets.html",
-        **sidebar(user_id),
-        **typed.again(),
-        presets=[preset for preset in parts().presets.of(user_id) if preset.is_shared],
-        models=site.models(),
-        problem=error.sentence if error else "",
-        typed_id=preset_id if error else None,
-    )
 
 
 def _saved(preset: Preset) -> ResponseReturnValue:

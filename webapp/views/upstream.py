@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import orjson
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -21,7 +21,7 @@ from webapp.views import hosts
 from webapp.views.http import streamed
 from webapp.views.marks import for_admins, without_user
 from webapp.views.parts import parts
-from webapp.views.problems import refused
+from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, address, current_user
 
@@ -38,8 +38,32 @@ blueprint = Blueprint("upstream", __name__)
 
 @blueprint.get(PATH)
 @for_admins
-def show_upstream() -> ResponseReturnValue:
-    return _page()
+def show_upstream(
+    error: AppError | None = None, trial: Trial | None = None, check: Check | None = None
+) -> ResponseReturnValue:
+    here, browser = parts(), _browser()
+    ended, failures = here.team.trials.failures()
+    ticket = _tickets().dumps(current_user().id)
+    probe = url_for("upstream.show_probe", ticket=ticket)
+    origin = f"{browser.scheme}://{browser.host}" if browser.host else f"{request.scheme}://{request.host}"
+    return form_page(
+        "upstream.html",
+        error,
+        **sidebar(current_user().id),
+        address=here.team.trials.address,
+        models=here.models.names(),
+        model=trial.model if trial else "",
+        trouble=here.models.trouble(),
+        running=len(here.hub.all()),
+        most_running=here.config.streams_total,
+        ended=ended,
+        failures=failures,
+        trial=trial,
+        check=check,
+        is_measured=browser.held is not None,
+        probe=probe,
+        curl=f"curl -kN '{origin}{probe}'",  # -k: the certificate may be one of their own
+    )
 
 
 @blueprint.post(PATH)
@@ -48,14 +72,14 @@ def test_upstream() -> ResponseReturnValue:
     try:
         trial = parts().team.trials.ask(actor(), request.form.get("model", ""))
     except AppError as error:
-        return refused(_page(problem=error.sentence), error)
-    return _page(trial=trial)
+        return show_upstream(error)
+    return show_upstream(trial=trial)
 
 
 @blueprint.post(f"{PATH}/proxy")
 @for_admins
 def check_proxy() -> ResponseReturnValue:
-    return _page(check=proxying.check(_arrived(), _browser()))
+    return show_upstream(check=proxying.check(_arrived(), _browser()))
 
 
 @blueprint.get(f"{PATH}/proxy")
@@ -125,30 +149,4 @@ def _browser() -> Browser:
         is_cut=bool(form.get("cut")),
         encoding=form.get("encoding", "")[:SAID_CHARS],
         server=form.get("server", "")[:SAID_CHARS],
-    )
-
-
-def _page(trial: Trial | None = None, check: Check | None = None, problem: str = "") -> str:
-    here, browser = parts(), _browser()
-    ended, failures = here.team.trials.failures()
-    ticket = _tickets().dumps(current_user().id)
-    probe = url_for("upstream.show_probe", ticket=ticket)
-    origin = f"{browser.scheme}://{browser.host}" if browser.host else f"{request.scheme}://{request.host}"
-    return render_template(
-        "upstream.html",
-        **sidebar(current_user().id),
-        address=here.team.trials.address,
-        models=here.models.names(),
-        model=trial.model if trial else "",
-        trouble=here.models.trouble(),
-        running=len(here.hub.all()),
-        most_running=here.config.streams_total,
-        ended=ended,
-        failures=failures,
-        trial=trial,
-        check=check,
-        is_measured=browser.held is not None,
-        probe=probe,
-        curl=f"curl -kN '{origin}{probe}'",  # -k: the certificate may be one of their own
-        problem=problem,
     )
