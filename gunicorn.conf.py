@@ -5,11 +5,12 @@ import os
 import resource
 import subprocess
 import sys
+import uuid
 
 from gunicorn.glogging import Logger
 from gunicorn.util import set_owner_process
 
-from webapp import logs
+from webapp import logs, siblings
 from webapp.config import Config, check_bind
 from webapp.errors import ConfigError
 
@@ -101,9 +102,15 @@ def _check(addresses):
 
 
 def pre_fork(server, worker):
-    """Let the worker share the memory of this process: its garbage collector would write to every object of it."""
+    """Name the worker. Let it share the memory of this process: its garbage collector would write to every object."""
+    worker.lockchat_id = siblings.next_id = str(uuid.uuid4())
     gc.collect()
     gc.freeze()
+
+
+def child_exit(server, worker):
+    """Note a dead worker. The next one interrupts its replies at once, where others wait for its heartbeat."""
+    siblings.dead.append(worker.lockchat_id)
 
 
 def post_worker_init(worker):

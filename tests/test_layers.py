@@ -171,6 +171,7 @@ LAYERS = [
     ["webapp.pictures", "webapp.references", "webapp.upstream.thinking", "webapp.upstream.alike"],
     [
         "webapp.chat",
+        "webapp.siblings",
         "webapp.charts",
         "webapp.team",
         "webapp.tokens",

@@ -235,7 +235,7 @@ def test_a_start_on_a_current_file_loads_no_alembic_and_nothing_of_postgresql(da
 
 
 def test_a_worker_shares_the_objects_of_the_process_that_starts_it(tmp_path):
-    hooks = "import gc, runpy; hooks = runpy.run_path('gunicorn.conf.py'); hooks['pre_fork'](None, None)"
+    hooks = "import gc, runpy; hooks = runpy.run_path('gunicorn.conf.py'); hooks['pre_fork'](None, runpy)"
 
     done = subprocess.run(
         [sys.executable, "-c", f"{hooks}; print(gc.get_freeze_count() > 0, len(gc.get_objects()) < 1000)"],

@@ -52,3 +52,23 @@ def test_a_suspect_is_suspected_anew_after_the_database_was_away(storage, watch,
 
     watch.look()
     assert stored(storage, reply_id).status == "interrupted"
+
+
+def test_only_a_worker_that_is_known_to_be_dead_is_buried_at_the_first_look(storage):
+    dead, silent = add_reply(storage, "dead worker"), add_reply(storage, "silent worker")
+
+    Watch(storage, Hub(lambda text: None), "this worker", ["dead worker"]).look()
+
+    assert [stored(storage, reply_id).status for reply_id in (dead, silent)] == ["interrupted", "streaming"]
+
+
+def test_a_known_dead_worker_is_buried_when_the_database_is_back(storage, other_storage):
+    reply_id = add_reply(storage, "dead worker")
+    watch = Watch(storage, Hub(lambda text: None), "this worker", ["dead worker"])
+
+    with locked(other_storage):
+        watch.look()
+    assert stored(storage, reply_id).status == "streaming"
+
+    watch.look()
+    assert stored(storage, reply_id).status == "interrupted"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from webapp import cli, lockchat, logs, secret_key
+from webapp import cli, lockchat, logs, secret_key, siblings
 from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.audit import Audit
@@ -51,6 +50,7 @@ from webapp.storage import Storage, files
 from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
 from webapp.team import OIDC, PASSWORD, PROXY
+from webapp.text import new_id
 from webapp.titles import Titler, hurried
 from webapp.trials import Trials
 from webapp.turns import Turns
@@ -136,11 +136,11 @@ def _join(app: Flask, config: Config) -> None:
     rendering = _renderer()
     hub = Hub(rendering.render, partial(keep_picture, storage))
     upstream = Lockchat.of(config, config.url or demo.start())
-    models, worker_id = _models(config, upstream), str(uuid.uuid4())
+    models, worker_id = _models(config, upstream), siblings.next_id or new_id()
     limits = _send_limits(config)
     offers = Offers(storage, models, has_roles=config.login != "open")
     check = SettingsCheck(offers, config.max_question_chars)
-    pulse = Pulse(storage, hub, worker_id)
+    pulse = Pulse(storage, hub, worker_id, siblings.dead)
     typesetter = Typesetter(storage, rendering)
     turns = Turns(config, storage, hub, upstream, models, offers, check, limits, worker_id)
     queue = Queue(config, storage, check, turns)

@@ -26,6 +26,8 @@ class Watch:
 
     A worker whose count stays the same is a suspect first. It is dead if it has still not counted after
     `grace_seconds` in which this worker could write: an outage of the database makes nobody dead.
+
+    The workers in `dead` are known to be dead, with no need to wait.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Watch:
         storage: Storage,
         hub: Hub,
         worker_id: str,
+        dead: Iterable[str] = (),
         *,
         lease_seconds: float = LEASE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
@@ -40,6 +43,7 @@ class Watch:
         self._storage = storage
         self._hub = hub
         self._worker_id = worker_id
+        self._dead = frozenset(dead)
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
         self._seen: dict[str, tuple[int, float]] = {}
@@ -54,6 +58,8 @@ class Watch:
                 own = messages.running(tx, self._worker_id)
             orphans = own.keys() - self._hub.all().keys()
             counts.pop(self._worker_id, None)
+            for worker_id in counts.keys() & self._dead:
+                self._interrupt_replies_of(worker_id, counts.pop(worker_id))
             for worker_id, count in counts.items():
                 self._judge(worker_id, count, time.monotonic())
             self._seen = {worker_id: self._seen[worker_id] for worker_id in counts}

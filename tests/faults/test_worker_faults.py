@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.faults.drip import Drip
 from tests.faults.vitals import draft_of
 from tests.upstream import tokens
 from tests.visitor import text_of
@@ -147,31 +148,73 @@ def is_upgrading(server):
     return any("webapp.storage.migrate" in " ".join(process.cmdline()) for process in server.workers())
 
 
-def test_kill_9_loses_a_second_at_most_and_is_told_within_thirty(server, alice, drip, upstream, database):
+@pytest.fixture
+def patient(start_server):
+    """A server that does not judge workers by their heartbeats."""
+    return start_server(app="tests.patient:app")
+
+
+def test_kill_9_of_a_worker_loses_a_second_at_most_and_the_next_worker_says_so(
+    patient, open_browser, drip, upstream, database
+):
+    alice = open_browser(patient)
     reply, events = begun(alice)
     wait_until(lambda: "слово60 " in drip.text(), 20)
-    worker = server.worker()
 
     killed = time.monotonic()
-    worker.kill()
+    patient.replace_worker()
     safe = drip.text(before=killed - 1)
     with pytest.raises(Exception, match=r"broken|reset|closed|aborted|ended prematurely"):
         list(events)
     sent = drip.text()
-    server.wait_for_worker_after(worker)
-    page = wait_until(lambda: alice.get(f"/c/{alice.conversation_id}"), 20)
-    running_seconds = time.monotonic() - killed
-    assert f'data-stream="/m/{reply}/stream"' in page.text
-    end = alice.end(reply)  # a page that came back waits for it here
 
-    seconds = time.monotonic() - killed
-    stored = database.message(reply)
-    print(f"page after {running_seconds:.1f} s, interrupted after {seconds:.1f} s, lost {len(sent) - len(stored.text)}")
-    assert seconds < 30
-    assert (end["why"], stored.status, database.piece_count()) == ("interrupted", "interrupted", 0)
+    stored = database.wait_for(reply, "interrupted", 60)
+    print(f"interrupted after {time.monotonic() - killed:.1f} s, lost {len(sent) - len(stored.text)}")
+    assert database.piece_count() == 0
     assert stored.text.startswith(safe)
     assert sent.startswith(stored.text)
+    page = wait_until(lambda: alice.get(f"/c/{alice.conversation_id}"), 20).text
+    assert "data-stream=" not in page
+    assert "The answer was interrupted: the server restarted." in text_of(page)
     upstream.always(*tokens("Hello"))
     answer = alice.post_form(f"/m/{reply}/retry", key="again")
     database.wait_for(answer.headers["Location"].partition("#m-")[2], "done")
     assert database.message(reply).text == stored.text
+
+
+def test_a_dead_worker_ends_no_reply_of_another_server_on_the_database(
+    patient, start_server, open_browser, upstream, database
+):
+    drips = [Drip(), Drip()]
+    scripts = iter(drips)
+    upstream.always(lambda request: next(scripts)(request))
+    alice, bob = open_browser(patient), open_browser(start_server(app="tests.patient:app"))
+    dead, broken = begun(alice)
+    alive, events = begun(bob)
+    broken.close()
+
+    patient.replace_worker()
+    database.wait_for(dead, "interrupted", 60)
+    drips[1].finish.set()
+    end = [event.data for event in events][-1]
+
+    assert '"why":"done"' in end
+    assert database.message(alive).text == drips[1].text()
+
+
+def test_kill_9_of_the_whole_server_is_told_within_thirty_seconds(server, alice, drip, start_server, database):
+    reply, broken = begun(alice)
+    broken.close()
+
+    server.kill()
+    start_server(port=server.port)
+    ready = time.monotonic()
+    page = alice.get(f"/c/{alice.conversation_id}").text
+    end = alice.end(reply)  # a page that came back waits for it here
+
+    seconds = time.monotonic() - ready
+    print(f"interrupted {seconds:.1f} s after the new start")
+    assert f'data-stream="/m/{reply}/stream"' in page
+    assert seconds < 30
+    assert (end["why"], database.message(reply).status) == ("interrupted", "interrupted")
+    assert drip.text().startswith(database.message(reply).text)
