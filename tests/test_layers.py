@@ -154,7 +154,7 @@ LAYERS = [
         "webapp.rendering.rules",
         "webapp.rendering.rows",
     ],
-    ["webapp.groups", "webapp.secret_key", "webapp.proxying"],
+    ["webapp.background", "webapp.groups", "webapp.secret_key", "webapp.proxying"],
     ["webapp.upstream.pictures", "webapp.rendering.tex", "webapp.rendering.notes"],
     [
         "webapp.errors",

@@ -18,6 +18,7 @@ from webapp import cli, lockchat, logs, secret_key, siblings
 from webapp.accounts import Accounts
 from webapp.archive import Archive
 from webapp.audit import Audit
+from webapp.background import Background
 from webapp.changes import Changes
 from webapp.completions import Completions
 from webapp.config import Config
@@ -102,7 +103,7 @@ ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
 
-Part = Changes | Queue | Pulse | Typesetter | Upkeep | Openings | Titler  # of what runs in the background
+Part = Background | Pulse | Titler
 
 log = logging.getLogger(__name__)
 

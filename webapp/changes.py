@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from webapp.background import Background
 from webapp.errors import StorageUnavailable
 from webapp.generation import BEAT_SECONDS, Hub
 from webapp.storage import Storage, changes
@@ -43,26 +44,19 @@ class _Watched:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
 
-class Changes:
+class Changes(Background):
     """The open pages of one worker."""
 
-    def __init__(self, storage: Storage, hub: Hub, tick_seconds: float = TICK_SECONDS) -> None:
+    def __init__(self, storage: Storage, hub: Hub) -> None:
+        super().__init__("changes", TICK_SECONDS)
         self._storage = storage
         self._hub = hub
-        self._tick_seconds = tick_seconds
         self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
-
-    def start(self) -> None:
-        """Tick in a new thread until `close`."""
-        self._thread.start()
 
     def close(self) -> None:
         """End the thread, and what the pages follow."""
-        self._closed.set()
-        self._thread.join()
+        super().close()
         self._wake_all()
 
     def revision(self, user_id: str) -> int:
@@ -122,7 +116,7 @@ class Changes:
                 with self._storage.read() as tx:
                     changed = changes.since(tx, user_id, since)
             except StorageUnavailable:
-                time.sleep(self._tick_seconds)
+                time.sleep(TICK_SECONDS)
                 return None
         return News(state.revision, state.running, changed)
 
@@ -139,12 +133,12 @@ class Changes:
                 if not watched.pages:
                     del self._watched[user_id]
 
-    def _run(self) -> None:
-        while not self._closed.wait(self._tick_seconds):
-            if self._hub.is_stopping():
-                self._wake_all()
-            else:
-                self.tick()
+    def look(self) -> None:
+        """Tick, or end what the pages follow when the worker stops."""
+        if self._hub.is_stopping():
+            self._wake_all()
+        else:
+            self.tick()
 
     def _is_over(self) -> bool:
         return self._closed.is_set() or self._hub.is_stopping()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from webapp.errors import StorageUnavailable
+from webapp.background import Background
 from webapp.storage import Storage, sign_ins
 
 LOOK_SECONDS = 1.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -31,24 +27,13 @@ class Opening:
     is_over: bool = field(default=False, init=False)
 
 
-class Openings:
+class Openings(Background):
     """The open answers of this worker. Reads the database once a second while there are some."""
 
     def __init__(self, storage: Storage) -> None:
+        super().__init__("openings", LOOK_SECONDS)
         self._storage = storage
         self._open: set[Opening] = set()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="openings", daemon=True)
-
-    def start(self) -> None:
-        """Look in a new thread until `close`."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def add(self, opening: Opening) -> None:
         self._open.add(opening)
@@ -76,12 +61,3 @@ class Openings:
         self.discard(opening)
         with suppress(OSError):  # the browser has left
             opening.hang_up()
-
-    def _run(self) -> None:
-        while not self._closed.wait(LOOK_SECONDS):
-            try:
-                self.look()
-            except StorageUnavailable:
-                pass  # the next look tries again
-            except Exception:
-                log.exception("open answers could not be checked")

@@ -8,11 +8,11 @@ it is sent once, however many workers try, and never after it was taken back.
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import asdict
 
 from sqlalchemy import Connection
 
+from webapp.background import Background
 from webapp.chat import Queued
 from webapp.config import Config
 from webapp.conversations import known
@@ -29,17 +29,15 @@ LOOK_SECONDS = 2.0  # without a word from this worker's pulse: another worker's 
 log = logging.getLogger(__name__)
 
 
-class Queue:
+class Queue(Background):
     """The waiting messages of all users; methods take the user first."""
 
     def __init__(self, config: Config, storage: Storage, check: SettingsCheck, turns: Turns) -> None:
+        super().__init__("queue", LOOK_SECONDS)
         self._config = config
         self._storage = storage
         self._check = check
         self._turns = turns
-        self._ended = threading.Event()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
 
     def put(self, user_id: str, conversation_id: str, send: Send) -> Queued | Turn:
         """Store a message that waits for the end of the running reply; send it at once where none runs.
@@ -70,7 +68,7 @@ class Queue:
         changed = self._storage.run(change)
         if changed is None or changed.key != send.key:
             raise Conflict(_("The message was sent or changed meanwhile. Your text is below."))
-        self._ended.set()
+        self.wake()
         return changed
 
     def take_back(self, user_id: str, conversation_id: str, key: str) -> str:
@@ -90,38 +88,17 @@ class Queue:
             return self._send(there)
         raise NotFound(_("The message was sent meanwhile."))
 
-    def start(self) -> None:
-        """Send what is due, in a new thread, until `close`."""
-        self._thread.start()
-
     def note_end(self, reply_id: str) -> None:
         """Look soon: this reply has ended and is saved."""
-        self._ended.set()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed = True
-        self._ended.set()
-        self._thread.join()
+        self.wake()
 
     def look(self) -> None:
-        """Send every message whose reply has ended. Never raises; the next look tries again what failed for now."""
-        try:
-            with self._storage.read() as tx:
-                due = queued.due(tx)
-            for one in due:
-                if not self._closed:
-                    self._try(one)
-        except StorageUnavailable:
-            pass
-        except Exception:
-            log.exception("the queue could not look")
-
-    def _run(self) -> None:
-        while not self._closed:
-            self.look()
-            self._ended.wait(LOOK_SECONDS)
-            self._ended.clear()
+        """Send every message whose reply has ended. The next look tries again what failed for now."""
+        with self._storage.read() as tx:
+            due = queued.due(tx)
+        for one in due:
+            if not self._closed.is_set():
+                self._try(one)
 
     def _try(self, one: Queued) -> None:
         try:

@@ -15,7 +15,6 @@ from webapp.storage import Storage, accounts, audit, conversations, forgetting
 from webapp.team import Account
 
 USERS_AT_ONCE = 500
-WAIT_SECONDS = 1.0
 
 
 class Retention:
@@ -50,7 +49,7 @@ class Retention:
     def _expire(self, user_ids: Sequence[str], now: datetime, kept: timedelta, is_closed: Callable[[], bool]) -> int:
         count, deleted_at = 0, now - UNDO_TIME - timedelta(minutes=1)
         while not is_closed():
-            with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+            with self._storage.begin(wait_seconds=forgetting.WAIT_SECONDS) as tx:
                 found = conversations.expire_some(tx, user_ids, now - kept, deleted_at, with_pinned=self._with_pinned)
                 if found:
                     audit.note(tx, SERVER, "conversations_expired", str(found))

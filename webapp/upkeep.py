@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from webapp.accounts import IDLE, LONGEST
+from webapp.background import Background
 from webapp.conversations import UNDO_TIME
 from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
@@ -36,7 +36,6 @@ from webapp.storage import (
 FIRST_SECONDS = 60.0  # after the start
 EVERY_SECONDS = 3600.0
 EXPIRE_SECONDS = 24 * 3600.0
-WAIT_SECONDS = 1.0
 TRIM_SECONDS = 10.0
 LEFT_TIME = timedelta(hours=1)  # a request that began before its user left has ended by then
 ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
@@ -44,26 +43,16 @@ ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
 log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class Upkeep(Background):
     """Purges one database. Several workers may do it at the same time."""
 
     def __init__(self, storage: Storage, retention: Retention, audit_days: int = 365) -> None:
+        super().__init__("upkeep", TRIM_SECONDS)
         self._storage = storage
         self._retention = retention
-        self._expire_at = self._tick_at = time.monotonic()
+        self._expire_at = time.monotonic()
+        self._tick_at = self._expire_at + FIRST_SECONDS
         self._audit_time = timedelta(days=audit_days)
-        self._closed, self._woken = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
-
-    def start(self) -> None:
-        """Run in a thread until `close`."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
-        self._woken.set()
-        self._thread.join()
 
     def tick(self) -> None:
         """Purge conversations deleted more than UNDO_TIME ago, and old copies. Never raises."""
@@ -91,20 +80,20 @@ class Upkeep:
         now = datetime.now(UTC)
         self._in_steps(partial(conversations.delete_some_of_left, deleted_at=now - UNDO_TIME - LEFT_TIME))
         self._in_steps(partial(conversations.purge_some, before=now - UNDO_TIME))
-        with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+        with self._storage.begin(wait_seconds=forgetting.WAIT_SECONDS) as tx:
             accounts.purge_left(tx, now - LEFT_TIME)
         forgetting.forget(self._storage, self._closed.is_set)
 
     def _in_steps(self, step: Callable[[Connection], bool]) -> None:
         """Call a step in one short transaction after the other, until it finds nothing."""
         while not self._closed.is_set():
-            with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+            with self._storage.begin(wait_seconds=forgetting.WAIT_SECONDS) as tx:
                 if not step(tx):
                     break
             self._closed.wait(forgetting.PAUSE_SECONDS)
 
     def _purge_people(self, now: datetime) -> None:
-        with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
+        with self._storage.begin(wait_seconds=forgetting.WAIT_SECONDS) as tx:
             sign_ins.purge(tx, begun_before=now - LONGEST, seen_before=now - IDLE)
             invites.purge(tx, now)
             api_keys.purge(tx, now)
@@ -114,19 +103,14 @@ class Upkeep:
     def wake(self) -> None:
         """Let the thread tick at once."""
         self._tick_at = 0.0
-        self._woken.set()
+        super().wake()
 
-    def _run(self) -> None:
-        self._tick_at = time.monotonic() + FIRST_SECONDS
-        while True:
-            self._woken.wait(TRIM_SECONDS)
-            self._woken.clear()  # before _closed is read: `close` sets that first
-            if self._closed.is_set():
-                return
-            return_memory()
-            if time.monotonic() >= self._tick_at:
-                self._tick_at = time.monotonic() + EVERY_SECONDS
-                self.tick()
+    def look(self) -> None:
+        """Return memory, and tick once an hour."""
+        return_memory()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + EVERY_SECONDS
+            self.tick()
 
 
 def return_memory() -> None:
