@@ -52,7 +52,7 @@ from webapp.storage.migrate import migrate
 from webapp.storage.pictures import keep as keep_picture
 from webapp.team import OIDC, PASSWORD, PROXY
 from webapp.text import new_id
-from webapp.titles import Titler, hurried
+from webapp.titles import ANSWER_BYTES, TOTAL_SECONDS, Titler
 from webapp.trials import Trials
 from webapp.turns import Turns
 from webapp.typesetter import Typesetter
@@ -187,7 +187,7 @@ def _started(background: list[Part]) -> list[Part]:
 def _titlers(config: Config, storage: Storage, pulse: Pulse) -> list[Titler]:
     if config.titles != "upstream" or not config.url:  # the demo has no model to ask
         return []
-    titler = Titler(Lockchat.of(hurried(config), config.url), storage)
+    titler = Titler(Lockchat.of(config.hurried(TOTAL_SECONDS, ANSWER_BYTES), config.url), storage)
     pulse.on_saved.append(titler.offer)
     return [titler]
 
@@ -272,10 +272,7 @@ def _followers(config: Config, storage: Storage, quotas: Quotas) -> Door:
 
 def _streams(config: Config, words: Words) -> Gate:
     return Gate(
-        words,
-        per_user=config.streams_per_user,
-        per_address=config.streams_per_address,
-        total=config.streams_total,
+        words, per_user=config.streams_per_user, per_address=config.streams_per_address, total=config.streams_total
     )
 
 

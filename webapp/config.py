@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +19,8 @@ from webapp.errors import ConfigError
 from webapp.oidc import settings as oidc_settings
 from webapp.oidc.settings import OidcConfig
 
-LOGINS = ("open", "password", "proxy", "oidc")
 PROXY = "proxy"  # a word of LOCKCHAT_ALLOW_OPEN, like an address
-TITLES = ("words", "upstream")
-SHARING = ("off", "team")
-RETENTION_PINNED = ("delete", "keep")
 MOST_DAYS = 36_500  # a hundred years
-OFF_ON = ("0", "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +90,10 @@ class Config(UpstreamConfig):
         named = (self.auth, self.api_key, self.secret_key, self.login_secret, at_provider, self.metrics_token)
         return tuple(secret for secret in (*named, *passwords) if secret)
 
+    def hurried(self, seconds: float, answer_bytes: int) -> Config:
+        """Return these settings for a short answer: without a retry, within `seconds`."""
+        return replace(self, total_seconds=min(seconds, self.total_seconds), retries=0, max_answer_bytes=answer_bytes)
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
         """Return the settings in an environment. Raises ConfigError for an invalid one."""
@@ -122,7 +121,7 @@ class Config(UpstreamConfig):
             max_answer_bytes=read.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=2**30),
             max_line_bytes=read.whole("MAX_LINE_BYTES", cls.max_line_bytes, least=1024, most=2**30),
             max_question_chars=read.whole("MAX_QUESTION_CHARS", cls.max_question_chars, least=1, most=1_000_000),
-            titles=read.choice("TITLES", TITLES),
+            titles=read.choice("TITLES", ("words", "upstream")),
             notice=read.text("NOTICE"),
             welcome=read.text("WELCOME"),
             streams_per_user=read.whole("STREAMS_PER_USER", cls.streams_per_user, least=1, most=10_000),
@@ -174,15 +173,15 @@ class Config(UpstreamConfig):
 def _of_team(read: Environment) -> dict[str, Any]:
     """The settings of sign-in, and of what is kept of whom."""
     return {
-        "login": read.choice("LOGIN", LOGINS),
+        "login": read.choice("LOGIN", ("open", "password", "proxy", "oidc")),
         "login_header": read.header("LOGIN_HEADER", Config.login_header),
         "login_secret": read.secret_key("LOGIN_SECRET"),
         "audit_days": read.whole("AUDIT_DAYS", Config.audit_days, least=1, most=MOST_DAYS),
         "oidc": oidc_settings.read(read) if read.text("LOGIN") == "oidc" else None,
-        "api": read.choice("API", OFF_ON) == "1",
-        "sharing": read.choice("SHARING", SHARING),
+        "api": read.choice("API", ("0", "1")) == "1",
+        "sharing": read.choice("SHARING", ("off", "team")),
         "retention_days": read.whole("RETENTION_DAYS", Config.retention_days, least=0, most=MOST_DAYS),
-        "retention_pinned": read.choice("RETENTION_PINNED", RETENTION_PINNED),
+        "retention_pinned": read.choice("RETENTION_PINNED", ("delete", "keep")),
     }
 
 

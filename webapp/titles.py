@@ -10,11 +10,9 @@ import queue
 import re
 import threading
 from contextlib import suppress
-from dataclasses import replace
 
 from webapp import language
 from webapp.chat import merge
-from webapp.config import Config
 from webapp.errors import AppError
 from webapp.language import gettext as _
 from webapp.lockchat import Lockchat
@@ -33,12 +31,6 @@ _LABEL = re.compile(r"(?:[#>*-]+\s+)*(?:\**(?:title|заголовок|назв�
 _QUOTED = re.compile('["\'«“„‘]([^"«»“”„]+)["\'»“”’]')
 
 log = logging.getLogger(__name__)
-
-
-def hurried(config: Config) -> Config:
-    """Return the settings for the upstream of titles: no retry, a short time and a short answer."""
-    seconds = min(TOTAL_SECONDS, config.total_seconds)
-    return replace(config, total_seconds=seconds, retries=0, max_answer_bytes=ANSWER_BYTES)
 
 
 class Titler:

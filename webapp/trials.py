@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from webapp.chat import Delta, Failure, merge
@@ -120,10 +120,8 @@ class Trials:
             audit.note(tx, actor, "upstream_tested", model)
 
     def _try(self, model: str) -> Trial:
-        config = self._config
-        seconds = min(TOTAL_SECONDS, config.total_seconds)
-        hurried = replace(config, total_seconds=seconds, retries=0, max_answer_bytes=ANSWER_BYTES)
-        upstream = Lockchat.of(hurried, self._url)  # with connections of its own, to see how long a new one takes
+        # With connections of its own, to see how long a new one takes.
+        upstream = Lockchat.of(self._config.hurried(TOTAL_SECONDS, ANSWER_BYTES), self._url)
         started = time.monotonic()
         stream = upstream.stream([{"role": "user", "content": QUESTION}], model, options={"max_tokens": MOST_TOKENS})
         try:
