@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -61,16 +62,14 @@ class Accounts:
         if not is_right or not account or account.disabled_at or not account.password:
             self._note_failure(account, client)
             raise Forbidden(_("The name or the password is wrong."))
-        changes: dict[str, object] = {}
-        if self._passwords.is_outdated(account.password):
-            changes["password"] = self._passwords.hash_again(password)
+        new_hash = self._passwords.hash_again(password) if self._passwords.is_outdated(account.password) else None
 
         def begin(tx: Connection) -> str:
             if accounts.get(tx, account.user_id) != account:  # disabled or changed meanwhile
                 raise Forbidden(_("The name or the password is wrong."))
             throttle.forgive(tx, attempt, now)
-            if changes:
-                accounts.change(tx, account.user_id, **changes)
+            if new_hash:
+                accounts.change(tx, account.user_id, password=new_hash)
             sign_ins.remove_token(tx, hash_of(old_token))
             audit.note(tx, actor_of(account, client), "sign_in")
             return begin_sign_in(tx, account.user_id, client)
@@ -90,7 +89,9 @@ class Accounts:
         if account.disabled_at or account.way != self._way or self._is_over(sign_in, now):
             return None
         if now - sign_in.seen_at > SEEN_EVERY:
-            self._note_seen(sign_in, now)
+            # The next request tries again.
+            with suppress(StorageUnavailable), self._storage.begin(wait_seconds=SEEN_WAIT_SECONDS, durable=False) as tx:
+                sign_ins.note_seen(tx, sign_in.token_hash, now)
         return Signed(account, sign_in)
 
     def of_proxy(self, identity: str) -> Account | None:
@@ -173,13 +174,6 @@ class Accounts:
         target = account.name if account else ""
         with self._storage.begin() as tx:
             audit.note(tx, Actor("", "", client.address), "sign_in_failed", target)
-
-    def _note_seen(self, sign_in: SignIn, now: datetime) -> None:
-        try:
-            with self._storage.begin(wait_seconds=SEEN_WAIT_SECONDS, durable=False) as tx:
-                sign_ins.note_seen(tx, sign_in.token_hash, now)
-        except StorageUnavailable:
-            pass  # the next request tries again
 
 
 def begin_sign_in(tx: Connection, user_id: str, client: Client, *, id_token: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -73,12 +74,7 @@ class Keys:
         if key.expires_at <= now or account.disabled_at or account.way != self._way:
             return None
         if key.used_at is None or now - key.used_at > SEEN_EVERY:
-            self._note_used(key, now)
-        return found
-
-    def _note_used(self, key: ApiKey, now: datetime) -> None:
-        try:
-            with self._storage.begin(wait_seconds=SEEN_WAIT_SECONDS, durable=False) as tx:
+            # The next request tries again.
+            with suppress(StorageUnavailable), self._storage.begin(wait_seconds=SEEN_WAIT_SECONDS, durable=False) as tx:
                 api_keys.note_used(tx, key.token_hash, now)
-        except StorageUnavailable:
-            pass  # the next request tries again
+        return found

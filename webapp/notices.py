@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -31,11 +32,8 @@ class Notices:
     def texts(self, *, asks: bool = True) -> Mapping[str, str]:
         """The texts that hold now. While the database is away, or without `asks`, those of the last time."""
         if asks and not self._is_open:
-            try:
-                with self._storage.read() as tx:
-                    self._last = self.of_settings | site.texts(tx)
-            except StorageUnavailable:
-                pass
+            with suppress(StorageUnavailable), self._storage.read() as tx:
+                self._last = self.of_settings | site.texts(tx)
         return self._last
 
     def change(self, actor: Actor, typed: Mapping[str, str]) -> None:
