@@ -21,7 +21,7 @@ def client(peer: str, forwarded: str, proxies: Sequence[str]) -> str:
     """
     address = peer or UNIX
     hops = [hop.strip() for hop in forwarded.split(",")]
-    while hops and _is_among(address, proxies):
+    while hops and is_among(address, proxies):
         if not _parsed(hop := hops.pop()):
             break
         address = hop
@@ -46,7 +46,10 @@ def is_loopback(host: str) -> bool:
 
 def is_among(peer: str, proxies: Sequence[str]) -> bool:
     """Return whether the other end of a connection is one of `proxies`."""
-    return _is_among(peer or UNIX, proxies)
+    if (peer or UNIX) == UNIX:
+        return UNIX in proxies
+    parsed = _parsed(peer)
+    return parsed is not None and any(parsed in _network_of(proxy) for proxy in proxies if proxy != UNIX)
 
 
 def has_neighbours(proxies: Sequence[str]) -> bool:
@@ -57,13 +60,6 @@ def has_neighbours(proxies: Sequence[str]) -> bool:
         for network in networks
         for own in map(ipaddress.ip_network, LOOPBACK)
     )
-
-
-def _is_among(address: str, proxies: Sequence[str]) -> bool:
-    if address == UNIX:
-        return UNIX in proxies
-    parsed = _parsed(address)
-    return parsed is not None and any(parsed in _network_of(proxy) for proxy in proxies if proxy != UNIX)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -79,9 +75,7 @@ def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
     return (parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None) or parsed
 
 
-@lru_cache(KEPT)
-def _network_of(proxy: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(proxy)
+_network_of = lru_cache(KEPT)(ipaddress.ip_network)
 
 
 def _network(address: str) -> str:

@@ -10,16 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import IO
 
-from sqlalchemy import Connection
-
 from webapp.arrivals import Arrivals
-from webapp.chat import Conversation, Message, merge
+from webapp.chat import Conversation, Message
 from webapp.config import Config
-from webapp.conversations import TURN_CHARS, too_many_conversations
+from webapp.conversations import TURN_CHARS, known, too_many_conversations
 from webapp.errors import NotFound
 from webapp.files.reader import Batch, Head, Limits, reading
 from webapp.files.record import Record
-from webapp.language import gettext as _
+from webapp.following import with_text
 from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
 from webapp.loop import give_way
 from webapp.quotas import EXPORTS, Door, SendLimits
@@ -70,41 +68,34 @@ class Archive:
         with self._storage.read() as tx:
             return message_words.find(tx, user_id, wanted, skip=skip, before=before)
 
-    def export(self, user_id: str, conversation_id: str, by: Actor | None = None) -> Record:
-        """A whole conversation, noted as exported. Raises NotFound."""
-        record = self.get(user_id, conversation_id)
+    def export(self, user_id: str, conversation_id: str, by: Actor | None) -> Record:
+        """A whole conversation, noted as exported; running replies have their saved text. Raises NotFound."""
+        record = self._record(user_id, conversation_id)
         self._note(by, "conversation_exported", conversation_id)
         return record
 
-    def export_all(self, user_id: str, by: Actor | None = None) -> Iterator[Record]:
-        """The user's conversations, the most recently used first, noted as exported once for all."""
+    def export_all(self, user_id: str, by: Actor | None) -> Iterator[Record]:
+        """Yield the user's conversations, the most recently used first, noted as exported once for all."""
         self._note(by, "conversations_exported")
-        return self.all(user_id)
+        with self._storage.read() as tx:
+            conversation_ids = conversations.ids(tx, user_id)
+        for conversation_id in conversation_ids:
+            with suppress(NotFound):  # deleted since the ids were loaded
+                yield self._record(user_id, conversation_id)
 
     def _note(self, by: Actor | None, action: str, target: str = "") -> None:
         if by:
             self._storage.run(lambda tx: audit.note(tx, by, action, target))
 
-    def get(self, user_id: str, conversation_id: str) -> Record:
-        """A whole conversation; running replies have their saved text. Raises NotFound."""
+    def _record(self, user_id: str, conversation_id: str) -> Record:
         with self._storage.read() as tx:
-            conversation = conversations.get(tx, user_id, conversation_id)
-            if conversation is None:
-                raise NotFound(_("This conversation does not exist."))
+            conversation = known(conversations.get(tx, user_id, conversation_id))
             nodes = messages.tree(tx, user_id, conversation_id)
         give_way()
         ids = [node.id for node in in_order(nodes)]
         shown_ids = branch(nodes, conversation.leaf_id)
         loaded = self._load(conversation, ids), self._load(conversation, shown_ids)
         return Record(conversation, *loaded, parts=partial(pictures.parts, self._storage))
-
-    def all(self, user_id: str) -> Iterator[Record]:
-        """Yield the user's conversations, the most recently used first."""
-        with self._storage.read() as tx:
-            conversation_ids = conversations.ids(tx, user_id)
-        for conversation_id in conversation_ids:
-            with suppress(NotFound):  # deleted since the ids were loaded
-                yield self.get(user_id, conversation_id)
 
     def add(self, holder: Holder, file: IO[bytes], by: Actor | None = None) -> Imported:
         """Store the conversations of a file, each once: one that is already here gets the messages that are new.
@@ -114,10 +105,10 @@ class Archive:
         self._imports.spend(holder, 1)
         self._storage.run(lambda tx: self._quotas.begin_import(tx, holder))
         with self._storage.read() as tx:
-            known = conversations.ids(tx, holder.user_id)
+            there = conversations.ids(tx, holder.user_id)
         config = self._config
         limits = Limits(config.max_import_bytes, config.max_question_chars, config.max_answer_bytes)
-        with reading(file, limits, holder.user_id, known) as (head, batches):
+        with reading(file, limits, holder.user_id, there) as (head, batches):
             self._check(holder, head)
             imported = self._add(holder, batches, by)
         self._typesetter.catch_up(TYPESET_SECONDS)
@@ -128,7 +119,7 @@ class Archive:
             ids = message_ids[start : start + READ_MESSAGES]
             with self._storage.read() as tx:
                 found = messages.some(tx, conversation.user_id, conversation.id, ids, with_html=False)
-                found = [_with_text(tx, message) for message in found]
+                found = [with_text(tx, message, {}) for message in found]
             yield from found
             give_way()
 
@@ -162,10 +153,3 @@ class Archive:
             arrivals.finish(tx)
             audit.note(tx, by, "conversations_imported", str(len(arrivals.new) + len(arrivals.grown)))
         return Imported(arrivals.new, list(arrivals.there), len(arrivals.grown))
-
-
-def _with_text(tx: Connection, message: Message) -> Message:
-    if message.status != "streaming":
-        return message
-    so_far = merge([delta for _number, delta in messages.pieces_after(tx, message.id, 0)])
-    return replace(message, text=so_far.text, reasoning=so_far.reasoning)

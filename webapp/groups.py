@@ -51,10 +51,5 @@ def _key(one: Listed, now: datetime, today: date) -> str:
 
 
 def _name(key: str) -> str:
-    names = {
-        "pinned": _("Pinned"),
-        "today": _("Today"),
-        "yesterday": _("Yesterday"),
-        "week": _("Previous 7 days"),
-    }
+    names = {"pinned": _("Pinned"), "today": _("Today"), "yesterday": _("Yesterday"), "week": _("Previous 7 days")}
     return names.get(key) or month(date.fromisoformat(f"{key}-01"))

@@ -36,7 +36,7 @@ class Words:
 
     user: str
     address: str
-    total: str
+    total: str = ""  # of a gate only
 
 
 ANSWERS = Words(
@@ -57,12 +57,10 @@ FILES = Words(
 STORED = Words(
     user=mark("You have stored as much as is allowed in a day."),
     address=mark("Your address has stored as much as is allowed in a day."),
-    total="",
 )
 IMPORTS = Words(
     user=mark("You have imported as many files as are allowed in an hour."),
     address=mark("Your address has imported as many files as are allowed in an hour."),
-    total="",
 )
 
 

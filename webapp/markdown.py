@@ -235,12 +235,6 @@ def _render_table_open(
     return f'<div class="table" tabindex="0">{opening}'
 
 
-def _render_table_close(
-    _self: RendererProtocol, _tokens: Sequence[Token], _index: int, _options: OptionsDict, _env: Env
-) -> str:
-    return "</table></div>\n"
-
-
 def _make_markdown() -> MarkdownIt:
     markdown = MarkdownIt()
     markdown.inline = CjkInline()
@@ -273,7 +267,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.add_render_rule("math_inline", _render_math_inline)
     markdown.add_render_rule("math_block", _render_math_block)
     markdown.add_render_rule("table_open", _render_table_open)
-    markdown.add_render_rule("table_close", _render_table_close)
+    markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return markdown
 
 

@@ -56,7 +56,7 @@ class Presets:
             if presets.count(tx, owner) >= PRESETS:
                 raise Invalid(_too_many(is_shared=bool(sharer)))
             presets.add(tx, owner, preset, datetime.now(UTC))
-            _note(tx, sharer, "preset_made", preset.name)
+            audit.note(tx, sharer, "preset_made", preset.name)
 
         self._storage.run(add)
         return preset
@@ -68,7 +68,7 @@ class Presets:
         def change(tx: Connection) -> None:
             if not presets.change(tx, owner, preset):
                 raise unknown()
-            _note(tx, sharer, "preset_changed", preset.name)
+            audit.note(tx, sharer, "preset_changed", preset.name)
 
         self._storage.run(change)
         return preset
@@ -78,7 +78,7 @@ class Presets:
 
         def delete(tx: Connection) -> None:
             if name := presets.remove(tx, EVERYBODY if sharer else user_id, preset_id):
-                _note(tx, sharer, "preset_deleted", name)
+                audit.note(tx, sharer, "preset_deleted", name)
 
         self._storage.run(delete)
 
@@ -92,11 +92,6 @@ class Presets:
         return Preset(
             settings.model, settings.temperature, settings.system, options=settings.options, id=preset_id, name=name
         )
-
-
-def _note(tx: Connection, sharer: Actor | None, action: str, name: str) -> None:
-    if sharer:
-        audit.note(tx, sharer, action, name)
 
 
 def beginning(presets: Iterable[Preset], asked: str | None, default: str) -> Preset | None:

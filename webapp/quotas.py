@@ -23,12 +23,8 @@ from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, 
 from webapp.storage import Storage, spending
 from webapp.storage.spending import Amount, Rules
 
-MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS = (
-    "messages_per_minute",
-    "running_replies",
-    "tokens_per_day",
-    "tokens_per_month",
-)
+MESSAGES, RUNNING = "messages_per_minute", "running_replies"
+DAY_TOKENS, MONTH_TOKENS = "tokens_per_day", "tokens_per_month"
 STORED, CONVERSATIONS, IMPORTS = "stored_bytes", "conversations", "imports_per_day"
 EXPORTS, FOLLOWERS = "running_exports", "followers"
 NAMES = (MESSAGES, RUNNING, DAY_TOKENS, MONTH_TOKENS, STORED, CONVERSATIONS, IMPORTS, EXPORTS, FOLLOWERS)

@@ -50,15 +50,11 @@ class Usage:
         gone = [figures for user_id, figures in by_user.items() if user_id not in names]
         return Report(
             days=[(day, by_day.get(day.isoformat(), Figures())) for day in period],
-            users=_most_used([*known, *([("", _sum(gone))] if gone else [])]),
+            users=_most_used([*known, *([("", sum(gone, Figures()))] if gone else [])]),
             models=_most_used(list(by_model.items())),
-            total=_sum(list(by_day.values())),
+            total=sum(by_day.values(), Figures()),
         )
 
 
 def _most_used(rows: list[tuple[str, Figures]]) -> list[tuple[str, Figures]]:
     return sorted(rows, key=lambda row: (-row[1].tokens, -row[1].messages, row[0]))[:MOST_ROWS]
-
-
-def _sum(rows: Sequence[Figures]) -> Figures:
-    return sum(rows, start=Figures())

@@ -31,8 +31,4 @@ def values_of(claims: Mapping[str, Any], name: str) -> frozenset[str] | None:
     if found is None:
         return None
     values = list(found) if isinstance(found, list | dict) else [found]
-    return frozenset(_word(value) for value in values)
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return frozenset(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
