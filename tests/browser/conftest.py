@@ -32,7 +32,7 @@ ARGUMENTS = [
 ]
 # Firefox complains of each event stream that is answered by 204 or that a reload breaks off.
 ENDED_STREAM = re.compile(r"(Firefox can’t establish a connection to the server at|The connection to) \S+/stream\b")
-PATIENCE_MILLISECONDS = 15_000  # as long as a busy machine may take; nothing waits for it in vain but a failure
+PATIENCE_MILLISECONDS = 30_000  # as long as a busy machine may take; nothing waits for it in vain but a failure
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 

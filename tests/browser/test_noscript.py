@@ -121,6 +121,7 @@ def test_words_are_found_and_a_listed_chat_is_opened(chat):
         chat.box.press_sequentially(text)
         chat.send_button.press("Enter")
         expect(chat.answer).to_have_text("Hello world")
+        expect(chat.retry_button).to_be_visible()  # no other page is on its way
     page = chat.page
 
     page.get_by_role("link", name="All conversations").last.press("Enter")

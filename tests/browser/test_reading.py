@@ -36,6 +36,8 @@ $${" + ".join(f"x_{{{number}}}" for number in range(60))}$$
 {"".join("  " * depth + "- deeper" + chr(10) for depth in range(9))}
 """
 OVERHANG = "Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)"
+# The style of answers comes with the first of them.
+STYLED = "[...document.styleSheets].some((sheet) => sheet.href?.includes('/more'))"
 # The number of the message in the middle of the window.
 PLACE = """[...document.querySelectorAll(".message")].findIndex(
   (message) => message.getBoundingClientRect().bottom > innerHeight / 2)"""
@@ -205,6 +207,7 @@ def test_nothing_is_scrolled_sideways_at_320_pixels(server, new_browser, upstrea
         chat.say(text)
         expect(chat.answers).to_have_count(number)
         expect(chat.retry_button).to_be_visible()
+        chat.page.wait_for_function(STYLED)
         over[text] = chat.page.evaluate(OVERHANG)
     chat.page.reload()
     over["reloaded"] = chat.page.evaluate(OVERHANG)
