@@ -35,7 +35,7 @@ def read(value: dict[str, Any], now: datetime) -> Record | None:
     parents = {node_id: text(node.get("parent")) or None for node_id, node in nodes.items()}
     messages = [_from_node(node_id, an_object(node.get("message")), created_at, now) for node_id, node in nodes.items()]
     record = foreign.record(
-        [message for message in messages if message],
+        messages,
         parents,
         name=value.get("title"),
         leaf=value.get("current_node"),
@@ -83,7 +83,8 @@ def _content(content: dict[str, Any], recipient: str, metadata: dict[str, Any]) 
         return foreign.fenced(*_run(said, text(content.get("language")))) if said else "", ""
     if recipient != "all" or kind in ("user_editable_context", "model_editable_context"):
         return "", ""
-    names = {_key(one): foreign.file_named(one, "name") for one in _attachments(metadata)}
+    attachments = [one for one in items(metadata.get("attachments")) if isinstance(one, dict)]
+    names = {text(one.get("id")) or text(one.get("name")): foreign.file_named(one, "name") for one in attachments}
     parts = [_part(part, names) for part in items(content.get("parts"))] or [said]
     return foreign.joined(*parts, *names.values()), ""
 
@@ -118,14 +119,6 @@ def _canvas(said: str) -> str:
         return foreign.document(name, body, kind.partition("/")[2] or ("code" if kind == "code" else ""))
     changes = map(an_object, items(value.get("updates")) + items(value.get("comments")))
     return foreign.joined(*(text(one.get("replacement")) or text(one.get("comment")) for one in changes))
-
-
-def _attachments(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in items(metadata.get("attachments")) if isinstance(one, dict)]
-
-
-def _key(attachment: dict[str, Any]) -> str:
-    return text(attachment.get("id")) or text(attachment.get("name"))
 
 
 def _part(part: object, names: dict[str, str]) -> str:

@@ -31,14 +31,13 @@ def read(value: dict[str, Any], now: datetime) -> Record | None:
         raise broken()
     created_at = moment(value.get("created_at"), now) or now
     parents: dict[str, str | None] = {}
-    messages: list[Message] = []
+    messages: list[Message | None] = []
     last = ""
     for number, item in enumerate(map(an_object, values)):
         message_id = text(item.get("uuid")) or str(number)
         parents[message_id] = text(item.get("parent_message_uuid")) or last or None
         last = message_id
-        if message := _message(message_id, item, moment(item.get("created_at"), now) or created_at):
-            messages.append(message)
+        messages.append(_message(message_id, item, moment(item.get("created_at"), now) or created_at))
     return foreign.record(
         messages,
         parents,

@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from webapp.chat import Conversation, Message, Outcome, Role
-from webapp.errors import Invalid
 from webapp.files.record import Record
-from webapp.files.values import an_object, items, label, moment, ordered, text, title
+from webapp.files.values import an_object, items, label, moment, ordered, temperature, text, title
 from webapp.language import gettext as _
-from webapp.settings import temperature_of
 
 BACKTICKS = re.compile(r"`{3,}")
 
@@ -54,7 +52,7 @@ def nearest_kept(parents: Mapping[str, str | None], kept: Iterable[str]) -> dict
 
 
 def record(
-    messages: Iterable[Message],
+    messages: Iterable[Message | None],
     parents: Mapping[str, str | None],
     *,
     name: object,
@@ -64,12 +62,12 @@ def record(
     model: object = "",
     options: Mapping[str, Any] | None = None,
 ) -> Record | None:
-    """The record of one conversation; None if it has no messages. Raises Invalid.
+    """The record of one conversation; None if it has no messages; skips None among them. Raises Invalid.
 
     A message whose parent is left out is linked to the nearest kept one above it: `parents` also holds the nodes that
     are no messages. `times` are those of the first and the last change, `options` may hold `system` and `temperature`.
     """
-    kept = list(messages)
+    kept = [one for one in messages if one]
     nearest = nearest_kept(parents, [one.id for one in kept])
     tree = ordered([replace(one, parent_id=nearest.get(parents[one.id])) for one in kept])
     if not tree:
@@ -81,7 +79,7 @@ def record(
         user_id="",
         title=title(name, tree),
         model=label(model),
-        temperature=_temperature(options.get("temperature")),
+        temperature=temperature(options.get("temperature")),
         system=text(options.get("system")),
         leaf_id=nearest.get(text(leaf)),
         created_at=created_at,
@@ -130,10 +128,3 @@ def texts_of(parts: object) -> list[str]:
         elif "image" in kind:
             said.append(_("[image]"))
     return said
-
-
-def _temperature(value: object) -> float | None:
-    try:
-        return temperature_of(value)
-    except Invalid:
-        return None

@@ -26,11 +26,10 @@ def read(value: dict[str, Any], now: datetime) -> Record | None:
     if not isinstance(values, list):
         raise broken()
     parents: dict[str, str | None] = {}
-    messages: list[Message] = []
+    messages: list[Message | None] = []
     for message_id, parent_id, item in _flat(values):
         parents[message_id] = parent_id
-        if message := _message(message_id, item, now):
-            messages.append(message)
+        messages.append(_message(message_id, item, now))
     options = an_object(value.get("options"))
     return foreign.record(
         messages,

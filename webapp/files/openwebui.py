@@ -31,7 +31,7 @@ def read(value: dict[str, Any], now: datetime) -> Record | None:
     messages = [_message(node_id, an_object(node), created_at, now) for node_id, node in nodes.items()]
     params = an_object(chat.get("params"))
     return foreign.record(
-        [message for message in messages if message],
+        messages,
         {node_id: text(an_object(node).get("parentId")) or None for node_id, node in nodes.items()},
         name=value.get("title") or chat.get("title"),
         leaf=history.get("currentId") or next(reversed(nodes), ""),

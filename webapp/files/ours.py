@@ -17,11 +17,11 @@ from typing import Any, get_args
 from webapp.chat import Conversation, Message, Option, Outcome, Picture, Status
 from webapp.errors import Invalid
 from webapp.files.record import Record, data_url
-from webapp.files.values import an_object, broken, items, label, moment, ordered, text, title
+from webapp.files.values import an_object, broken, items, label, moment, ordered, temperature, text, title
 from webapp.language import gettext as _
 from webapp.outcomes import FIELDS, flat, from_flat
 from webapp.pictures import MAX_PICTURES, picture_of
-from webapp.settings import OPTIONS, options_of, temperature_of
+from webapp.settings import OPTIONS, options_of
 from webapp.text import FOLDER_CHARS
 
 FORMAT = "lockchat"
@@ -93,16 +93,12 @@ def read(value: dict[str, Any], now: datetime) -> Record:
     if not isinstance(values, list) or not values:
         raise broken()
     messages = ordered([_message_of(item, created_at, now) for item in values])
-    try:
-        temperature = temperature_of(value.get("temperature"))
-    except Invalid:
-        temperature = None
     conversation = Conversation(
         id="",
         user_id="",
         title=title(value.get("title"), messages),
         model=label(value.get("model")),
-        temperature=temperature,
+        temperature=temperature(value.get("temperature")),
         system=text(value.get("system")),
         options=_options(value.get("options")),
         leaf_id=text(value.get("leaf")),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from webapp.chat import Message
 from webapp.errors import Invalid
 from webapp.language import gettext as _
+from webapp.settings import temperature_of
 from webapp.text import LONGEST_TITLE_CHARS, clean, title_of
 from webapp.tree import in_order
 
@@ -39,6 +41,13 @@ def moment(value: Any, now: datetime) -> datetime | None:
         return min(aware.astimezone(UTC), now)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
+
+
+def temperature(value: object) -> float | None:
+    """The temperature; None for any other value."""
+    with suppress(Invalid):
+        return temperature_of(value)
+    return None
 
 
 def an_object(value: object) -> dict[str, Any]:
