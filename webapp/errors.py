@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from collections.abc import Mapping
 
 from webapp.chat import Failure
 from webapp.language import gettext as _
@@ -13,16 +13,14 @@ class AppError(Exception):
     """An error that the user sees; `sentence` is in the user's language."""
 
     code = "error"
-    retry_after: int | None = None
 
     def __init__(self, sentence: str, *, retry_after: int | None = None) -> None:
         super().__init__(sentence)
-        self._sentence = sentence
         self.retry_after = retry_after
 
     @property
     def sentence(self) -> str:
-        return self._sentence
+        return str(self)
 
 
 class Invalid(AppError):
@@ -131,8 +129,6 @@ class StorageUnavailable(AppError):
 class StorageConflict(StorageUnavailable):
     """The database rolled the transaction back because of another one. Worth retrying."""
 
-    code = "storage"
-
 
 class StorageFull(StorageUnavailable):
     """The database has no room left."""
@@ -147,60 +143,55 @@ class ConfigError(AppError):
 
 
 # reason -> (code, sentence). Storage keeps the reason; programs compare the code.
-REASONS = MappingProxyType(
-    {
-        "auth": ("auth", mark("The upstream does not accept this server's key. An administrator has to check it.")),
-        "forbidden": ("auth", mark("The upstream does not allow this request.")),
-        "quota": ("quota", mark("The upstream's quota is used up. An administrator has to renew it.")),
-        "rate_limited": ("rate_limited", mark("The upstream receives too many requests. Wait a moment, then retry.")),
-        "bad_request": ("bad_request", mark("The upstream does not accept this request.")),
-        "context_length": (
-            "context_length",
-            mark("This conversation is too long for the model. Start a new chat or choose another model."),
-        ),
-        "too_large": ("too_large", mark("The message is too large for the upstream. Shorten it and retry.")),
-        "answer_too_large": ("too_large", mark("The answer is longer than this server allows, so it was cut here.")),
-        "line_too_large": ("too_large", mark("The upstream sent a line longer than this server allows.")),
-        "no_room": (
-            "unavailable",
-            mark("This server has no room for more pictures at the moment, so the answer was cut here. Retry later."),
-        ),
-        "model_not_found": ("model_not_found", mark("The upstream does not have this model. Choose another one.")),
-        "other_api": (
-            "bad_request",
-            mark("The upstream offers this model through another interface only. Choose another model."),
-        ),
-        "no_models": (
-            "model_not_found",
-            mark("The upstream offers no model to chat with. An administrator has to add one."),
-        ),
-        "filtered": ("filtered", mark("The upstream's content filter withheld the answer.")),
-        "connect_timeout": ("timeout", mark("The upstream could not be reached in time.")),
-        "first_token_timeout": ("timeout", mark("The upstream did not begin to answer in time.")),
-        "idle_timeout": ("timeout", mark("The upstream fell silent in the middle of the answer.")),
-        "total_timeout": ("timeout", mark("The answer took longer than this server allows, so it was cut here.")),
-        "unavailable": ("unavailable", mark("The upstream is not available at the moment.")),
-        "upstream": ("upstream", mark("The upstream reported an error.")),
-        "network": ("network", mark("The upstream could not be reached.")),
-        "tls": ("network", mark("The upstream's certificate cannot be verified. An administrator has to check it.")),
-        "cut_off": ("network", mark("The connection to the upstream broke before the answer was complete.")),
-        "protocol": ("protocol", mark("The upstream sent something that is not an answer.")),
-        "html": ("protocol", mark("The upstream sent a web page instead of an answer.")),
-        "redirect": ("protocol", mark("The upstream sent a redirect, which this server does not follow.")),
-        "unframed": (
-            "protocol",
-            mark("The upstream sent its answer without event framing, so it cannot be read."),
-        ),
-        "tool": ("protocol", mark("The model asked for a tool, and this page runs none.")),
-        "picture": ("protocol", mark("The model gave only a picture, which this page cannot show.")),
-        "no_answer": ("protocol", mark("The model thought about it, but gave no answer.")),
-        "empty": ("protocol", mark("The upstream sent an empty answer.")),
-        "internal": (
-            "upstream",
-            mark("Something went wrong in this server. The administrator can find the error in the log."),
-        ),
-    }
-)
+REASONS: Mapping[str, tuple[str, str]] = {
+    "auth": ("auth", mark("The upstream does not accept this server's key. An administrator has to check it.")),
+    "forbidden": ("auth", mark("The upstream does not allow this request.")),
+    "quota": ("quota", mark("The upstream's quota is used up. An administrator has to renew it.")),
+    "rate_limited": ("rate_limited", mark("The upstream receives too many requests. Wait a moment, then retry.")),
+    "bad_request": ("bad_request", mark("The upstream does not accept this request.")),
+    "context_length": (
+        "context_length",
+        mark("This conversation is too long for the model. Start a new chat or choose another model."),
+    ),
+    "too_large": ("too_large", mark("The message is too large for the upstream. Shorten it and retry.")),
+    "answer_too_large": ("too_large", mark("The answer is longer than this server allows, so it was cut here.")),
+    "line_too_large": ("too_large", mark("The upstream sent a line longer than this server allows.")),
+    "no_room": (
+        "unavailable",
+        mark("This server has no room for more pictures at the moment, so the answer was cut here. Retry later."),
+    ),
+    "model_not_found": ("model_not_found", mark("The upstream does not have this model. Choose another one.")),
+    "other_api": (
+        "bad_request",
+        mark("The upstream offers this model through another interface only. Choose another model."),
+    ),
+    "no_models": (
+        "model_not_found",
+        mark("The upstream offers no model to chat with. An administrator has to add one."),
+    ),
+    "filtered": ("filtered", mark("The upstream's content filter withheld the answer.")),
+    "connect_timeout": ("timeout", mark("The upstream could not be reached in time.")),
+    "first_token_timeout": ("timeout", mark("The upstream did not begin to answer in time.")),
+    "idle_timeout": ("timeout", mark("The upstream fell silent in the middle of the answer.")),
+    "total_timeout": ("timeout", mark("The answer took longer than this server allows, so it was cut here.")),
+    "unavailable": ("unavailable", mark("The upstream is not available at the moment.")),
+    "upstream": ("upstream", mark("The upstream reported an error.")),
+    "network": ("network", mark("The upstream could not be reached.")),
+    "tls": ("network", mark("The upstream's certificate cannot be verified. An administrator has to check it.")),
+    "cut_off": ("network", mark("The connection to the upstream broke before the answer was complete.")),
+    "protocol": ("protocol", mark("The upstream sent something that is not an answer.")),
+    "html": ("protocol", mark("The upstream sent a web page instead of an answer.")),
+    "redirect": ("protocol", mark("The upstream sent a redirect, which this server does not follow.")),
+    "unframed": ("protocol", mark("The upstream sent its answer without event framing, so it cannot be read.")),
+    "tool": ("protocol", mark("The model asked for a tool, and this page runs none.")),
+    "picture": ("protocol", mark("The model gave only a picture, which this page cannot show.")),
+    "no_answer": ("protocol", mark("The model thought about it, but gave no answer.")),
+    "empty": ("protocol", mark("The upstream sent an empty answer.")),
+    "internal": (
+        "upstream",
+        mark("Something went wrong in this server. The administrator can find the error in the log."),
+    ),
+}
 
 
 class UpstreamError(AppError):

@@ -175,12 +175,9 @@ class Provider:
             status, body = self._exchange(line, method, place, options)
         except UpstreamError as error:
             reason = line.expired or error.reason
-        else:
-            reason = ""
+            raise _failed(f"cannot be used at {urlsplit(place).path}: {reason}", is_away=True) from None
         finally:
             line.end()
-        if reason:
-            raise _failed(f"cannot be used at {urlsplit(place).path}: {reason}", is_away=True)
         answer = load(body, MOST_VALUES) if len(body) <= MOST_BYTES else None
         if status != 200 or not isinstance(answer, dict):
             raise _failed(
