@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from webapp.chat import Message, Outcome
+from webapp.chat import Final, Message, Outcome
 from webapp.markdown import RENDERER, render
 from webapp.storage import Storage, messages
 from webapp.storage import conversations as conversations_of
@@ -26,7 +26,7 @@ def add_turns(database_url: str, conversation_id: str, turns: int, answer: str =
             messages.add(tx, question)
             messages.add(tx, reply)
             text = answer.replace("{}", str(number))
-            messages.finish(tx, [messages.Final(reply.id, text, "", str(render(text)), RENDERER, Outcome("done"))])
+            messages.finish(tx, [Final(reply.id, text, "", str(render(text)), RENDERER, Outcome("done"))])
             leaf_id = reply.id
         conversations_of.change(tx, user_id, conversation_id, leaf_id=leaf_id)
     storage.close()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.pictures import jpeg, png
-from webapp.chat import Conversation, Failure, Message, Outcome, Picture, Reference, Usage
+from webapp.chat import Conversation, Failure, Final, Message, Outcome, Picture, Reference, Usage
 from webapp.pictures import picture_of
 from webapp.storage import conversations, messages, pictures
 from webapp.text import new_id
@@ -115,6 +115,6 @@ def test_a_finished_reply_keeps_every_field_of_its_outcome(alice, site, sent):
         messages.add(tx, question, replace(reply, status="streaming", text="", reasoning="", outcome=None))
     keep(site, reply)
     with site.extensions["lockchat"].storage.begin() as tx:
-        messages.finish(tx, [messages.Final(reply.id, "Ho", "Hm", None, None, reply.outcome)])
+        messages.finish(tx, [Final(reply.id, "Ho", "Hm", None, None, reply.outcome)])
 
     assert [values_of(one) for one in load(site, user_id, conversation.id)[1]] == [values_of(one) for one in sent[1]]

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from tests.databases import new_database
 from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
-from webapp.chat import Conversation, Delta, Folder, Node, Outcome, Picture, Preset, Queued
+from webapp.chat import Conversation, Delta, Final, Folder, Node, Outcome, Picture, Preset, Queued
 from webapp.storage import (
     Storage,
     accounts,
@@ -34,7 +34,6 @@ from webapp.storage import (
     throttles,
     workers,
 )
-from webapp.storage.messages import Final
 from webapp.team import Actor, ApiKey, Invite, Share, SignIn
 
 GONE = Conversation("m1", None, "", "a3", "alice", "Same", "a3q", day(1), day(2))

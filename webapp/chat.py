@@ -121,6 +121,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Final:
+    """The values to save of a finished reply."""
+
+    reply_id: str
+    text: str
+    reasoning: str
+    html: str | None
+    renderer: int | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings that a reply is asked for with.
 

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from webapp.chat import Delta, Outcome
+from webapp.chat import Delta, Final, Outcome
 from webapp.errors import StorageFull, StorageUnavailable
 from webapp.generation import START, Generation, Hub, Position
 from webapp.markdown import RENDERER
 from webapp.storage import Storage, messages, workers
-from webapp.storage.messages import Final
 from webapp.watch import WATCH_SECONDS, Watch
 
 TICK_SECONDS = 0.25

@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from webapp import continuing, history
-from webapp.chat import Conversation, Delta, Failure, Message, Outcome, Role
+from webapp.chat import Conversation, Delta, Failure, Final, Message, Outcome, Role
 from webapp.config import Config
 from webapp.continuing import Rest
 from webapp.conversations import TURN_CHARS, known, too_many_conversations
@@ -28,7 +28,6 @@ from webapp.quotas import SendLimits
 from webapp.sends import Send, Turn, checked, checked_key
 from webapp.settings import Changes, SettingsCheck
 from webapp.storage import Storage, branches, conversations, messages, queued
-from webapp.storage.messages import Final
 from webapp.text import new_id, title_of
 from webapp.upstream.models import Models
 from webapp.window import least_tokens

@@ -1,7 +1,8 @@
 """The database: SQLite by default, PostgreSQL by its URL. Every query names the owner first.
 
 A write transaction on SQLite begins IMMEDIATE (https://sqlite.org/lang_transaction.html). It waits for other writers
-with sleeps in Python: a wait inside SQLite would stop every stream of a gevent worker.
+with sleeps in Python: a wait inside SQLite would stop every stream of a gevent worker. Frequent queries are built once
+(`@cache`, or a constant): building one takes longer than running it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ WAIT_SECONDS = 8.0  # a send that cannot be stored is refused within 10 s
 READ_WAIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.1
+IDS_PER_QUERY = 500  # below every database's limit of variables
 
 # A deadlock, and a serialisation failure: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
 CONFLICTS = ("40P01", "40001")
@@ -179,11 +181,16 @@ def insert_or_keep(tx: Connection, table: Table) -> Any:
 
 @cache
 def _keeping(dialect: str, table: Table) -> Any:
-    if dialect == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects.postgresql import insert
+    return insert_into(dialect, table).on_conflict_do_nothing()
 
-    return insert(table).on_conflict_do_nothing()
+
+def insert_into(dialect: str, table: Table) -> Any:
+    """An INSERT statement of this database, to which ON CONFLICT can be added."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def insert_missing(tx: Connection, table: Table, **values: Any) -> bool:

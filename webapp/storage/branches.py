@@ -15,7 +15,8 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Select, String,
 
 from webapp.chat import Role, Status
 from webapp.loop import give_way
-from webapp.storage.messages import IDS_PER_QUERY, is_of
+from webapp.storage import IDS_PER_QUERY
+from webapp.storage.messages import is_of
 from webapp.storage.schema import messages
 
 STEPS = 1000  # about 5 ms
@@ -46,7 +47,6 @@ def path(tx: Connection, user_id: str, conversation_id: str, leaf_id: str | None
 
 @cache
 def _up() -> Select[Any]:
-    """The query of `path`. Building it takes longer than running it."""
     here: BindParameter[str] = bindparam("conversation_id")
     first = select(messages.c.id, messages.c.parent_id, literal(1).label("height"))
     up = first.where(_is_here(bindparam("user_id"), here, bindparam("message_id"))).cte("up", recursive=True)

@@ -9,30 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    CompoundSelect,
-    Connection,
-    Select,
-    Update,
-    bindparam,
-    func,
-    literal,
-    literal_column,
-    null,
-    select,
-    union_all,
-    update,
-)
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import CompoundSelect, Connection, bindparam, func, literal, null, select, union_all, update
 
-from webapp.storage import insert_missing
-from webapp.storage.schema import conversations, messages, users
+from webapp.storage import IDS_PER_QUERY, insert_missing
+from webapp.storage.schema import IS_RUNNING, conversations, messages, users
 
 MOST_CHANGES = 200  # told at once; a page lists no more at first
-USERS_PER_QUERY = 500  # below every database's limit of variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +42,15 @@ def number(tx: Connection, user_id: str, conversation_id: str = "") -> int:
 
     Call it after the change itself: whoever locks a conversation and a user locks them in this order.
     """
-    revision: int = tx.execute(_next(), {"user_id": user_id}).scalar_one()
+    revision: int = tx.execute(_NEXT, {"user_id": user_id}).scalar_one()
     if conversation_id:
-        tx.execute(_numbering(), {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
+        tx.execute(ONE, {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
     return revision
 
 
 def first_number(tx: Connection, user_id: str, now: datetime) -> int:
     """Number a change of a user who may be new; a new one is stored. Return the number."""
-    revision = tx.execute(_next(), {"user_id": user_id}).scalar()
+    revision = tx.execute(_NEXT, {"user_id": user_id}).scalar()
     if revision is None:
         insert_missing(tx, users, id=user_id, created_at=now)
     return number(tx, user_id) if revision is None else int(revision)
@@ -74,32 +58,24 @@ def first_number(tx: Connection, user_id: str, now: datetime) -> int:
 
 def revision(tx: Connection, user_id: str) -> int:
     """The number of the user's last change; 0 for one who has never sent anything."""
-    return tx.execute(_last(), {"user_id": user_id}).scalar() or 0
+    return tx.execute(_LAST, {"user_id": user_id}).scalar() or 0
 
 
-@cache
-def _next() -> ReturningUpdate[Any]:
-    counted = update(users).where(users.c.id == bindparam("user_id")).values(revision=users.c.revision + 1)
-    return counted.returning(users.c.revision)
-
-
-@cache
-def _numbering() -> Update:
-    is_theirs = conversations.c.user_id == bindparam("its_user_id")
-    return update(conversations).where(is_theirs, conversations.c.id == bindparam("its_id"))
-
-
-@cache
-def _last() -> Select[Any]:
-    return select(users.c.revision).where(users.c.id == bindparam("user_id"))
+_IS_USER = users.c.id == bindparam("user_id")
+_LAST = select(users.c.revision).where(_IS_USER)
+_NEXT = update(users).where(_IS_USER).values(revision=users.c.revision + 1).returning(users.c.revision)
+ONE = update(conversations).where(
+    conversations.c.user_id == bindparam("its_user_id"), conversations.c.id == bindparam("its_id")
+)
+"""Sets the columns of one conversation that its other parameters name."""
 
 
 def states(tx: Connection, user_ids: Sequence[str]) -> dict[str, State]:
-    """The states of these users, by one query for USERS_PER_QUERY of them. Skips users who have never sent anything."""
+    """The states of these users, by one query for IDS_PER_QUERY of them. Skips users who have never sent anything."""
     revisions: dict[str, int] = {}
     running: dict[str, set[str]] = {}
-    for start in range(0, len(user_ids), USERS_PER_QUERY):
-        for user_id, revision, conversation_id in tx.execute(_states(user_ids[start : start + USERS_PER_QUERY])):
+    for start in range(0, len(user_ids), IDS_PER_QUERY):
+        for user_id, revision, conversation_id in tx.execute(_states(user_ids[start : start + IDS_PER_QUERY])):
             if conversation_id is None:
                 revisions[user_id] = revision
             else:
@@ -127,8 +103,7 @@ def _states(user_ids: Sequence[str]) -> CompoundSelect[Any]:
         .select_from(messages)
         .join(conversations, conversations.c.id == messages.c.conversation_id)
         .where(
-            # A literal, so that the index of running replies serves the query.
-            messages.c.status == literal_column("'streaming'"),
+            IS_RUNNING,
             # `coalesce` avoids the index of users, which would read all conversations of each.
             func.coalesce(conversations.c.user_id, "").in_(user_ids),
             conversations.c.deleted_at.is_(None),

@@ -14,12 +14,10 @@ from sqlalchemy import (
     CursorResult,
     Row,
     Select,
-    Update,
     bindparam,
     delete,
     func,
     insert,
-    literal_column,
     select,
     tuple_,
     type_coerce,
@@ -29,7 +27,7 @@ from sqlalchemy.types import NullType
 
 from webapp.chat import Conversation, Listed
 from webapp.storage import changes, folders, insert_missing, pictures, spending
-from webapp.storage.schema import conversations, foldered, messages, users
+from webapp.storage.schema import IS_RUNNING, conversations, foldered, messages, users
 from webapp.storage.schema import folders as folders_table
 
 Place = tuple[bool, datetime, str]  # of a conversation in the list: whether it is pinned, its last use, its id
@@ -84,7 +82,6 @@ def _one_listed(conversation_id: str, title: str, pinned: bool, updated_at: str 
 
 @cache
 def _listed(is_after: bool, is_in_folder: bool) -> Select[Any]:
-    """The query of `listed`. Building it takes longer than running it."""
     table = conversations.c
     query = select(table.id, table.title, table.pinned, type_coerce(table.updated_at, NullType()))
     query = query.where(table.user_id == bindparam("user_id"), table.deleted_at.is_(None))
@@ -138,23 +135,17 @@ def _one(lock: bool) -> Select[Any]:
 
 def count(tx: Connection, user_id: str) -> int:
     """How many conversations this user has, without deleted ones."""
-    return int(tx.execute(_count(), {"user_id": user_id}).scalar_one())
+    return int(tx.execute(_COUNT, {"user_id": user_id}).scalar_one())
 
 
 def are_more(tx: Connection, user_id: str, most: int) -> bool:
     """Whether this user has more conversations than these, without deleted ones."""
     # All of them first: to count them takes the index alone, not each row.
-    return int(tx.execute(_count_all(), {"user_id": user_id}).scalar_one()) > most and count(tx, user_id) > most
+    return int(tx.execute(_COUNT_ALL, {"user_id": user_id}).scalar_one()) > most and count(tx, user_id) > most
 
 
-@cache
-def _count() -> Select[Any]:
-    return _count_all().where(conversations.c.deleted_at.is_(None))
-
-
-@cache
-def _count_all() -> Select[Any]:
-    return select(func.count()).where(conversations.c.user_id == bindparam("user_id"))
+_COUNT_ALL = select(func.count()).where(conversations.c.user_id == bindparam("user_id"))
+_COUNT = _COUNT_ALL.where(conversations.c.deleted_at.is_(None))
 
 
 def add(tx: Connection, conversation: Conversation, *, deleted_at: datetime | None = None) -> None:
@@ -186,15 +177,11 @@ def reveal(tx: Connection, user_id: str, deleted_at: datetime) -> None:
 
 def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) -> bool:
     """Set columns of one conversation of this user; return False if it is unknown or deleted."""
-    changed = tx.execute(_changing(), {"its_user_id": user_id, "its_id": conversation_id} | values)
+    changed = tx.execute(_CHANGING, {"its_user_id": user_id, "its_id": conversation_id} | values)
     return _numbered(tx, user_id, conversation_id, changed)
 
 
-@cache
-def _changing() -> Update:
-    """Sets the columns that its other parameters name."""
-    is_it = (conversations.c.user_id == bindparam("its_user_id")) & (conversations.c.id == bindparam("its_id"))
-    return update(conversations).where(is_it, conversations.c.deleted_at.is_(None))
+_CHANGING = changes.ONE.where(conversations.c.deleted_at.is_(None))
 
 
 def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> datetime | None:
@@ -216,7 +203,7 @@ def expire_some(
 
     Marks EXPIRED_AT_ONCE at most, and none with a running reply.
     """
-    running = select(messages.c.conversation_id).where(messages.c.status == literal_column("'streaming'"))
+    running = select(messages.c.conversation_id).where(IS_RUNNING)
     is_due = [
         conversations.c.updated_at < used_before,
         conversations.c.deleted_at.is_(None),

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from webapp.errors import ConfigError, StorageUnavailable
@@ -92,10 +92,8 @@ def copy(database: Path, revision: str) -> None:
     draft = target.with_name(f"{target.name}.part")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with sqlite3.connect(database) as source, sqlite3.connect(draft) as copied:
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(draft)) as copied:
         source.backup(copied)
-    source.close()
-    copied.close()
     draft.rename(target)
 
 

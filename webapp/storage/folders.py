@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from webapp.chat import Folder
 from webapp.storage import insert_missing, insert_or_keep
@@ -18,14 +16,12 @@ FOLDERS = 100  # of one user: every page shows all of them
 
 def of(tx: Connection, user_id: str) -> list[Folder]:
     """The user's folders, by name."""
-    rows = tx.execute(_list(), {"user_id": user_id})
+    rows = tx.execute(_LIST, {"user_id": user_id})
     # Sorted here: the databases do not agree on the order of letters.
     return sorted((Folder(*row) for row in rows), key=lambda folder: folder.name.casefold())
 
 
-@cache
-def _list() -> Select[Any]:
-    return select(folders.c.id, folders.c.name, folders.c.preset_id).where(folders.c.user_id == bindparam("user_id"))
+_LIST = select(folders.c.id, folders.c.name, folders.c.preset_id).where(folders.c.user_id == bindparam("user_id"))
 
 
 def get(tx: Connection, user_id: str, folder_id: str) -> Folder | None:

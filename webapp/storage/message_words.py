@@ -35,11 +35,10 @@ from webapp import snippets
 from webapp.chat import Role
 from webapp.loop import give_way
 from webapp.snippets import Part
-from webapp.storage import insert_or_keep
+from webapp.storage import IDS_PER_QUERY, insert_or_keep
 from webapp.storage.schema import TsQuery, conversations, message_words, messages
 
 SEARCHED_CHARS = 100_000  # of a text; a tsvector holds at most 1 MB
-IDS_PER_QUERY = 500
 OWNER_CHARS = 8  # a collision reveals nothing: every query names the user too
 TSVECTOR_PLACES = 16_383  # https://www.postgresql.org/docs/current/textsearch-limitations.html; then from 1 again
 YIELD_CHARS = 20_000  # about 5 ms
@@ -142,24 +141,18 @@ def find(tx: Connection, user_id: str, wanted: Wanted, *, skip: int = 0, before:
     """
     if not wanted.terms:
         return Found([])
-    titles = _Titles([]) if before is not None or wanted.place == "texts" else _in_titles(tx, user_id, wanted, skip)
-    texts = _Texts([])
+    titles: list[Hit] = []
+    count, texts = 0, _Texts([])
+    if before is None and wanted.place != "texts":
+        titles, count = _in_titles(tx, user_id, wanted, skip)
     if wanted.place != "titles":
         is_first = not skip and before is None
-        texts = _in_texts(tx, user_id, wanted, before, HITS - len(titles.hits), COUNTED if is_first else 0)
-    hits = titles.hits + _with_snippets(tx, user_id, wanted, texts.message_ids)
-    next_skip = skip + len(titles.hits)
-    if next_skip < titles.count or (len(titles.hits) == HITS and texts.count):
-        return Found(hits, titles.count + texts.count, texts.is_counted, skip=next_skip)
-    return Found(hits, titles.count + texts.count, texts.is_counted, before=texts.before)
-
-
-@dataclass(frozen=True, slots=True)
-class _Titles:
-    """The titles of a page, and how many match in all."""
-
-    hits: list[Hit]
-    count: int = 0
+        texts = _in_texts(tx, user_id, wanted, before, HITS - len(titles), COUNTED if is_first else 0)
+    hits = titles + _with_snippets(tx, user_id, wanted, texts.message_ids)
+    next_skip = skip + len(titles)
+    if next_skip < count or (len(titles) == HITS and texts.count):
+        return Found(hits, count + texts.count, texts.is_counted, skip=next_skip)
+    return Found(hits, count + texts.count, texts.is_counted, before=texts.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +165,8 @@ class _Texts:
     before: int | None = None
 
 
-def _in_titles(tx: Connection, user_id: str, wanted: Wanted, skip: int) -> _Titles:
+def _in_titles(tx: Connection, user_id: str, wanted: Wanted, skip: int) -> tuple[list[Hit], int]:
+    """The titles of a page, and how many match in all."""
     query = (
         select(conversations.c.id, conversations.c.title, conversations.c.updated_at)
         .where(_passes(user_id, wanted))
@@ -186,7 +180,7 @@ def _in_titles(tx: Connection, user_id: str, wanted: Wanted, skip: int) -> _Titl
     mark = snippets.pattern(wanted.terms)
     shown = found[skip : skip + HITS]
     hits = [Hit(row.id, row.title, None, None, row.updated_at, snippets.marked(row.title, mark)) for row in shown]
-    return _Titles(hits, len(found))
+    return hits, len(found)
 
 
 def _in_texts(

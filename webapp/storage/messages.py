@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,35 +20,20 @@ from sqlalchemy import (
     func,
     insert,
     null,
-    or_,
     select,
     update,
 )
 
-from webapp.chat import Delta, Message, Node, Outcome, merge
+from webapp.chat import Delta, Final, Message, Node, Outcome, merge
 from webapp.outcomes import FIELDS, flat, from_flat
-from webapp.storage import insert_missing, insert_or_keep, message_words, pictures, spending
+from webapp.storage import IDS_PER_QUERY, insert_missing, insert_or_keep, message_words, pictures, spending
 from webapp.storage.schema import conversations, messages, pieces, sends
-
-IDS_PER_QUERY = 500  # below every database's limit of variables
 
 # The fields of a message that are columns; FIELDS has those of its outcome.
 FIELDS_OF_MESSAGE = tuple(field.name for field in fields(Message) if field.name in messages.c)
 FIELDS_OF_NEW = tuple(name for name in FIELDS_OF_MESSAGE if name not in ("html", "renderer", "pictures"))
 
 _ADDING = insert(messages)
-
-
-@dataclass(frozen=True, slots=True)
-class Final:
-    """The values to save of a finished reply."""
-
-    reply_id: str
-    text: str
-    reasoning: str
-    html: str | None
-    renderer: int | None
-    outcome: Outcome
 
 
 def tree(tx: Connection, user_id: str, conversation_id: str) -> list[Node]:
@@ -84,7 +69,6 @@ def some(
 
 @cache
 def _some(with_html: bool) -> Select[Any]:
-    """The query of `some`. Building it takes longer than running it."""
     left_out = () if with_html else ("html",)
     return of_ids(select(*_columns_of_message(left_out)))
 
@@ -102,17 +86,15 @@ def of_ids(query: Select[Any]) -> Select[Any]:
 
 def lengths(tx: Connection, message_ids: Sequence[str]) -> dict[str, int]:
     """The characters of each of these messages on a page: HTML or text, and reasoning. The caller checks the owner."""
-    return {row[0]: row[1] for row in tx.execute(_lengths(), {"ids": message_ids})}
-
-
-@cache
-def _lengths() -> Select[Any]:
-    return select(messages.c.id, shown_chars()).where(messages.c.id.in_(bindparam("ids", expanding=True)))
+    return {row[0]: row[1] for row in tx.execute(_LENGTHS, {"ids": message_ids})}
 
 
 def shown_chars() -> ColumnElement[int]:
     """The characters of a message on a page."""
     return func.length(func.coalesce(messages.c.html, messages.c.text)) + func.length(messages.c.reasoning)
+
+
+_LENGTHS = select(messages.c.id, shown_chars()).where(messages.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def is_of(user_id: str | BindParameter[str], conversation_id: str | BindParameter[str]) -> ColumnElement[bool]:
@@ -227,12 +209,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
         message_words.add(tx, [final.reply_id])
-    ended = [one for one in finals if one.reply_id in rows]
-    spending.book(
-        tx,
-        [spending.Ended(rows[one.reply_id], one.text, one.reasoning, one.outcome) for one in ended],
-        datetime.now(UTC),
-    )
+    spending.book(tx, [(rows[one.reply_id], one) for one in finals if one.reply_id in rows], datetime.now(UTC))
 
 
 def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str]]:
@@ -240,7 +217,7 @@ def unrendered(tx: Connection, renderer: int, limit: int) -> list[tuple[str, str
     query = (
         select(messages.c.id, messages.c.text)
         .where(
-            or_(messages.c.renderer.is_(None), messages.c.renderer < renderer),
+            messages.c.renderer.is_(None) | (messages.c.renderer < renderer),
             messages.c.role == "assistant",
             messages.c.status != "streaming",
         )
@@ -290,20 +267,11 @@ def _running() -> Select[Any]:
 
 def interrupt(tx: Connection, reply_ids: Iterable[str]) -> None:
     """Mark replies that nobody runs as interrupted, with their saved text."""
-    rows, ended = spending.running_rows(tx, list(reply_ids)), []
-    for reply_id in rows:
+    finals = []
+    for reply_id in spending.running_rows(tx, list(reply_ids)):
         saved = merge([piece for _number, piece in pieces_after(tx, reply_id, 0)])
-        values = {
-            "status": "interrupted",
-            "text": saved.text,
-            "reasoning": saved.reasoning,
-            "stop_requested": False,
-        }
-        tx.execute(update(messages).where(messages.c.id == reply_id).values(**values))
-        tx.execute(delete(pieces).where(pieces.c.message_id == reply_id))
-        message_words.add(tx, [reply_id])
-        ended.append(spending.Ended(rows[reply_id], saved.text, saved.reasoning, Outcome("interrupted")))
-    spending.book(tx, ended, datetime.now(UTC))
+        finals.append(Final(reply_id, saved.text, saved.reasoning, None, None, Outcome("interrupted")))
+    finish(tx, finals)
 
 
 def _columns_of_message(left_out: Sequence[str] = ()) -> list[ColumnElement[Any]]:

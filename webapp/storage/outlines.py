@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, Text, cast, select
 
 from webapp.chat import Message, Stamp
-from webapp.storage.messages import IDS_PER_QUERY, of_ids, shown_chars
+from webapp.storage import IDS_PER_QUERY
+from webapp.storage.messages import of_ids, shown_chars
 from webapp.storage.schema import messages
 
 PageOf = Callable[[Stamp], Message | None]

@@ -25,7 +25,6 @@ def of(tx: Connection, user_id: str) -> list[Preset]:
 
 @cache
 def _list() -> Select[Any]:
-    """The query of `of`. Building it takes longer than running it."""
     owned = presets.c.user_id.in_([bindparam("user_id"), EVERYBODY])
     return select(presets).where(owned).order_by(presets.c.created_at, presets.c.id)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from webapp.chat import Queued
 from webapp.storage import insert_missing
@@ -16,14 +15,8 @@ DUE_AT_ONCE = 100
 
 def get(tx: Connection, user_id: str, conversation_id: str) -> Queued | None:
     """The waiting message of a conversation of this user, or None."""
-    row = tx.execute(_one(), {"user_id": user_id, "conversation_id": conversation_id}).one_or_none()
+    row = tx.execute(_ONE, {"user_id": user_id, "conversation_id": conversation_id}).one_or_none()
     return Queued(**row._asdict()) if row else None
-
-
-@cache
-def _one() -> Select[Any]:
-    is_here = queued.c.conversation_id == bindparam("conversation_id")
-    return _all().where(conversations.c.user_id == bindparam("user_id"), is_here)
 
 
 def add(tx: Connection, new: Queued) -> bool:
@@ -44,21 +37,24 @@ def remove(tx: Connection, conversation_id: str, key: str) -> bool:
 
 def due(tx: Connection) -> list[Queued]:
     """The messages of all users whose reply has ended."""
-    return [Queued(**row._asdict()) for row in tx.execute(_due())]
-
-
-@cache
-def _due() -> Select[Any]:
-    query = _all().join(messages, messages.c.id == queued.c.reply_id)
-    return query.where(messages.c.status != "streaming", queued.c.is_held.is_(False)).limit(DUE_AT_ONCE)
-
-
-def _all() -> Select[Any]:
-    query = select(conversations.c.user_id, *queued.c).select_from(queued)
-    return query.join(conversations, conversations.c.id == queued.c.conversation_id).where(
-        conversations.c.deleted_at.is_(None)
-    )
+    return [Queued(**row._asdict()) for row in tx.execute(_DUE)]
 
 
 def _is(conversation_id: str, key: str) -> tuple[Any, Any]:
     return queued.c.conversation_id == conversation_id, queued.c.key == key
+
+
+_ALL = (
+    select(conversations.c.user_id, *queued.c)
+    .select_from(queued)
+    .join(conversations, conversations.c.id == queued.c.conversation_id)
+    .where(conversations.c.deleted_at.is_(None))
+)
+_ONE = _ALL.where(
+    conversations.c.user_id == bindparam("user_id"), queued.c.conversation_id == bindparam("conversation_id")
+)
+_DUE = (
+    _ALL.join(messages, messages.c.id == queued.c.reply_id)
+    .where(messages.c.status != "streaming", queued.c.is_held.is_(False))
+    .limit(DUE_AT_ONCE)
+)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy.types import UserDefinedType
@@ -98,11 +99,7 @@ conversations = Table(
     Index(None, "user_id", "revision"),
 )
 # The same rows on PostgreSQL: see the migrations. To name them here would load its dialect for SQLite too.
-Index(
-    "ix_conversations_deleted",
-    conversations.c.deleted_at,
-    sqlite_where=text("deleted_at IS NOT NULL"),
-)
+Index("ix_conversations_deleted", conversations.c.deleted_at, sqlite_where=text("deleted_at IS NOT NULL"))
 
 NEXT_NUMBER = text("(SELECT coalesce(max(number), 0) + 1 FROM messages)")
 
@@ -143,17 +140,11 @@ messages = Table(
     # The order of siblings, because clocks may be set back. Unique within a conversation only.
     Column("number", Integer, nullable=False, server_default="0", default=NEXT_NUMBER, index=True),
 )
+# A literal, so that the index of running replies serves the query.
+IS_RUNNING = messages.c.status == literal_column("'streaming'")
 # On PostgreSQL as above.
-Index(
-    "ix_messages_unrendered",
-    messages.c.renderer,
-    sqlite_where=text("role = 'assistant' AND status <> 'streaming'"),
-)
-Index(
-    "ix_messages_streaming",
-    messages.c.worker_id,
-    sqlite_where=text("status = 'streaming'"),
-)
+Index("ix_messages_unrendered", messages.c.renderer, sqlite_where=text("role = 'assistant' AND status <> 'streaming'"))
+Index("ix_messages_streaming", messages.c.worker_id, sqlite_where=text("status = 'streaming'"))
 
 # The words of each finished message, for search: see `webapp.storage.message_words`.
 # Migration 0003 makes the index over them, a different one for each kind of database.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, literal_column, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from webapp.chat import Picture
-from webapp.storage.schema import conversations, messages, pictures
+from webapp.storage.schema import IS_RUNNING, conversations, messages, pictures
 from webapp.storage.team_schema import accounts, shares
 from webapp.team import Share
 
@@ -44,8 +44,8 @@ def remove(tx: Connection, user_id: str, share_id: str) -> bool:
 
 def is_running(tx: Connection, conversation_id: str) -> bool:
     """Whether a conversation has a running reply. The caller checks the owner."""
-    query = select(messages.c.id).where(messages.c.status == literal_column("'streaming'"))
-    return tx.execute(query.where(messages.c.conversation_id == conversation_id).limit(1)).first() is not None
+    query = select(messages.c.id).where(IS_RUNNING, messages.c.conversation_id == conversation_id)
+    return tx.execute(query.limit(1)).first() is not None
 
 
 def picture(tx: Connection, share: Share, picture_id: str) -> tuple[Picture, str] | None:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     LargeBinary,
     Row,
     String,
-    Table,
     bindparam,
     case,
     cast,
@@ -25,14 +24,13 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     select,
     union_all,
 )
-from sqlalchemy.dialects import sqlite
 
-from webapp.chat import Outcome
-from webapp.storage.schema import conversations, messages
+from webapp.chat import Final, Outcome
+from webapp.storage import insert_into
+from webapp.storage.schema import IS_RUNNING, conversations, messages
 from webapp.storage.team_schema import accounts, counters, limits, usage
 from webapp.team import MEMBER
 from webapp.window import tokens_of
@@ -57,16 +55,6 @@ class Rules:
 
     limits: Mapping[str, int]
     running: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A reply that ends now. `row` is one of `running_rows`."""
-
-    row: Row[Any]
-    text: str
-    reasoning: str
-    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +106,7 @@ def add(tx: Connection, amounts: Mapping[str, Amount], now: datetime) -> dict[st
             "day": day_of(now),
             "day_tokens": amount.tokens,
             "imports": amount.imports,
-            "month": month_of(now),
+            "month": day_of(now)[:7],
             "month_tokens": amount.tokens,
             "bytes": amount.stored,
         }
@@ -130,7 +118,6 @@ def add(tx: Connection, amounts: Mapping[str, Amount], now: datetime) -> dict[st
 
 @cache
 def _adding(dialect: str) -> Any:
-    """The statement of `add`."""
     new = counters.alias("excluded").c  # the row that is already there gets this one's amounts
 
     def counted(period: str, name: str) -> ColumnElement[Any]:
@@ -143,7 +130,7 @@ def _adding(dialect: str) -> Any:
         "month_tokens": counted("month", "month_tokens"),
         "bytes": counters.c.bytes + new.bytes,
     }
-    statement = _insert(dialect, counters).on_conflict_do_update(index_elements=["holder"], set_=changes)
+    statement = insert_into(dialect, counters).on_conflict_do_update(index_elements=["holder"], set_=changes)
     return statement.returning(counters)
 
 
@@ -159,19 +146,17 @@ def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
 
 @cache
 def _rules(*, with_address: bool) -> CompoundSelect[Any]:
-    """The query of `rules`. Building it takes longer than running it."""
     user_id: BindParameter[str] = bindparam("user_id", type_=String)
     role = select(accounts.c.role).where(accounts.c.user_id == user_id).scalar_subquery()
     set_ones = select(limits.c.scope, limits.c.name, limits.c.value).where(
         limits.c.scope.in_([user_id, func.coalesce(role, MEMBER)])
     )
-    are_running = messages.c.status == literal_column("'streaming'")  # the condition of the index
     # A join would let SQLite begin with the user's conversations, and read all their messages.
     owner = select(conversations.c.user_id).where(conversations.c.id == messages.c.conversation_id).scalar_subquery()
-    counts = [(user_id, select(func.count(messages.c.id)).where(are_running, owner == user_id))]
+    counts = [(user_id, select(func.count(messages.c.id)).where(IS_RUNNING, owner == user_id))]
     if with_address:
         is_from_it = messages.c.address == bindparam("address")
-        counts += [(bindparam("key", type_=String), select(func.count(messages.c.id)).where(are_running, is_from_it))]
+        counts += [(bindparam("key", type_=String), select(func.count(messages.c.id)).where(IS_RUNNING, is_from_it))]
     running = [select(literal(RUNNING), key, count.scalar_subquery()) for key, count in counts]
     return union_all(set_ones, *running)
 
@@ -218,20 +203,18 @@ def running_rows(tx: Connection, reply_ids: Collection[str]) -> dict[str, Row[An
     return {row.id: row for row in rows}
 
 
-def book(tx: Connection, ended: Iterable[Ended], now: datetime) -> None:
-    """Count replies that end, for limits and for the usage page."""
+def book(tx: Connection, ended: Iterable[tuple[Row[Any], Final]], now: datetime) -> None:
+    """Count replies that end, each with its row of `running_rows`, for limits and for the usage page."""
     amounts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     figures: dict[tuple[str, str], Figures] = defaultdict(Figures)
-    for one in ended:
-        prompt, completion, estimated = tokens_of(one.outcome, one.row.least_tokens, one.text + one.reasoning)
-        pictures = sum(picture[2] for picture in one.row.pictures or [])
+    for row, one in ended:
+        tokens = tokens_of(one.outcome, row.least_tokens, one.text + one.reasoning)
+        pictures = sum(picture[2] for picture in row.pictures or [])
         size = len(one.text.encode()) + len(one.reasoning.encode()) + pictures
-        for holder in holders(one.row.user_id, one.row.address):
-            amounts[holder] = [amounts[holder][0] + prompt + completion, amounts[holder][1] + size]
-        figures[one.row.user_id, one.row.model[:MODEL_CHARS]] += _figures_of(
-            one.outcome, (prompt, completion, estimated)
-        )
-    add(tx, {holder: Amount(tokens=tokens, stored=size) for holder, (tokens, size) in amounts.items()}, now)
+        for holder in holders(row.user_id, row.address):
+            amounts[holder] = [amounts[holder][0] + tokens[0] + tokens[1], amounts[holder][1] + size]
+        figures[row.user_id, row.model[:MODEL_CHARS]] += _figures_of(one.outcome, tokens)
+    add(tx, {holder: Amount(tokens=used, stored=size) for holder, (used, size) in amounts.items()}, now)
     _add_figures(tx, figures, now)
 
 
@@ -258,11 +241,6 @@ def give_back(tx: Connection, message_ids: Sequence[str], now: datetime) -> None
 def day_of(now: datetime) -> str:
     """The day in UTC, as in 2026-03-31."""
     return now.astimezone(UTC).date().isoformat()
-
-
-def month_of(now: datetime) -> str:
-    """The month in UTC, as in 2026-03."""
-    return day_of(now)[:7]
 
 
 def figures(tx: Connection, by: str, since: str) -> dict[str, Figures]:
@@ -294,16 +272,8 @@ def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Figures], now
 def _adding_figures(dialect: str) -> Any:
     new = usage.alias("excluded").c
     changes = {name: usage.c[name] + new[name] for name in FIGURES}
-    return _insert(dialect, usage).on_conflict_do_update(index_elements=["day", "user_id", "model"], set_=changes)
+    return insert_into(dialect, usage).on_conflict_do_update(index_elements=["day", "user_id", "model"], set_=changes)
 
 
 def _bytes_of(tx: Connection, column: ColumnElement[str]) -> ColumnElement[int]:
     return func.length(cast(column, LargeBinary)) if tx.dialect.name == "sqlite" else func.octet_length(column)
-
-
-def _insert(dialect: str, table: Table) -> Any:
-    if dialect == "sqlite":
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql
-
-    return postgresql.insert(table)
