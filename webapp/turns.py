@@ -284,9 +284,8 @@ class Turns:
             log.exception("reply %s could not be started", reply.id)
             self._hub.discard(reply.id)
             on_end()
-            final = Final(
-                reply.id, reply.text, reply.reasoning, None, None, Outcome("error", failure=Failure("internal"))
-            )
+            outcome = Outcome("error", failure=Failure("internal"))
+            final = Final(reply.id, reply.text, reply.reasoning, None, None, outcome)
             self._storage.run(lambda tx: messages.finish(tx, [final]))
 
     def _ended(self, reply_id: str, holder: Holder, history_chars: int) -> None:

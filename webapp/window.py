@@ -36,17 +36,11 @@ def least_tokens(text: str) -> int:
     return tokens * 3 // 4
 
 
-def tokens_of(outcome: Outcome, least: int | None, answer: str) -> tuple[int, int, int]:
+def counted(outcome: Outcome, asked_tokens: int, answer_bytes: int) -> tuple[int, int, int]:
     """Return the tokens of a request and of its answer; and how many of them are estimated, not the upstream's numbers.
 
-    `least` are those that the request has at least. A request that failed without an answer counts nothing.
+    `asked_tokens` is an estimate of the request's. A request that failed without an answer counts nothing.
     """
-    # English has 1.3 tokens a word, where `least_tokens` counts 0.75.
-    return counted(outcome, (least or 0) * 7 // 4, len(answer.encode()))
-
-
-def counted(outcome: Outcome, asked_tokens: int, answer_bytes: int) -> tuple[int, int, int]:
-    """As `tokens_of`, from an estimate of the request's tokens and the size of the answer."""
     usage = outcome.usage or Usage()
     is_nothing = outcome.status == "error" and not answer_bytes and not outcome.usage
     prompt = 0 if is_nothing else asked_tokens

@@ -28,12 +28,12 @@ from sqlalchemy import (
     union_all,
 )
 
+from webapp import window
 from webapp.chat import Final, Outcome
 from webapp.storage import insert_into
 from webapp.storage.schema import IS_RUNNING, conversations, messages
 from webapp.storage.team_schema import accounts, counters, limits, usage
 from webapp.team import MEMBER
-from webapp.window import tokens_of
 
 MODEL_CHARS = 200
 RUNNING = "running"  # the scope of the rows with numbers of running replies
@@ -208,9 +208,10 @@ def book(tx: Connection, ended: Iterable[tuple[Row[Any], Final]], now: datetime)
     amounts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     figures: dict[tuple[str, str], Figures] = defaultdict(Figures)
     for row, one in ended:
-        tokens = tokens_of(one.outcome, row.least_tokens, one.text + one.reasoning)
-        pictures = sum(picture[2] for picture in row.pictures or [])
-        size = len(one.text.encode()) + len(one.reasoning.encode()) + pictures
+        written = len(one.text.encode()) + len(one.reasoning.encode())
+        # English has 1.3 tokens a word, where `least_tokens` counts 0.75.
+        tokens = window.counted(one.outcome, (row.least_tokens or 0) * 7 // 4, written)
+        size = written + sum(picture[2] for picture in row.pictures or [])
         for holder in holders(row.user_id, row.address):
             amounts[holder] = [amounts[holder][0] + tokens[0] + tokens[1], amounts[holder][1] + size]
         figures[row.user_id, row.model[:MODEL_CHARS]] += _figures_of(one.outcome, tokens)
