@@ -321,6 +321,7 @@ def test_the_script_is_told_in_a_sentence_that_nothing_waits(alice, step, status
 
 
 def test_a_deleted_conversation_sends_nothing(alice, upstream, running):
+    wait_until(lambda: questions(upstream) == ["One"], 20, "the first question")
     put(alice, "Two")
     alice.post_form(f"/c/{alice.conversation_id}/delete")
 
