@@ -135,13 +135,9 @@ class Config(UpstreamConfig):
             **_of_team(read),
         )
         config.check_login()
-        config.check_certificates()
-        return config
-
-    def check_certificates(self) -> None:
-        """Raise ConfigError for certificates that no connection needs."""
-        if self.ca_bundle and self.url and self.url.startswith("http://"):
+        if config.ca_bundle and config.url and config.url.startswith("http://"):  # no connection needs them
             raise ConfigError(f"{PREFIX}CA_BUNDLE is set, but {PREFIX}URL is not https.")
+        return config
 
     def check_login(self) -> None:
         """Raise ConfigError for a login that others could pass off as theirs, and for what needs users who sign in."""

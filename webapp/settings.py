@@ -64,8 +64,10 @@ class SettingsCheck:
     def changes(self, user_id: str, typed: Typed) -> Changes:
         """The settings that a form of this user changes. Raises Invalid, TooLarge."""
         changes: Changes = {}
-        if typed.model is not None:
-            changes["model"] = self._model(user_id, typed.model)
+        if (model := typed.model) is not None:
+            if model not in self._offers.to(user_id).names:
+                raise Invalid(_("The model %(model)s is not offered here. Choose another one.") % {"model": model[:80]})
+            changes["model"] = model
         if typed.temperature is not None:
             changes["temperature"] = temperature_of(typed.temperature)
         if typed.system is not None:
@@ -73,11 +75,6 @@ class SettingsCheck:
         if typed.options is not None:
             changes["options"] = options_of(typed.options)
         return changes
-
-    def _model(self, user_id: str, model: str) -> str:
-        if model not in self._offers.to(user_id).names:
-            raise Invalid(_("The model %(model)s is not offered here. Choose another one.") % {"model": model[:80]})
-        return model
 
     def _system(self, system: str) -> str:
         if len(system) > self._max_system_chars:

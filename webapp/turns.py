@@ -215,7 +215,7 @@ class Turns:
             past = history.read(tx, running, here.conversation, here.parent_id)
         conversation = replace(here.conversation, **ask.changes)
         conversation = replace(conversation, model=offer.choose(conversation.model))
-        asked = here.asked or _question(conversation.id, here.parent_id, ask.send.text, now)
+        asked = here.asked or Message(new_id(), conversation.id, here.parent_id, "user", ask.send.text, "done", now)
         said = [(asked.role, asked.text), *_rest_of(here.begun)]
         tokens = past.least_tokens + sum(map(least_tokens, (conversation.system, *(text for _role, text in said))))
         reply = self._new_reply(conversation, asked, now, tokens, here.begun)
@@ -338,7 +338,3 @@ def _known_beginning(reply: Message | None) -> Message:
 def _rest_of(begun: Message | None) -> list[tuple[Role, str]]:
     """The messages after the question that ask for the rest of a reply."""
     return [("assistant", begun.text), ("user", continuing.QUESTION)] if begun else []
-
-
-def _question(conversation_id: str, parent_id: str | None, text: str, now: datetime) -> Message:
-    return Message(new_id(), conversation_id, parent_id, "user", text, "done", now)
