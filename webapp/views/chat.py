@@ -60,13 +60,13 @@ def show_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.post("/c/<id:conversation_id>/rename")
 def rename_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.rename(current_user().id, conversation_id, request.form.get("title", ""))
-    return managed(_page_of(conversation_id))
+    return managed(place_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/pin")
 def pin_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.pin(current_user().id, conversation_id, request.form.get("pinned") == "1")
-    return managed(_page_of(conversation_id))
+    return managed(place_of(conversation_id))
 
 
 @blueprint.post("/c/<id:conversation_id>/delete")
@@ -78,7 +78,7 @@ def delete_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.post("/c/<id:conversation_id>/restore")
 def restore_conversation(conversation_id: str) -> ResponseReturnValue:
     parts().conversations.restore(current_user().id, conversation_id, known_actor())
-    return managed(_page_of(conversation_id))
+    return managed(place_of(conversation_id))
 
 
 @blueprint.post("/conversations")
@@ -281,7 +281,7 @@ def form() -> Send:
 
 def sent(turn: Turn, *, is_new: bool = False) -> ResponseReturnValue:
     """The answer to a send: the way to its place, or the turn as a fragment for the script."""
-    place = url_for("chat.show_conversation", conversation_id=turn.conversation.id)
+    place = place_of(turn.conversation.id)
     if not wants_fragment():
         return redirect(f"{place}#m-{turn.reply.id}", 303)
     headers = {"Location": place, "X-Title": quote(turn.conversation.title)}
@@ -305,15 +305,15 @@ def managed(place: str, *, deleted: str = "") -> ResponseReturnValue:
     """
     origin, start, listing = request.form.get("from"), url_for("chat.index"), url_for("listing.show_conversations")
     page = listing if origin == "list" else urlsplit(came_from()).path
-    has_undo = page in (start, listing) or (page.startswith(_page_of("")) and page != _page_of(deleted))
+    has_undo = page in (start, listing) or (page.startswith(place_of("")) and page != place_of(deleted))
     if not origin or (deleted and not has_undo):
         return redirect(place, 303)
     return redirect(f"{page}?deleted={deleted}" if deleted else page, 303)
 
 
-def _page_of(conversation_id: str) -> str:
-    return url_for("chat.show_conversation", conversation_id=conversation_id)
+def place_of(conversation_id: str, anchor: str | None = None) -> str:
+    return url_for("chat.show_conversation", conversation_id=conversation_id, _anchor=anchor)
 
 
 def _place_of(message: Message) -> str:
-    return url_for("chat.show_conversation", conversation_id=message.conversation_id, _anchor=f"m-{message.id}")
+    return place_of(message.conversation_id, f"m-{message.id}")

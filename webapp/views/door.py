@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.accounts import login_of
@@ -57,7 +57,7 @@ def sign_out() -> ResponseReturnValue:
     if user and user.sign_in:
         parts().team.accounts.sign_out(visitor.actor(), user.sign_in.token_hash)
     place = _place_of_sign_out(user.sign_in.id_token) if user and user.sign_in else ""
-    visitor.forget()
+    g.user = None
     return signed_out(
         render_template("signed_out.html", place=place) if place else redirect(url_for("door.show_sign_in"), 303)
     )

@@ -233,7 +233,9 @@ def _compress(response: Response) -> None:
         response.set_data(content)
     if len(content) < COMPRESSED_BYTES or not request.accept_encodings["gzip"]:
         return
-    response.set_data(compressed_file(content) if request.endpoint == "static" else _compressed(content))
+    response.set_data(
+        compressed_file(content) if request.endpoint == "static" else kept.zipped(content, _level(len(content)))
+    )
     response.content_encoding = "gzip"
     etag, _is_weak = response.get_etag()
     if etag:
@@ -248,10 +250,6 @@ def _join(response: Response, parts: list[bytes]) -> None:
         response.content_encoding = "gzip"
     else:
         response.set_data(b"".join(parts))
-
-
-def _compressed(content: bytes) -> bytes:
-    return kept.zipped(content, _level(len(content)))
 
 
 def _level(size: int) -> int:

@@ -92,10 +92,9 @@ def form_page(template: str, error: AppError | None, **values: object) -> Respon
 
 def _show_error(error: AppError) -> ResponseReturnValue:
     count(error.code)
-    # After a time-out, the list would ask the same database again.
     if api_errors.is_api():
         return api_errors.answer(error, status_of(error))
-    is_away = type(error) is StorageUnavailable
+    is_away = type(error) is StorageUnavailable  # then the list would ask the same database again
     if is_away:
         site.ask_no_more()
     return _answer(status_of(error), error.sentence, headers_of(error), with_list=not is_away)

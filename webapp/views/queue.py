@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.chat import Queued
 from webapp.sends import Turn
-from webapp.views.chat import form, page, sent
+from webapp.views.chat import form, page, place_of, sent
 from webapp.views.parts import parts
 from webapp.views.visitor import current_user, wants_fragment
 
@@ -23,7 +23,7 @@ def create_queued(conversation_id: str) -> ResponseReturnValue:
 def show_queued(conversation_id: str) -> ResponseReturnValue:
     """For the script: the waiting message, the turn that it has become, or nothing where it was taken back."""
     if not wants_fragment():
-        return redirect(_place_of(conversation_id))
+        return redirect(place_of(conversation_id))
     user_id, key = current_user().id, request.args.get("key", "")
     found = parts().queue.get(user_id, conversation_id) or parts().turns.sent(user_id, key)
     return _answer(found) if found else ("", 204)
@@ -52,7 +52,7 @@ def send_queued(conversation_id: str) -> ResponseReturnValue:
 @blueprint.get("/c/<id:conversation_id>/queue/<any(edit, take, send):step>")
 def show_conversation(conversation_id: str, step: str) -> ResponseReturnValue:
     """The conversation, for a reload after one of these forms."""
-    return redirect(_place_of(conversation_id))
+    return redirect(place_of(conversation_id))
 
 
 def _answer(found: Queued | Turn) -> ResponseReturnValue:
@@ -60,8 +60,4 @@ def _answer(found: Queued | Turn) -> ResponseReturnValue:
         return sent(found)
     if wants_fragment():
         return render_template("_queued.html", queued=found), 202
-    return redirect(_place_of(found.conversation_id, "queued"), 303)
-
-
-def _place_of(conversation_id: str, anchor: str | None = None) -> str:
-    return url_for("chat.show_conversation", conversation_id=conversation_id, _anchor=anchor)
+    return redirect(place_of(found.conversation_id, "queued"), 303)

@@ -67,13 +67,12 @@ def _place(name: str) -> int | None:
 
 def _count(found: Found) -> str:
     """How many hits there are; "" on later pages, which do not count them."""
-    if "skip" in request.args or "before" in request.args:
+    if not found.count or "skip" in request.args or "before" in request.args:
         return ""
+    number = {"num": language.number(found.count)}
     if not found.is_counted:
-        return _("More than %(num)s found") % {"num": language.number(found.count)} if found.count else ""
-    if not found.count:
-        return ""
-    return ngettext("%(num)s found", "%(num)s found", found.count) % {"num": language.number(found.count)}
+        return _("More than %(num)s found") % number
+    return ngettext("%(num)s found", "%(num)s found", found.count) % number
 
 
 def _next(typed: dict[str, str], found: Found) -> str:

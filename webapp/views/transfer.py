@@ -12,7 +12,7 @@ from flask import Blueprint, Response, flash, redirect, request, send_file, url_
 from flask.typing import ResponseReturnValue
 
 from webapp import language
-from webapp.archive import Archive, Imported
+from webapp.archive import Imported
 from webapp.errors import Invalid
 from webapp.files import markdown, ours, zips
 from webapp.files.record import file_name, save
@@ -30,18 +30,13 @@ TITLES = 5  # named of those left out: the sentence is in a cookie until the pag
 blueprint = Blueprint("transfer", __name__)
 
 
-def archive() -> Archive:
-    """The app's archive."""
-    return parts().archive
-
-
 @blueprint.get("/c/<id:conversation_id>/export")
 def export_conversation(conversation_id: str) -> ResponseReturnValue:
     ending = request.args.get("format", "md")
     if ending not in ("md", "json"):
         raise Invalid(_("A conversation can be exported as md or json."))
     with _place():
-        record = archive().export(current_user().id, conversation_id, known_actor())
+        record = parts().archive.export(current_user().id, conversation_id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         save(ours.write(record) if ending == "json" else markdown.write(record, sentence), file)
     name = f"{file_name(record.conversation)}.{ending}"
@@ -51,7 +46,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
 @blueprint.get("/export")
 def export_all() -> ResponseReturnValue:
     with _place():
-        records = archive().export_all(current_user().id, known_actor())
+        records = parts().archive.export_all(current_user().id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         zips.write(records, file, sentence)
     return _download(file, f"Lockchat {datetime.now(UTC):%Y-%m-%d}.zip", "application/zip")
@@ -67,7 +62,7 @@ def show_import() -> ResponseReturnValue:
 @takes_file
 def import_file() -> ResponseReturnValue:
     with _place():
-        imported = archive().add(current_user().holder, _file(), known_actor())
+        imported = parts().archive.add(current_user().holder, _file(), known_actor())
     ids = [one.id for one in imported.new] + imported.there
     if len(imported.new) != 1 or len(ids) != 1 or imported.left_out:
         for said in _told(imported):
@@ -103,7 +98,7 @@ def _told(imported: Imported) -> Iterator[str]:
 @contextmanager
 def _place() -> Iterator[None]:
     """Take a place for an export or import. Raises Busy if none is free."""
-    gate, holder = archive().gate, current_user().holder
+    gate, holder = parts().archive.gate, current_user().holder
     gate.enter(holder)
     try:
         yield

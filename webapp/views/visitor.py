@@ -228,11 +228,6 @@ def has_chats_of_open_login() -> bool:
     return bool(user_id and parts().conversations.listed(user_id).conversations)
 
 
-def forget() -> None:
-    """The user of this request has signed out."""
-    g.user = None
-
-
 def client() -> Client:
     """The browser that asks, as sign-ins remember it."""
     return Client(address(), request.headers.get("User-Agent", ""))
