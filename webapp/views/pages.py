@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     # Jinja's own extension does the same in four calls for each sentence.
     app.jinja_env.globals.update(_=_words, ngettext=_counted, url_for=_url_for, part=part)
     app.jinja_env.globals.update(notice=site.notice, welcome=site.welcome)
-    app.jinja_env.filters.update(words.FILTERS, article=article, articles=articles, menu=Menu.of)
+    app.jinja_env.filters.update(words.FILTERS, articles=articles, menu=Menu.of)
     app.context_processor(_shared)
 
 
@@ -62,16 +62,11 @@ def _place(models: Sequence[str]) -> tuple[Hashable, ...]:
     return tuple(models[:2]), language.current(), request.script_root
 
 
-def article(message: Message, models: Sequence[str], retrying: str = "") -> Markup:
-    """The HTML of a message in a conversation, or its place if the template is for `rendered`.
+def articles(messages: Iterable[Message], models: Sequence[str], retrying: str) -> Markup:
+    """The HTML of messages in a row, or its place if the template is for `rendered`.
 
     `models` are those to retry with; `retrying` is the id of the reply under which they are listed.
     """
-    return articles([message], models, retrying)
-
-
-def articles(messages: Iterable[Message], models: Sequence[str], retrying: str = "") -> Markup:
-    """The same of several messages in a row."""
     html, run = Markup(), list[bytes]()
     for message in messages:
         page = message.page or _article(message, models, retrying)
