@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from webapp.upstream.demo import WORDS, Demo
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with Demo(tokens_per_second=20_000) as running:
+    with closing(Demo(tokens_per_second=20_000)) as running:
         yield running.url
 
 
@@ -186,7 +187,7 @@ def test_silence_sends_not_even_a_head(url: str) -> None:
 
 
 def test_a_stalled_answer_stops_in_the_middle_and_ends_with_its_client() -> None:
-    with Demo(tokens_per_second=20_000) as running:
+    with closing(Demo(tokens_per_second=20_000)) as running:
         others = set(threading.enumerate())
         response = ask(running.url, "/stall")
         received = b""
@@ -204,7 +205,7 @@ def test_a_stalled_answer_stops_in_the_middle_and_ends_with_its_client() -> None
 
 @pytest.mark.parametrize("question", ["Hello", "/think"])
 def test_an_answer_ends_when_its_client_leaves(question: str) -> None:
-    with Demo(tokens_per_second=50) as running:
+    with closing(Demo(tokens_per_second=50)) as running:
         others = set(threading.enumerate())
         response = ask(running.url, question)
         response.raw.read1(65536)
@@ -218,7 +219,7 @@ def test_an_answer_ends_when_its_client_leaves(question: str) -> None:
 
 
 def test_tokens_come_at_the_given_rate() -> None:
-    with Demo(tokens_per_second=200) as running:
+    with closing(Demo(tokens_per_second=200)) as running:
         started = time.monotonic()
         chunks = events(ask(running.url, "Hello", "again"))
         seconds = time.monotonic() - started
@@ -227,7 +228,7 @@ def test_tokens_come_at_the_given_rate() -> None:
 
 
 def test_fast_answers_do_not_wait_long() -> None:
-    with Demo(tokens_per_second=0.001) as running:
+    with closing(Demo(tokens_per_second=0.001)) as running:
         assert said(events(ask(running.url, "/fast", "/fast")))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import astuple
 from typing import Any
 
@@ -135,10 +134,10 @@ def _content(part: dict[str, Any]) -> tuple[str, str]:
     if isinstance(content, list):
         text = _text([one for one in content if not _is_reasoning(one)])
         reasoning += "".join(map(_thinking, content))
-    extra = part.get("extra_content")
-    if isinstance(extra, dict) and isinstance(google := extra.get("google"), dict) and google.get("thought") is True:
+    google = _dict(_dict(part, "extra_content"), "google") if "extra_content" in part else {}
+    if google.get("thought") is True and not text.lstrip().startswith("</"):
         # Gemini marks its thoughts so, with or without tags in the text.
-        return ("", _tagless(text) + reasoning) if not text.lstrip().startswith("</") else (text, reasoning)
+        return "", re.sub(r"\A\s*+<thought>", "", text) + reasoning
     return text, reasoning
 
 
@@ -182,10 +181,8 @@ def _usage_in(payload: dict[str, Any], choice: dict[str, Any]) -> Usage | None:
     """The tokens, wherever they are counted: beside the choices, in `x_groq`, in the choice (Moonshot)."""
     if not payload.get("usage") and not payload.get("x_groq") and not choice.get("usage"):
         return None
-    groq = payload.get("x_groq")
-    places = (payload.get("usage"), groq.get("usage") if isinstance(groq, dict) else None, choice.get("usage"))
-    counts = next((place for place in places if isinstance(place, dict) and place), None)
-    if counts is None:
+    counts = _dict(payload, "usage") or _dict(_dict(payload, "x_groq"), "usage") or _dict(choice, "usage")
+    if not counts:
         return None
     prompt, completion = _dict(counts, "prompt_tokens_details"), _dict(counts, "completion_tokens_details")
     return Usage(
@@ -234,21 +231,11 @@ def _page(said: Any) -> tuple[Any, Any]:
 
 def _tool(part: dict[str, Any]) -> str:
     """The name of a tool that the model asks for; "?" in the pieces of its arguments, which do not name it."""
-    if not part.get("tool_calls") and not part.get("function_call"):
+    calls, call = part.get("tool_calls"), part.get("function_call")
+    if not calls and not call:
         return ""
-    call = next(_tools(part.get("tool_calls"), part.get("function_call")), None)
-    if call is None:
+    first = next((one for one in calls if isinstance(one, dict)), call) if isinstance(calls, list) else call
+    if not isinstance(first, dict):
         return ""
-    name = call.get("name")
+    name = (_dict(first, "function") or first).get("name")
     return name[:MAX_TOOL_CHARS] if isinstance(name, str) and name else "?"
-
-
-def _tools(calls: Any, call: Any) -> Iterator[dict[str, Any]]:
-    for one in [*(calls if isinstance(calls, list) else []), call]:
-        if isinstance(one, dict):
-            function = one.get("function")
-            yield function if isinstance(function, dict) else one
-
-
-def _tagless(text: str) -> str:
-    return re.sub(r"\A\s*+<thought>", "", text)

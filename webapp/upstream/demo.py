@@ -47,7 +47,7 @@ def start() -> str:
 
 
 class Demo:
-    """A running demo with the base URL `url`. `close`, or the end of `with`, stops it."""
+    """A running demo with the base URL `url`. `close` stops it."""
 
     def __init__(self, tokens_per_second: float = TOKENS_PER_SECOND) -> None:
         app = make_app(tokens_per_second)
@@ -58,12 +58,6 @@ class Demo:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-    def __enter__(self) -> Demo:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
 
 class _Handler(WSGIRequestHandler):

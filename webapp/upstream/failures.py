@@ -76,8 +76,6 @@ _FILTER = re.compile(
     re.I,
 )
 _KEY = re.compile(r"api.?key (?:is )?(?:not valid|invalid)|invalid.api.key|incorrect api key|api_key_invalid", re.I)
-_ADDRESS = re.compile(r"unexpected endpoint", re.I)
-_CRASH = re.compile(r"model has crashed", re.I)
 _IN_BAND = (
     ("auth", re.compile(r"authentication|unauthorized", re.I)),
     ("rate_limited", re.compile(r"rate.?limit|too many requests", re.I)),
@@ -85,8 +83,8 @@ _IN_BAND = (
     ("bad_request", re.compile(r"invalid_request_error|bad request", re.I)),
 )
 _BY_WORDS = (
-    ("protocol", _ADDRESS),
-    ("upstream", _CRASH),
+    ("protocol", re.compile(r"unexpected endpoint", re.I)),  # a wrong base URL
+    ("upstream", re.compile(r"model has crashed", re.I)),
     ("auth", _KEY),
     ("other_api", _OTHER_API),
     ("bad_request", _UNSUITED),
@@ -191,11 +189,8 @@ def _codes(said: dict[str, Any]) -> Iterator[str]:
             value = " ".join(part for part in value if isinstance(part, str))
         if isinstance(value, str | int):
             # Parameters are named in quotes, as in sentences.
-            yield (
-                f"'{value[:_MAX_CODE_CHARS]}'"
-                if name == "param" and isinstance(value, str)
-                else str(value)[:_MAX_CODE_CHARS]
-            )
+            code = str(value)[:_MAX_CODE_CHARS]
+            yield f"'{code}'" if name == "param" and isinstance(value, str) else code
 
 
 def _part(said: dict[str, Any]) -> Any:

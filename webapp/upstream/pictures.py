@@ -143,11 +143,8 @@ def _urls(part: dict[str, Any]) -> list[str]:
     if not images and not isinstance(content, list):
         return []
     found = list(images) if isinstance(images, list) else []
-    found += [one for one in content if _is_picture(one)] if isinstance(content, list) else []
+    if isinstance(content, list):
+        found += [one for one in content if isinstance(one, dict) and one.get("type") in _KINDS]
     named = [one.get("image_url") or one.get("url") if isinstance(one, dict) else one for one in found]
     urls = [one.get("url") if isinstance(one, dict) else one for one in named]
     return [url for url in urls if isinstance(url, str)]
-
-
-def _is_picture(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in _KINDS

@@ -88,7 +88,8 @@ class Relay(Asking[Payload]):
         if self._is_stream:
             yield from self._hold(self._chunk(payload), delta)
         else:
-            self._begin_once(delta)
+            if _is_beginning(delta):
+                self._begin()
             self._progress.whole = self._progress.whole or _Whole()
             self._progress.whole.add(payload)
         self._note_finish(delta)
@@ -130,10 +131,6 @@ class Relay(Asking[Payload]):
         for chunk in held:
             yield from self._passed(chunk)
 
-    def _begin_once(self, delta: Delta) -> None:
-        if _is_beginning(delta):
-            self._begin()
-
     def _count(self, data: str, delta: Delta, payload: Any) -> None:
         """Raise UpstreamError for an answer that is too large, counted as the pages count it."""
         progress, most = self._progress, self._limits.max_answer_bytes
@@ -146,7 +143,7 @@ class Relay(Asking[Payload]):
             raise UpstreamError("answer_too_large")
 
     def _chunk(self, payload: Payload) -> Payload:
-        chunk = self._common | {"object": _CHUNK, "choices": []} | _known(payload)
+        chunk = self._common | {"object": "chat.completion.chunk", "choices": []} | _known(payload)
         if not self._has_usage:
             chunk.pop("usage", None)
         if choice := _choice(payload):
@@ -156,12 +153,8 @@ class Relay(Asking[Payload]):
         return chunk
 
     def _completion(self, payload: Payload) -> Payload:
-        choice = _choice(payload)
-        choices = [{"finish_reason": "stop", "logprobs": None, **choice, "index": 0}]
+        choices = [{"finish_reason": "stop", "logprobs": None, **_choice(payload), "index": 0}]
         return self._common | {"object": "chat.completion", "choices": choices} | _known(payload)
-
-
-_CHUNK = "chat.completion.chunk"
 
 
 class _Whole:

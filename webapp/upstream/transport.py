@@ -151,12 +151,10 @@ def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
     causes = list(islice(_causes(error), 20))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return UpstreamError("tls")
-    if any(isinstance(cause, NewConnectionError) for cause in causes):
+    if isinstance(error, requests.exceptions.ProxyError) or any(isinstance(one, NewConnectionError) for one in causes):
         return Passing("network")
     if isinstance(error, requests.ConnectTimeout):
         return Passing("connect_timeout")
-    if isinstance(error, requests.exceptions.ProxyError):
-        return Passing("network")
     if isinstance(error, requests.ReadTimeout):
         return UpstreamError("first_token_timeout")
     if line.reused and any(isinstance(cause, ConnectionError) for cause in causes):
