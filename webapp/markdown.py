@@ -33,6 +33,8 @@ from webapp.rendering.lines import ColouredLines
 from webapp.rendering.links import bare_link, links
 from webapp.rendering.notes import (
     CLOSE,
+    NOTES,
+    NOTES_END,
     OPEN,
     gather_notes,
     label_notes,
@@ -40,8 +42,6 @@ from webapp.rendering.notes import (
     note_reference,
     render_label,
     render_note_open,
-    render_notes_close,
-    render_notes_open,
     render_reference,
 )
 from webapp.rendering.rows import further_rows
@@ -260,8 +260,8 @@ def _make_markdown() -> MarkdownIt:
     markdown.add_render_rule("note_label", render_label)
     markdown.add_render_rule(OPEN, render_note_open)
     markdown.add_render_rule(CLOSE, lambda *_: "</li>\n")
-    markdown.add_render_rule("notes_open", render_notes_open)
-    markdown.add_render_rule("notes_close", render_notes_close)
+    markdown.add_render_rule("notes_open", lambda *_: f"{NOTES}\n<ul>\n")
+    markdown.add_render_rule("notes_close", lambda *_: NOTES_END)
     markdown.add_render_rule("fence", _render_code)
     markdown.add_render_rule("code_block", _render_code)
     markdown.add_render_rule("math_inline", _render_math_inline)

@@ -247,7 +247,7 @@ class LiveRenderer:
             cut = line_start(source, line) - len(block.stand_in.source)
             visible = visible[cut:]
             self._open = OpenBlock(block.rest[cut:])
-            whole = [block.front_html + found[0].html[len(block.stand_in.html) :]]
+            whole = ["".join(block.front) + found[0].html[len(block.stand_in.html) :]]
             whole += [each.html for each in found[1:finished]]
             self._referenced.update(*map(REFERENCED.findall, whole))
             self._blocks += whole

@@ -66,7 +66,9 @@ def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
     if coloured := env.get("coloured", {}).get((code, language)):
         return str(coloured)
     lexer = lexer_of(language.lower())
-    if not lexer or env["code_seconds"] <= 0 or not _is_quick(code):
+    if not lexer or env["code_seconds"] <= 0 or len(code) > MAX_CODE_CHARS:
+        return escape(code)
+    if blank_lines(code.split("\n")) < 0:
         return escape(code)
     begun = thread_time()
     try:
@@ -75,11 +77,6 @@ def highlighted(code: str, language: str, env: MutableMapping[str, Any]) -> str:
         return escape(code)
     finally:
         env["code_seconds"] -= thread_time() - begun
-
-
-def _is_quick(code: str) -> bool:
-    """Whether lexers are quick on this code: short, without very long lines or long runs of blank lines."""
-    return len(code) <= MAX_CODE_CHARS and blank_lines(code.split("\n")) >= 0
 
 
 def blank_lines(lines: Iterable[str], before: int = 0) -> int:
@@ -92,18 +89,18 @@ def blank_lines(lines: Iterable[str], before: int = 0) -> int:
     return blank
 
 
-class _NotHighlighted(Exception):
-    """The lexer took too long, or its tokens are not the code."""
+class NotHighlighted(Exception):
+    """The lexer took too long, or its tokens are not the code, or not what was shown of it."""
 
 
 def _bounded(tokens: Iterable[tuple[Any, str]], chars: int, deadline: float) -> Iterator[tuple[Any, str]]:
     for kind, value in tokens:
         chars -= len(value)
         if chars < 0 or thread_time() > deadline:
-            raise _NotHighlighted
+            raise NotHighlighted
         yield kind, value
     if chars:
-        raise _NotHighlighted
+        raise NotHighlighted
 
 
 @lru_cache(maxsize=64)

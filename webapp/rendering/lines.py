@@ -17,7 +17,7 @@ from pygments.lexer import ExtendedRegexLexer, Lexer, LexerContext, RegexLexer
 from pygments.token import Comment, Name, String
 
 from webapp.rendering.cleaner import clean
-from webapp.rendering.code import MAX_CODE_CHARS, MAX_CODE_SECONDS, blank_lines, formatter, lexer_of
+from webapp.rendering.code import MAX_CODE_CHARS, MAX_CODE_SECONDS, NotHighlighted, blank_lines, formatter, lexer_of
 
 MAX_OPEN_CHARS = 3_000  # of lines that are lexed again with each next one
 TOKENS_TIMED = 32  # to look at the clock costs as much as a token
@@ -36,10 +36,6 @@ LANGUAGES = frozenset(
 
 Tokens = list[tuple[Any, str]]
 """Kinds, as Pygments names them, and texts."""
-
-
-class _NotColoured(Exception):
-    """A line that is shown would get other colours, or the code is too much."""
 
 
 @cache
@@ -78,7 +74,7 @@ class ColouredLines:
         self._deadline = begun + min(self._seconds, env["code_seconds"])
         try:
             added = "".join(self._add(f"{line}\n") for line in lines.split("\n")[:-1])
-        except Exception:  # _NotColoured, or a lexer has a bug
+        except Exception:  # NotHighlighted, or a lexer has a bug
             return None
         finally:
             passed = thread_time() - begun
@@ -92,7 +88,7 @@ class ColouredLines:
         self._blank = blank_lines([line.removesuffix("\n")], self._blank)
         self._open += line
         if self._blank < 0 or len(self._open) > MAX_OPEN_CHARS or len(self.code) + len(line) > MAX_CODE_CHARS:
-            raise _NotColoured
+            raise NotHighlighted
         tokens, context = self._lexed(self._open)
         html = pygments.format(tokens, formatter)
         is_open = bool(tokens[-1][1].strip())
@@ -102,7 +98,7 @@ class ColouredLines:
                 html, is_open = closed_html, True
                 break
         if not html.startswith(self._open_html):
-            raise _NotColoured
+            raise NotHighlighted
         added = html[len(self._open_html) :]
         if is_open:
             self._open_html = html
@@ -132,10 +128,10 @@ class ColouredLines:
         left = len(self._open)
         for number, (_, kind, value) in enumerate(found):
             if number % TOKENS_TIMED == 0 and thread_time() > self._deadline:
-                raise _NotColoured
+                raise NotHighlighted
             if left > 0:
                 tokens.append((kind, value[:left]))
             left -= len(value)
         if left > 0 or not tokens:
-            raise _NotColoured
+            raise NotHighlighted
         return tokens, context

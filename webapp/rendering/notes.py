@@ -131,16 +131,6 @@ def _label(label: str, env: Env) -> str:
     return f'<a href="#fnref-{key}" role="doc-backlink">{escape(label)}</a> '
 
 
-def render_notes_open(*_: object) -> str:
-    """Return the start tags of a list of notes."""
-    return f"{NOTES}\n<ul>\n"
-
-
-def render_notes_close(*_: object) -> str:
-    """Return the end tags of a list of notes."""
-    return NOTES_END
-
-
 NOTES = '<section class="notes" role="doc-endnotes">'
 NOTES_END = "</ul>\n</section>\n"
 

@@ -33,11 +33,6 @@ class OpenBlock:
     step_at: int = STEP_CHARS
 
     @property
-    def front_html(self) -> str:
-        """The HTML of the finished part."""
-        return "".join(self.front)
-
-    @property
     def html(self) -> str:
         """The HTML of the whole block."""
         return "".join([*self.front, self.before, self.after])

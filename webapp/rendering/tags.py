@@ -62,7 +62,8 @@ def pair_tags(tokens: Sequence[Token], *, in_cell: bool) -> Sequence[Token]:
                 _open_or_close(tags, token)
     for token in tokens:
         if token.tag == "summary" and token.nesting > 0 and not token.meta["within"].nesting:
-            _make_text(token)
+            for one in (token, token.meta["partner"]):
+                one.type, one.nesting, one.content = "text", 0, one.meta["source"]
     return tokens
 
 
@@ -87,11 +88,6 @@ def _open_or_close(tags: list[Token | None], token: Token) -> None:
             opening.type = token.type = "tag"
             opening.content = token.content = ""
             return
-
-
-def _make_text(opening: Token) -> None:
-    for one in (opening, opening.meta["partner"]):
-        one.type, one.nesting, one.content = "text", 0, one.meta["source"]
 
 
 def details(state: StateBlock, start: int, end: int, silent: bool) -> bool:
