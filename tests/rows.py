@@ -56,8 +56,8 @@ def _invite(name: str, expires: int, used: int | None = None, **more: object) ->
     return {"id": name, "token_hash": f"hash of {name}", "role": "member"} | times
 
 
-def _preset(name: str, user: str) -> dict[str, object]:
-    return {"id": name, "user_id": user, "name": name, "model": "m1", "system": "", "created_at": day(1)}
+def _preset(name: str, user: str, **more: object) -> dict[str, object]:
+    return {"id": name, "user_id": user, "name": name, "model": "m1", "system": "", "created_at": day(1)} | more
 
 
 def _queued(conversation: str, reply: str, *, is_held: bool = False) -> dict[str, object]:
@@ -96,6 +96,9 @@ ROWS: dict[str, list[dict[str, object]]] = {
         *_turn("a1", html="<p>old</p>", renderer=1, reasoning="Why", address="1.2.3.4"),
         _message("a1s", "a1q", html="<p>new</p>", renderer=2),
         *_turn("a2", model="m2", html="", renderer=3),
+        _message("a22", "a2r", "user"),
+        _message("a23", "a22", html="", renderer=3),
+        _message("a20", "a2q", html="", renderer=3),  # the newest, by its number and not by its id
         *_turn("a3", html="", renderer=3, is_imported=True),
         *_turn("a5", status="streaming", text="", worker_id="w1", stop_requested=True, address="1.2.3.4", **_DRAWN),
         *_turn("b1", html="", renderer=3),
@@ -109,7 +112,11 @@ ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "sends": [{"user_id": user, "key": "k", "reply_id": f"{user[0]}1r"} for user in ("alice", "bob")],
     "queued": [_queued("a1", "a1r", is_held=True), _queued("a2", "a2r"), _queued("a5", "a5r"), _queued("b5", "b5r")],
-    "presets": [_preset("p1", "alice"), _preset("p2", "bob"), _preset("p3", EVERYBODY)],
+    "presets": [
+        _preset("p1", "alice"),
+        _preset("p2", "bob"),
+        _preset("p3", EVERYBODY, temperature=0.5, options={"top_p": 1}),
+    ],
     "folders": [
         {"id": f"f{number}", "user_id": user, "name": name, "created_at": day(1), "preset_id": preset}
         for number, user, name, preset in [
@@ -121,10 +128,10 @@ ROWS: dict[str, list[dict[str, object]]] = {
     "foldered": [{"conversation_id": "a1", "folder_id": "f1"}, {"conversation_id": "b1", "folder_id": "f2"}],
     "workers": [{"id": "w1", "beats": 5}, {"id": "w3", "beats": 7}],
     "accounts": [
-        _account("alice", role="admin", retention_days=9),
+        _account("alice", role="admin", retention_days=9, password="hash"),
         _account("bob", disabled_at=day(4)),
         _account("dora", role="admin", disabled_at=day(4)),
-        _account("erin", way="proxy"),
+        _account("erin", way="proxy", role="admin"),
     ],
     "sign_ins": [_sign_in("t1", "alice", 1, 3), _sign_in("t2", "alice", 2, 2), _sign_in("t3", "bob", 3, 4)],
     "api_keys": [_key("k1", "alice", 5), _key("k2", "alice", 6), _key("k3", "bob", 7)],
@@ -153,7 +160,13 @@ ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "limits": [
         {"scope": scope, "name": name, "value": value}
-        for scope, name, value in [("member", "x", 1), ("member", "y", 2), ("bob", "x", 3), ("erin", "x", 4)]
+        for scope, name, value in [
+            ("member", "x", 1),
+            ("member", "y", 2),
+            ("bob", "x", 3),
+            ("erin", "x", 4),
+            ("zoe", "x", 5),
+        ]
     ],
     "allowed_models": [{"role": "member", "model": "m1"}, {"role": "admin", "model": "m2"}],
     "site_texts": [{"name": "notice", "text": "Hello"}, {"name": "welcome", "text": "Hi"}],

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
 
 from tests.databases import new_database
 from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
-from webapp.chat import Conversation, Delta, Final, Folder, Node, Outcome, Picture, Preset, Queued
+from webapp import snippets
+from webapp.chat import (
+    Conversation,
+    Delta,
+    Failure,
+    Final,
+    Folder,
+    Message,
+    Node,
+    Outcome,
+    Picture,
+    Preset,
+    Queued,
+    Reference,
+    Usage,
+)
 from webapp.storage import (
     Storage,
     accounts,
@@ -34,7 +50,8 @@ from webapp.storage import (
     throttles,
     workers,
 )
-from webapp.team import Actor, ApiKey, Invite, Share, SignIn
+from webapp.storage.message_words import Found, Hit, Wanted
+from webapp.team import Account, Actor, ApiKey, Entry, Invite, Share, SignIn
 
 GONE = Conversation("m1", None, "", "a3", "alice", "Same", "a3q", day(1), day(2))
 FINAL = Final("a5r", "Whole", "Why", "<p>", 3, Outcome("done", seconds=1.5))
@@ -52,6 +69,32 @@ ENDED = {
 """What the end of the reply a5r changes beside it."""
 NOTHING = spending.Amount()
 NEXT = Queued("alice", "a5", "a5r", "other", "Another", {}, "")
+FAILED = Outcome(
+    "error",
+    "length",
+    Failure("network", "Detail", 5),
+    Usage(1, 2, 3, 4),
+    0.5,
+    1.5,
+    (Reference("https://example.com/", "Example"),),
+    "search",
+    ("top_p", "seed"),
+)
+ANSWER = Message(
+    "a1n",
+    "a1",
+    "a1q",
+    "assistant",
+    "A quokka",
+    "error",
+    day(9),
+    "Why",
+    model="m3",
+    outcome=FAILED,
+    window=8000,
+    least_tokens=7,
+    is_imported=True,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +119,20 @@ def tx(filled):
     with filled.begin() as tx:
         yield tx
         tx.rollback()
+
+
+def found(tx, query: str, **more: object) -> list[str]:
+    """The ids of the messages and conversations that alice finds, once the words of some messages are stored."""
+    message_words.add(tx, ["a1q", "a1r", "a1s", "a2q", "a2r", "a3r", "b1r"])
+    hits = message_words.find(tx, "alice", Wanted(snippets.terms_of(query), **more)).hits
+    return [one.message_id or one.conversation_id for one in hits]
+
+
+def counted(tx, *times) -> tuple[object, ...]:
+    """A counter to which the same was added at these times."""
+    for at in times:
+        row = spending.add(tx, {"x": spending.Amount(1, 2, 3, 4)}, at)["x"]
+    return tuple(row)[1:]
 
 
 def revised(conversation_id: str, user_id: str, **values: object) -> dict[str, object]:
@@ -195,6 +252,11 @@ CHANGES = {
     ),
     "ask to stop": (lambda tx: messages.request_stop(tx, "b5r"), None, {"messages b5r": {"stop_requested": True}}),
     "ask to stop what has ended": (lambda tx: messages.request_stop(tx, "b1r"), None, {}),
+    "ask to stop all of a conversation": (
+        lambda tx: messages.request_stops(tx, "b5"),
+        ["b5r"],
+        {"messages b5r": {"stop_requested": True}},
+    ),
     "ask to stop all of a user": (
         lambda tx: sorted(messages.request_stops_of(tx, "bob")),
         ["b4r", "b5r"],
@@ -339,6 +401,17 @@ CHANGES = {
         {"throttles x2": {"level": 0.5, "at": day(9)}},
     ),
     "purge levels": (lambda tx: throttles.purge(tx, day(2)), None, {"throttles x1": None}),
+    "count an answer that is not stored": (
+        lambda tx: spending.book_unstored(tx, "bob", "m3", FAILED, (1, 2, 3), day(9)),
+        None,
+        {"counters bob": NEW, "usage": NEW},
+    ),
+    "note what nobody does": (lambda tx: audit.note(tx, None, "x"), None, {}),
+    "add an account whose name is taken": (
+        lambda tx: accounts.add(tx, Account("carl", "password", "bob", "Carl", "member", day(9))),
+        False,
+        {},
+    ),
     "purge the audit log": (lambda tx: audit.purge(tx, day(2)), None, {"audit 1": None}),
     "count a heartbeat": (lambda tx: workers.count_heartbeat(tx, "w1"), None, {"workers w1": {"beats": 6}}),
     "count a first heartbeat": (lambda tx: workers.count_heartbeat(tx, "w2"), None, {"workers w2": NEW}),
@@ -355,6 +428,182 @@ def test_a_function_changes_the_rows_that_it_names_and_no_others(tx, before, nam
     assert changed(before, all_rows(tx)) == expected
 
 
+ADDS = {
+    "a conversation": (
+        lambda tx: conversations.add(tx, ADDED),
+        "conversations a9",
+        {
+            "id": "a9",
+            "user_id": "alice",
+            "title": "New",
+            "model": "m9",
+            "temperature": 0.3,
+            "system": "Be",
+            "options": {"seed": 9},
+            "leaf_id": "a9q",
+            "pinned": True,
+            "created_at": day(8),
+            "updated_at": day(9),
+            "revision": 1,
+        },
+    ),
+    "the user of a first conversation": (
+        lambda tx: conversations.add(tx, replace(ADDED, user_id="fred", folder="")),
+        "users fred",
+        {"id": "fred", "created_at": day(8), "revision": 1},
+    ),
+    "the user of a first conversation that is hidden": (
+        lambda tx: conversations.add(tx, replace(ADDED, user_id="fred"), deleted_at=day(9)),
+        "users fred",
+        {"id": "fred", "created_at": day(8), "revision": 0},
+    ),
+    "the user of a first folder": (
+        lambda tx: folders.named(tx, "fred", "New", day(9)),
+        "users fred",
+        {"id": "fred", "created_at": day(9), "revision": 0},
+    ),
+    "the user of a first preset": (
+        lambda tx: presets.add(tx, "fred", Preset("m", None, "", id="p9", name="New"), day(9)),
+        "users fred",
+        {"id": "fred", "created_at": day(9), "revision": 0},
+    ),
+    "a preset": (
+        lambda tx: presets.add(tx, "bob", Preset("m", 0.5, "Be", id="p9", name="New", options={"seed": 9}), day(9)),
+        "presets p9",
+        {
+            "id": "p9",
+            "user_id": "bob",
+            "name": "New",
+            "model": "m",
+            "temperature": 0.5,
+            "system": "Be",
+            "options": {"seed": 9},
+            "created_at": day(9),
+        },
+    ),
+    "a running reply": (
+        lambda tx: messages.add(
+            tx, replace(ANSWER, status="streaming", outcome=None), worker_id="w1", address="192.0.2.1"
+        ),
+        "messages a1n",
+        {
+            "id": "a1n",
+            "conversation_id": "a1",
+            "parent_id": "a1q",
+            "role": "assistant",
+            "text": "A quokka",
+            "reasoning": "Why",
+            "model": "m3",
+            "status": "streaming",
+            "window": 8000,
+            "least_tokens": 7,
+            "address": "192.0.2.1",
+            "is_imported": True,
+            "worker_id": "w1",
+            "stop_requested": False,
+            "created_at": day(9),
+            "number": 21,
+        },
+    ),
+    "a piece": (
+        lambda tx: messages.append(tx, [("a5r", 3, Delta("c", "r", was_reasoning=True))]),
+        "pieces a5r/3",
+        {"message_id": "a5r", "number": 3, "text": "c", "reasoning": "r", "was_reasoning": True},
+    ),
+    "the key of a send": (
+        lambda tx: messages.claim_key(tx, "alice", "new", "a1s"),
+        "sends alice/new",
+        {"user_id": "alice", "key": "new", "reply_id": "a1s"},
+    ),
+    "a waiting message": (
+        lambda tx: queued.add(tx, Queued("bob", "b1", "b1r", "k2", "Text", {"model": "m3"}, "192.0.2.1")),
+        "queued b1",
+        {
+            "conversation_id": "b1",
+            "reply_id": "b1r",
+            "key": "k2",
+            "text": "Text",
+            "settings": {"model": "m3"},
+            "address": "192.0.2.1",
+            "is_held": False,
+        },
+    ),
+    "an account": (
+        lambda tx: accounts.add(tx, Account("fred", "oidc", "f", "Fred", "admin", day(9), day(8), 7, "hash")),
+        "accounts fred",
+        {
+            "user_id": "fred",
+            "way": "oidc",
+            "login": "f",
+            "name": "Fred",
+            "role": "admin",
+            "password": "hash",
+            "created_at": day(9),
+            "disabled_at": day(8),
+            "retention_days": 7,
+        },
+    ),
+    "the user of an account": (
+        lambda tx: accounts.add(tx, Account("fred", "oidc", "f", "Fred", "admin", day(9))),
+        "users fred",
+        {"id": "fred", "created_at": day(9), "revision": 0},
+    ),
+    "a sign-in": (
+        lambda tx: sign_ins.add(tx, SignIn("t9", "hash of t9", "bob", "192.0.2.9", "Opera", day(8), day(9), "token")),
+        "sign_ins hash of t9",
+        {
+            "id": "t9",
+            "token_hash": "hash of t9",
+            "user_id": "bob",
+            "address": "192.0.2.9",
+            "browser": "Opera",
+            "created_at": day(8),
+            "seen_at": day(9),
+            "id_token": "token",
+        },
+    ),
+    "a key": (
+        lambda tx: api_keys.add(tx, ApiKey("k9", "hash of k9", "bob", "K9", "efgh", day(7), day(9), day(8))),
+        "api_keys hash of k9",
+        {
+            "id": "k9",
+            "token_hash": "hash of k9",
+            "user_id": "bob",
+            "name": "K9",
+            "ending": "efgh",
+            "created_at": day(7),
+            "expires_at": day(9),
+            "used_at": day(8),
+        },
+    ),
+    "an invite": (
+        lambda tx: invites.add(tx, Invite("i9", "admin", day(9), "bob"), "hash of i9"),
+        "invites i9",
+        {"id": "i9", "token_hash": "hash of i9", "role": "admin", "user_id": "bob", "expires_at": day(9)},
+    ),
+    "a share": (
+        lambda tx: shares.add(tx, "s9", conversation_id="a5", message_id="a5q", title="S", created_at=day(9)),
+        "shares s9",
+        {"id": "s9", "conversation_id": "a5", "message_id": "a5q", "title": "S", "created_at": day(9)},
+    ),
+    "a limit": (
+        lambda tx: spending.set_limit(tx, "bob", "y", 7),
+        "limits bob/y",
+        {"scope": "bob", "name": "y", "value": 7},
+    ),
+    "a worker": (lambda tx: workers.count_heartbeat(tx, "w2"), "workers w2", {"id": "w2", "beats": 1}),
+}
+
+
+@pytest.mark.parametrize("name", ADDS)
+def test_a_new_row_has_these_values_and_no_others(tx, name):
+    add, row, expected = ADDS[name]
+
+    add(tx)
+
+    assert {column: value for column, value in all_rows(tx)[row].items() if value is not None} == expected
+
+
 READS = {
     # Conversations
     "one that was added": (
@@ -363,6 +612,10 @@ READS = {
     ),
     "ids": (lambda tx: conversations.ids(tx, "alice"), ["a2", "a1", "a5"]),
     "count": (lambda tx: conversations.count(tx, "alice"), 3),
+    "whether there are more": (
+        lambda tx: [conversations.are_more(tx, "alice", most) for most in (2, 3, 5)],
+        [True, False, False],
+    ),
     "models": (lambda tx: conversations.models(tx, "alice", 9), ["m2", "m1"]),
     "the last models": (lambda tx: conversations.models(tx, "alice", 1), ["m2"]),
     "when it was deleted": (lambda tx: conversations.deleted_at(tx, "alice", "a3"), day(5)),
@@ -390,6 +643,17 @@ READS = {
     ),
     "the opening of a deleted one": (lambda tx: conversations.opening(tx, "a3r"), None),
     "the opening of one that runs": (lambda tx: conversations.opening(tx, "a5r"), None),
+    "the opening by a later reply": (lambda tx: conversations.opening(tx, "a23"), None),
+    "a new folder": (
+        lambda tx: conversations.add(tx, replace(ADDED, folder="New")) or [one.name for one in folders.of(tx, "alice")],
+        ["a", "New", "Work"],
+    ),
+    "a hidden one is no change": (
+        lambda tx: conversations.add(tx, ADDED, deleted_at=day(9)) or changes.since(tx, "alice", 0),
+        [],
+    ),
+    "the number of the last change": (lambda tx: changes.number(tx, "bob") and changes.revision(tx, "bob"), 1),
+    "the number of nobody's last change": (lambda tx: changes.revision(tx, "nobody"), 0),
     "changes": (
         lambda tx: changes.since(tx, "bob", 1),
         [changes.Changed("b3", "Same", "", True), changes.Changed("b5", "Same", "b5r", False)],
@@ -404,6 +668,48 @@ READS = {
         [Node("a1q", None), Node("a1r", "a1q"), Node("a1s", "a1q")],
     ),
     "another's tree": (lambda tx: messages.tree(tx, "bob", "a1"), []),
+    "a tree in the order of its messages": (
+        lambda tx: [one.id for one in messages.tree(tx, "alice", "a2")],
+        ["a2q", "a2r", "a22", "a23", "a20"],
+    ),
+    "a message that was added": (lambda tx: messages.add(tx, ANSWER) or messages.get(tx, "alice", "a1n"), ANSWER),
+    "words of a message that was added": (lambda tx: messages.add(tx, ANSWER) or found(tx, "quokk"), ["a1n"]),
+    "words of a message of a known user": (
+        lambda tx: messages.add(tx, ANSWER, user_id="alice") or found(tx, "quokk"),
+        ["a1n"],
+    ),
+    "words of a message that runs": (
+        lambda tx: messages.add(tx, replace(ANSWER, status="streaming"), user_id="alice") or found(tx, "quokk"),
+        [],
+    ),
+    "words": (lambda tx: found(tx, "text"), ["a1q", "a1r", "a1s", "a2q", "a2r"]),
+    "all words": (lambda tx: found(tx, "text a1s"), ["a1s"]),
+    "words of a model": (lambda tx: found(tx, "text", model="m2"), ["a2q", "a2r"]),
+    "words since a day": (lambda tx: found(tx, "text", since=day(3)), ["a2q", "a2r"]),
+    "words until a day": (lambda tx: found(tx, "text", until=day(3)), ["a1q", "a1r", "a1s"]),
+    "words of titles": (lambda tx: found(tx, "same"), ["a2", "a5"]),
+    "words of titles alone": (lambda tx: found(tx, "text", place="titles"), []),
+    "words of texts alone": (lambda tx: found(tx, "same", place="texts"), []),
+    "a title that is found": (
+        lambda tx: message_words.find(tx, "alice", Wanted(["first"])),
+        Found([Hit("a1", "First", None, None, day(1), snippets.marked("First", snippets.pattern(["first"])))], 1),
+    ),
+    "a message that is found": (
+        lambda tx: messages.add(tx, ANSWER) or message_words.find(tx, "alice", Wanted(["quokka"])),
+        Found(
+            [
+                Hit(
+                    "a1",
+                    "First",
+                    "a1n",
+                    "assistant",
+                    day(9),
+                    snippets.snippet("A quokka", ["quokka"], snippets.pattern(["quokka"])),
+                )
+            ],
+            1,
+        ),
+    ),
     "some": (
         lambda tx: [(one.id, one.html) for one in messages.some(tx, "alice", "a1", ["a1s", "b1r", "a2r", "a1q"])],
         [("a1s", "<p>new</p>"), ("a1q", None)],
@@ -425,10 +731,19 @@ READS = {
     "what a key made": (lambda tx: messages.sent_with(tx, "bob", "k"), "b1r"),
     "what an unknown key made": (lambda tx: messages.sent_with(tx, "bob", "x"), None),
     "pieces": (lambda tx: messages.pieces_after(tx, "a5r", 1), [(2, Delta("2"))]),
+    "a piece after which all was reasoning": (
+        lambda tx: (
+            messages.append(tx, [("a5r", 3, Delta("c", "r", was_reasoning=True))])
+            or messages.pieces_after(tx, "a5r", 2)
+        ),
+        [(3, Delta("c", "r", was_reasoning=True))],
+    ),
     "what runs": (lambda tx: messages.running(tx, "w1"), {"a5r": True}),
     "what lacks HTML": (lambda tx: messages.unrendered(tx, 2, 9), [("a1r", "Text a1r")]),
     "some that lack HTML": (lambda tx: len(messages.unrendered(tx, 3, 1)), 1),
     "a path": (lambda tx: branches.path(tx, "alice", "a1", "a1r"), ["a1q", "a1r"]),
+    "a path of one": (lambda tx: branches.path(tx, "alice", "a1", "a1q"), ["a1q"]),
+    "a path of four": (lambda tx: branches.path(tx, "alice", "a2", "a23"), ["a2q", "a2r", "a22", "a23"]),
     "a path in another's": (lambda tx: branches.path(tx, "bob", "a1", "a1r"), []),
     "a path in another conversation": (lambda tx: branches.path(tx, "alice", "a2", "a1r"), []),
     "what was said": (
@@ -441,6 +756,12 @@ READS = {
     "what was said last": (lambda tx: [one.id for one in branches.said(tx, "alice", "a1", "a1r", 7)], ["a1r"]),
     "the newest branch": (lambda tx: branches.newest_below(tx, "alice", "a1", "a1q"), "a1s"),
     "the newest branch of another's": (lambda tx: branches.newest_below(tx, "bob", "a1", "a1q"), None),
+    "the newest branch, whatever its id": (lambda tx: branches.newest_below(tx, "alice", "a2", "a2q"), "a20"),
+    "the end of a long branch": (lambda tx: branches.newest_below(tx, "alice", "a2", "a2r"), "a23"),
+    "siblings in the order of their messages": (
+        lambda tx: branches.siblings(tx, "a2", ["a2q"]),
+        {"a2q": ("a2r", "a20")},
+    ),
     "siblings": (
         lambda tx: branches.siblings(tx, "a1", [None, "a1q", "a1s"]),
         {None: ("a1q",), "a1q": ("a1r", "a1s"), "a1s": ()},
@@ -451,7 +772,7 @@ READS = {
     ),
     "how all ended": (
         lambda tx: [one.reply_id for one in endings.newest(tx, 99, 2)],
-        ["b1r", "a2r", "a1s", "a1r"],
+        ["b1r", "a20", "a23", "a2r", "a1s", "a1r"],
     ),
     "outlines": (
         lambda tx: [
@@ -478,14 +799,31 @@ READS = {
     "those that are due": (lambda tx: [one.conversation_id for one in queued.due(tx)], ["a2"]),
     "folders": (lambda tx: folders.of(tx, "alice"), [Folder("f3", "a"), Folder("f1", "Work", "p1")]),
     "another's folder": (lambda tx: folders.get(tx, "bob", "f1"), None),
+    "a folder": (lambda tx: folders.get(tx, "alice", "f1"), Folder("f1", "Work", "p1")),
+    "the first folder of a new user": (
+        lambda tx: folders.named(tx, "fred", "New", day(9)) == folders.of(tx, "fred")[0].id,
+        True,
+    ),
+    "a preset": (
+        lambda tx: presets.get(tx, "alice", "p3"),
+        Preset("m1", 0.5, "", id="p3", name="p3", is_shared=True, options={"top_p": 1}),
+    ),
     "presets": (
         lambda tx: presets.of(tx, "alice"),
-        [Preset("m1", None, "", id="p1", name="p1"), Preset("m1", None, "", id="p3", name="p3", is_shared=True)],
+        [
+            Preset("m1", None, "", id="p1", name="p1"),
+            Preset("m1", 0.5, "", id="p3", name="p3", is_shared=True, options={"top_p": 1}),
+        ],
     ),
     "another's preset": (lambda tx: presets.get(tx, "bob", "p1"), None),
     "how many presets": (lambda tx: presets.count(tx, "bob"), 1),
     # Accounts
     "an account": (lambda tx: accounts.get(tx, "alice").name, "Alice"),
+    "an account's values": (
+        lambda tx: accounts.get(tx, "alice"),
+        Account("alice", "password", "alice", "Alice", "admin", day(1), None, 9, "hash"),
+    ),
+    "a disabled account": (lambda tx: accounts.get(tx, "bob").disabled_at, day(4)),
     "an account by its name": (lambda tx: accounts.by_login(tx, "password", "bob").user_id, "bob"),
     "an account of another way": (lambda tx: accounts.by_login(tx, "proxy", "bob"), None),
     "all accounts": (lambda tx: [one.user_id for one in accounts.all_of(tx, "password")], ["alice", "bob", "dora"]),
@@ -494,6 +832,10 @@ READS = {
     "days of those after": (lambda tx: [row[0] for row in accounts.retention_days(tx, "carl", 9)], ["dora", "erin"]),
     "a sign-in": (lambda tx: [one.user_id for one in sign_ins.find(tx, "hash of t3")], ["bob", "bob"]),
     "sign-ins": (lambda tx: [one.id for one in sign_ins.of(tx, "alice")], ["t1", "t2"]),
+    "sign-ins, the last used first": (
+        lambda tx: sign_ins.note_seen(tx, "hash of t2", day(9)) or [one.id for one in sign_ins.of(tx, "alice")],
+        ["t2", "t1"],
+    ),
     "a sign-in's values": (
         lambda tx: sign_ins.of(tx, "bob"),
         [SignIn("t3", "hash of t3", "bob", "192.0.2.1", "Firefox", day(3), day(4), "token of t3")],
@@ -509,6 +851,10 @@ READS = {
     "a key's values": (
         lambda tx: api_keys.of(tx, "bob"),
         [ApiKey("k3", "hash of k3", "bob", "K3", "abcd", day(3), day(7))],
+    ),
+    "a key that was used": (
+        lambda tx: api_keys.note_used(tx, "hash of k3", day(6)) or api_keys.of(tx, "bob")[0].used_at,
+        day(6),
     ),
     "an invite": (lambda tx: invites.get(tx, "hash of i1", day(4)).id, "i1"),
     "a used invite": (lambda tx: invites.get(tx, "hash of i2", day(4)), None),
@@ -532,11 +878,33 @@ READS = {
     "a limit of one's own": (lambda tx: spending.limit_for(tx, "bob", "x"), 3),
     "a limit of the role": (lambda tx: spending.limit_for(tx, "bob", "y"), 2),
     "a limit of nobody": (lambda tx: spending.limit_for(tx, "alice", "x"), None),
+    "a limit of one's own, whatever the id": (lambda tx: spending.limit_for(tx, "zoe", "x"), 5),
+    "a limit of one without an account": (lambda tx: spending.limit_for(tx, "carl", "x"), 1),
     "limits of a role": (lambda tx: spending.limits_of(tx, "member"), {"x": 1, "y": 2}),
-    "who has limits": (lambda tx: spending.limited(tx), {"member", "bob", "erin"}),
+    "who has limits": (lambda tx: spending.limited(tx), {"member", "bob", "erin", "zoe"}),
     "all rules": (
         lambda tx: spending.rules(tx, "bob", "1.2.3.4"),
         spending.Rules({"x": 3, "y": 2}, {"bob": 2, "@1.2.3.4": 1}),
+    ),
+    "all rules of one without an account": (
+        lambda tx: spending.rules(tx, "carl", None),
+        spending.Rules({"x": 1, "y": 2}, {"carl": 0}),
+    ),
+    "a counter of one minute": (
+        lambda tx: counted(tx, day(9), day(9) + timedelta(seconds=59)),
+        (29_465_280, 2, "2026-01-09", 4, 6, "2026-01", 4, 8),
+    ),
+    "a counter of two minutes": (
+        lambda tx: counted(tx, day(9), day(9) + timedelta(seconds=60)),
+        (29_465_281, 1, "2026-01-09", 4, 6, "2026-01", 4, 8),
+    ),
+    "a counter of two days": (
+        lambda tx: counted(tx, day(9), day(10)),
+        (29_466_720, 1, "2026-01-10", 2, 3, "2026-01", 4, 8),
+    ),
+    "a counter of two months": (
+        lambda tx: counted(tx, day(9), day(9) + timedelta(days=31)),
+        (29_509_920, 1, "2026-02-09", 2, 3, "2026-02", 2, 8),
     ),
     "replies to count": (lambda tx: list(spending.running_rows(tx, ["b5r", "a5r", "a1r"])), ["a5r", "b5r"]),
     "allowed models": (
@@ -554,6 +922,69 @@ READS = {
         lambda tx: messages.finish(tx, [FINAL]) or spending.add(tx, {"alice": NOTHING}, day(9))["alice"].bytes,
         500 + len("Whole") + len("Why") + 7,
     ),
+    "bytes of an address whose reply ends": (
+        lambda tx: messages.finish(tx, [FINAL]) or spending.add(tx, {"@1.2.3.4": NOTHING}, day(9))["@1.2.3.4"].bytes,
+        500 + len("Whole") + len("Why") + 7,
+    ),
+    "bytes that an address gets back": (
+        lambda tx: (
+            spending.give_back(tx, ["a1r"], day(9)) or spending.add(tx, {"@1.2.3.4": NOTHING}, day(9))["@1.2.3.4"].bytes
+        ),
+        500 - len("Text a1r") - len("Why"),
+    ),
+    "tokens of two replies that end": (
+        lambda tx: (
+            spending.book(
+                tx,
+                [
+                    spending.Ended(row, "four", "more", FAILED)
+                    for row in spending.running_rows(tx, ["b4r", "b5r"]).values()
+                ],
+                day(9),
+            )
+            or spending.add(tx, {"bob": NOTHING}, day(9))["bob"][3:5]
+        ),
+        ("2026-01-09", 6),
+    ),
+    "figures of an answer that is not stored": (
+        lambda tx: (
+            spending.book_unstored(tx, "bob", "m" * 201, FAILED, (1, 2, 3), day(9))
+            or spending.figures(tx, "model", "2026-01-09")
+        ),
+        {"m" * 200: spending.Figures(1, 1, 1, 2, 3, 1, 0.5)},
+    ),
+    "figures of an answer without a token": (
+        lambda tx: (
+            spending.book_unstored(tx, "bob", "m3", Outcome("done"), (1, 2, 3), day(9))
+            or spending.figures(tx, "day", "")
+        ),
+        {"2026-01-09": spending.Figures(1, 0, 1, 2, 3, 0, 0.0)},
+    ),
+    "figures of later days": (
+        lambda tx: (
+            spending.book_unstored(tx, "bob", "m3", FAILED, (1, 2, 3), day(9))
+            or spending.figures(tx, "model", "2026-01-10")
+        ),
+        {},
+    ),
+    "tokens of an answer that is not stored": (
+        lambda tx: (
+            spending.book_unstored(tx, "bob", "m3", FAILED, (1, 2, 3), day(9))
+            or spending.add(tx, {"bob": NOTHING}, day(9))["bob"].day_tokens
+        ),
+        3,
+    ),
+    "figures of replies that were interrupted": (
+        lambda tx: messages.interrupt(tx, ["b4r", "b5r"]) or spending.figures(tx, "user_id", ""),
+        {"bob": spending.Figures(2, 2, 0, 1, 1)},
+    ),
+    "figures of two users": (
+        lambda tx: (
+            messages.interrupt(tx, ["b5r", "a5r"])
+            or {name: one.messages for name, one in spending.figures(tx, "user_id", "").items()}
+        ),
+        {"alice": 1, "bob": 1},
+    ),
     "figures of two replies that end": (
         lambda tx: messages.interrupt(tx, ["b4r", "b5r"]) or spending.figures(tx, "model", "")["m1"].messages,
         2,
@@ -564,6 +995,14 @@ READS = {
     ),
     "the audit log": (lambda tx: [one.target for one in audit.newest(tx, 2)], ["3", "2"]),
     "the audit log before": (lambda tx: [one.target for one in audit.newest(tx, 2, before=3)], ["2", "1"]),
+    "an entry of the audit log": (lambda tx: audit.newest(tx, 1), [Entry(3, day(3), "Alice", "x", "3", "")]),
+    "a new entry of the audit log": (
+        lambda tx: (
+            audit.note(tx, Actor("bob", "Bob", "192.0.2.1"), "y", "t" * 200)
+            or [(one.actor, one.action, one.target, one.address) for one in audit.newest(tx, 1)]
+        ),
+        [("Bob", "y", "t" * 200, "192.0.2.1")],
+    ),
     "heartbeats": (lambda tx: workers.heartbeats(tx), {"w1": 5, "w2": 0}),
 }
 
@@ -573,6 +1012,49 @@ def test_a_function_reads_the_rows_that_it_names_and_no_others(tx, name):
     read, expected = READS[name]
 
     assert read(tx) == expected
+
+
+LIMITS = {
+    "changes": (changes, "MOST_CHANGES", 1, lambda tx: [one.id for one in changes.since(tx, "bob", 0)], ["b5"]),
+    "expired ones": (
+        conversations,
+        "EXPIRED_AT_ONCE",
+        1,
+        lambda tx: [conversations.expire_some(tx, ["alice"], day(4), day(9), with_pinned=True) for _time in range(3)],
+        [1, 1, 0],
+    ),
+    "those of users who left": (
+        conversations,
+        "EXPIRED_AT_ONCE",
+        1,
+        lambda tx: [conversations.delete_some_of_left(tx, day(7)) for _time in range(3)],
+        [True, True, False],
+    ),
+    "purged messages": (
+        conversations,
+        "MESSAGES_AT_ONCE",
+        1,
+        lambda tx: conversations.purge_some(tx, day(4)) and messages.find(tx, "d1r").parent_id,
+        None,
+    ),
+    "parts of pictures": (
+        pictures,
+        "PARTS_AT_ONCE",
+        1,
+        lambda tx: [pictures.purge_some(tx, ["a1r"]) for _time in range(3)],
+        [True, True, False],
+    ),
+    "folders": (folders, "FOLDERS", 2, lambda tx: folders.named(tx, "alice", "New", day(9)), None),
+    "folders of another": (folders, "FOLDERS", 2, lambda tx: bool(folders.named(tx, "bob", "New", day(9))), True),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_function_takes_no_more_at_once_than_its_limit(tx, monkeypatch, name):
+    module, limit, number, work, expected = LIMITS[name]
+    monkeypatch.setattr(module, limit, number)
+
+    assert work(tx) == expected
 
 
 ASKED = ["a1q", "x", "a1r", "y", "a1s"]
