@@ -937,7 +937,7 @@ READS = {
             spending.book(
                 tx,
                 [
-                    spending.Ended(row, "four", "more", FAILED)
+                    (row, Final("", "four", "more", "", 0, FAILED))
                     for row in spending.running_rows(tx, ["b4r", "b5r"]).values()
                 ],
                 day(9),
