@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from tests.upstream import Close, Request, Script, Upstream, Wait, body, error, event, token, tokens
+from tests.upstream import Close, Request, Script, Upstream, Wait, body, error, event, head, token, tokens
 from webapp.chat import Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
@@ -236,6 +237,16 @@ def test_the_model_that_answers_is_named(client: Lockchat, upstream: Upstream) -
     assert models[-1] == "gpt-4-" + "x" * (MODEL_CHARS - 6)
 
 
+def test_the_model_that_answers_as_a_whole_is_named(client: Lockchat, upstream: Upstream) -> None:
+    completion = {"model": "gpt-4-0613", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    upstream.answer(*body(json.dumps(completion).encode(), framing="length", content_type="application/json"))
+    stream = client.stream(QUESTION, "gpt-4", stream=False)
+
+    text = "".join(delta.text for delta in stream)
+
+    assert (text, stream.model) == ("Hi", "gpt-4-0613")
+
+
 # Connections
 
 
@@ -246,6 +257,25 @@ def test_an_error_in_plain_text_is_told_from_its_first_letter(client: Lockchat, 
         list(client.stream(QUESTION, "gpt-4"))
 
     assert raised.value.detail == "X broke"
+
+
+def test_a_head_whose_lines_end_without_a_carriage_return_is_read(client: Lockchat, upstream: Upstream) -> None:
+    bare = head(content_type="text/event-stream", connection="close").replace(b"\r\n", b"\n")
+    upstream.answer(bare + HI + STOP, Close())
+
+    assert answer_of(client) == ("Hi", "stop", "")
+
+
+def test_a_request_is_prepared_once(client: Lockchat, upstream: Upstream, monkeypatch) -> None:
+    prepared, prepare = [], requests.Session.prepare_request
+    monkeypatch.setattr(
+        requests.Session, "prepare_request", lambda *given: prepared.append(given[1].url) or prepare(*given)
+    )
+
+    for _time in range(3):
+        list(client.stream(QUESTION, "gpt-4"))
+
+    assert prepared == [f"{upstream.url}/v1/chat/completions"]
 
 
 def test_each_header_is_sent_once(client: Lockchat, upstream: Upstream) -> None:

@@ -12,7 +12,7 @@ from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp import addresses
 from webapp.errors import Busy
-from webapp.limits import ANSWERS, RETRY_SECONDS, STORED, Allowance, Gate, Holder
+from webapp.limits import ANSWERS, RETRY_SECONDS, STORED, Allowance, Gate, Holder, wait
 
 ADDRESS_FULL = "Too many answers are running at your address."
 ALL_FULL = "This server is running as many answers as it can."
@@ -281,6 +281,19 @@ def test_imports_of_an_hour_are_bounded_without_cookies_too(browser):
     ]
 
     assert statuses == [200, 200, 503, 200]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sentence"),
+    [
+        (0, "Try again in 1 minute."),
+        (59.9, "Try again in 1 minute."),
+        (60, "Try again in 2 minutes."),
+        (72_000, "Try again in 1,201 minutes."),
+    ],
+)
+def test_the_sentence_says_after_how_many_minutes_there_is_enough(seconds, sentence):
+    assert wait(seconds) == sentence
 
 
 def test_what_was_spent_comes_back_evenly():

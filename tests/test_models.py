@@ -141,9 +141,10 @@ def test_what_the_upstream_says_counts_more_than_the_name() -> None:
     models = [
         {"id": "whisper-story-7b", "type": "chat"},
         {"id": "gpt-image-2", "architecture": {"output_modalities": ["text"]}},
+        {"id": "speech-writer", "supports_chat": True},
     ]
 
-    assert names_in(models) == ["whisper-story-7b", "gpt-image-2"]
+    assert names_in(models) == ["whisper-story-7b", "gpt-image-2", "speech-writer"]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,7 @@ def test_what_the_upstream_says_counts_more_than_the_name() -> None:
         ({"max_context_length": 32768}, 32768),  # of Mistral
         ({"max_context_length": 131072, "loaded_context_length": 8192}, 8192),  # of LM Studio
         ({"max_context_length": 131072, "loaded_instances": [{"config": {"context_length": 8192}}]}, 8192),
+        ({"max_context_length": 131072, "loaded_instances": [{"config": {}}]}, 131072),
         ({"loaded_instances": [{"config": {}}, {"config": {"context_length": 8192}}]}, None),
         ({"limits": {"max_input_tokens": 128000, "max_output_tokens": 16384}}, 128000),  # of GitHub Models
         ({"model_info": {"max_input_tokens": 200000}}, 200000),  # of LiteLLM

@@ -171,7 +171,7 @@ def test_a_message_that_is_too_long_is_refused_and_given_back(alice, upstream):
     answer = alice.post_form("/conversations", text=typed)
 
     assert answer.status_code == 413
-    assert "100,005 characters, 100,000 are allowed" in answer.text
+    assert "The message is too long: 100,005 characters, 100,000 are allowed." in text_of(answer.text)
     assert typed in answer.text
     assert upstream.requests == []
 
