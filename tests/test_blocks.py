@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,10 +15,11 @@ import pytest
 
 from tests.dialects import Answer, Dialect
 from tests.test_dialects import ask, cases
-from tests.upstream import Request, Step, Upstream, Wait, body, chunk, event, head, token
+from tests.upstream import Close, Request, Step, Upstream, Wait, body, chunk, event, head, token
 from webapp.chat import Delta, merge
 from webapp.lockchat import Lockchat
 from webapp.upstream import answers, framing, transport
+from webapp.upstream.lifeline import Lifeline
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -198,3 +200,30 @@ def test_the_records_of_a_tls_connection_come_in_one_read(secure: Upstream, cert
 
     assert merge(deltas).text == "Hello" + "".join(texts)
     assert len(rests) < 10  # with a record a read there were 100
+
+
+def test_a_read_over_tls_is_bounded_and_waits_for_its_first_record_alone(secure: Upstream, certificate, monkeypatch):
+    waits, sent = [], threading.Event()
+
+    class Socket(ssl.SSLSocket):
+        def recv(self, *args: int) -> bytes:
+            waits.append(self.gettimeout())
+            return super().recv(*args)
+
+    def script(request: Request) -> Iterator[Step]:
+        yield head(connection="close")
+        yield from [b"x" * 1_000] * 100
+        sent.set()
+        yield Close()
+
+    secure.always(script)
+    monkeypatch.setattr(ssl.SSLContext, "sslsocket_class", Socket)
+    with closing(transport.open_session(str(certificate.with_name("ca.pem")))) as session:
+        response = transport.send(session, Lifeline(60), "POST", secure.url, timeout=(30, 40))
+        assert sent.wait(15)
+
+        blocks = list(transport.read(response))
+
+    assert b"".join(blocks) == b"x" * 100_000
+    assert max(map(len, blocks)) <= transport.READ_BYTES
+    assert set(waits) == {40, 0}

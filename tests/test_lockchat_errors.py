@@ -98,7 +98,7 @@ class TestRefusals:
 
         assert (seen, failure.reason, failure.code) == ([], reason, REASONS[reason][0])
 
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
     def test_a_redirect_is_not_followed(self, upstream: Upstream, status: int) -> None:
         upstream.always(*error(status, "", location=upstream.url + "/elsewhere"))
 
@@ -106,6 +106,30 @@ class TestRefusals:
 
         assert failure.reason == "redirect"
         assert len(upstream.requests) == 1
+
+    @pytest.mark.parametrize("framing", ["length", "chunked"])
+    def test_the_words_of_a_redirect_are_read_and_its_connection_goes_on(
+        self, upstream: Upstream, client: Lockchat, framing: str
+    ) -> None:
+        words = b"Moved. " * 20_000
+        upstream.always(*body(words, framing=framing, status=302, content_type="text/plain", location="/elsewhere"))
+
+        for _time in range(2):
+            with pytest.raises(UpstreamError, match="redirect"):
+                list(client.stream(QUESTION, "gpt-4"))
+
+        assert (len(upstream.requests), upstream.connections) == (2, 1)
+
+    @pytest.mark.parametrize("status", [302, 307])
+    def test_a_form_is_not_sent_on(self, upstream: Upstream, status: int) -> None:
+        upstream.always(*error(status, "", location=upstream.url + "/elsewhere"))
+        form = {"client_secret": "x"}
+
+        with closing(transport.open_session()) as session:
+            response = transport.send(session, Lifeline(60), "POST", upstream.url, data=form, timeout=(5, 5))
+            response.close()
+
+        assert (response.status_code, len(upstream.requests)) == (status, 1)
 
     @pytest.mark.parametrize("step", [Reset(), Close(), Wait(0.1)])
     def test_an_error_that_breaks_off_is_still_that_error(self, upstream: Upstream, step: Any) -> None:
@@ -366,6 +390,17 @@ class TestRetries:
 
         most = [0.25, 0.5, 1, 2, 4, 4]
         assert [wait for wait, limit in zip(waits, most, strict=True) if not limit / 2 <= wait <= limit] == []
+
+    def test_a_server_that_is_not_there_yet_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr(Lifeline, "sleep", lambda _line, seconds: waits.append(seconds))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+
+        _, failure = fail(f"http://127.0.0.1:{port}", retries=2)
+
+        assert failure.reason == "network"
+        assert [wait > 0.1 for wait in waits] == [True, True]
 
     @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 413, 422, 500])
     def test_another_failure_is_not(self, upstream: Upstream, status: int) -> None:

@@ -111,7 +111,8 @@ def test_a_read_needs_no_timer_and_no_large_buffer(upstream: Upstream):
 
     response = exchange.send(line, "POST", "/chat/completions", b"{}")
     seconds = response.raw.connection.sock.gettimeout()
-    buffer_bytes = sys.getsizeof(response.raw._fp.fp)
+    file = response.raw._fp.fp
+    buffer_bytes = sys.getsizeof(file) + sys.getsizeof(file._file)
     line.end()
     response.close()
 
