@@ -18,10 +18,7 @@ from tests.faults.watcher import Watcher
 from tests.visitor import text_of
 from tests.wait import wait_until
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.skipif(bool(databases.SERVER), reason="these are faults of SQLite's file"),
-]
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(databases.SERVER), reason="these are faults of SQLite")]
 
 DISK_BYTES = 3 * 2**20
 UNSAVED = "This answer could not be saved yet."
