@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import signal
 import subprocess
 import sys
 import uuid
@@ -35,6 +36,9 @@ if 0 <= files < 4 * worker_connections:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_files, most_files))
 
 logs.start()
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # gunicorn sets its own after `on_starting`
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the process without the traceback of a KeyboardInterrupt
 
 
 class logger_class(Logger):  # noqa: N801 (gunicorn's name of the setting)
@@ -84,6 +88,7 @@ def _run(server, module):
     return subprocess.run(
         [sys.executable, "-m", module],
         env=environment,
+        process_group=0,  # out of reach of Ctrl-C, which would interrupt an upgrade, with a traceback
         preexec_fn=lambda: set_owner_process(server.cfg.uid, server.cfg.gid, initgroups=server.cfg.initgroups),
     ).returncode
 
@@ -106,6 +111,12 @@ def pre_fork(server, worker):
     worker.lockchat_id = siblings.next_id = str(uuid.uuid4())
     gc.collect()
     gc.freeze()
+
+
+def post_fork(server, worker):
+    """Let a stop end a new worker. Until it sets its handlers, it has those of gunicorn, which do nothing in it."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os._exit(0))
 
 
 def child_exit(server, worker):

@@ -48,6 +48,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
         rounds.start(note_round)
         super().run()
 
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        if self.booted:
+            super().handle_quit(sig, frame)
+        else:
+            self.alive = False  # `run` ends at once; gevent would show the exit of a greenlet with a traceback
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         self.open_connections += 1
         try:
