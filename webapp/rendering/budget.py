@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class OverBudget(Exception):
     """The text costs too many steps; it is shown as plain text."""
 
 
+@dataclass(slots=True)
 class Budget:
     """The steps left; a step takes about 10 us."""
 
-    __slots__ = ("left",)
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
+    left: int
 
     def spend(self, steps: int = 1) -> None:
         """Use up steps. Raises OverBudget if too few are left."""

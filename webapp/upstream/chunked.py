@@ -97,16 +97,6 @@ class Chunks:
             self.failure = http.client.HTTPException("not a chunk")
 
 
-class _Files:
-    """A socket of which `http.client` makes its file."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def makefile(self, _mode: str) -> _File:
-        return _File(self._connection)
-
-
 class _File:
     """A connection as `http.client` reads it: the head by lines, then all that has arrived.
 
@@ -117,6 +107,10 @@ class _File:
         self._connection = connection
         self._file = connection.makefile("rb", 0)  # while it is open, `connection.close` waits
         self._begun = b""  # has arrived with the head
+
+    def makefile(self, _mode: str) -> _File:
+        """`http.client` makes its file of what it is given as a socket."""
+        return self
 
     def readline(self, most: int = MAX_LINE_BYTES) -> bytes:
         while b"\n" not in self._begun[:most] and len(self._begun) < most:
@@ -174,7 +168,7 @@ class Response(http.client.HTTPResponse):
     _chunks: Chunks | None = None
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
-        super().__init__(_Files(sock), *args, **options)  # type: ignore[arg-type]
+        super().__init__(_File(sock), *args, **options)  # type: ignore[arg-type]
 
     def read1(self, n: int = -1) -> bytes:
         if not self.chunked or self.fp is None:
