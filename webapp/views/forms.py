@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
-from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -247,19 +245,22 @@ def let_go(response: Response) -> None:
     places = parts().slow_bodies if response.status_code == RequestEntityTooLarge.code else None
     address = request.remote_addr or ""
     most = DISCARDED_FILE_BYTES if marks.takes_file.is_set() else DISCARDED_BYTES
-    rest = islice(iter(partial(body.source.read, PIECE_BYTES), b""), most // PIECE_BYTES)
-    response.call_on_close(lambda: _discard(rest, places, address))
+    pieces = iter(range(most // PIECE_BYTES))
+    response.call_on_close(lambda: _discard(body.source, pieces, places, address))
 
 
-def _discard(rest: Iterator[bytes], places: Places | None, address: str) -> None:
+def _discard(source: Any, pieces: Iterator[int], places: Places | None, address: str) -> None:
     with suppress(Exception):  # the answer is sent already
         with gevent.Timeout(LINGER_SECONDS, False):
-            _exhaust(rest)
+            _exhaust(source, pieces)
         if places:
             with places.take(address), gevent.Timeout(RECEIVE_SECONDS, False):
-                _exhaust(rest)
+                _exhaust(source, pieces)
 
 
-def _exhaust(pieces: Iterator[bytes]) -> None:
+def _exhaust(source: Any, pieces: Iterator[int]) -> None:
+    """Read up to so many pieces. One that a timeout interrupts counts too."""
     for _piece in pieces:
+        if not source.read(PIECE_BYTES):
+            return
         give_way()
