@@ -49,7 +49,7 @@ def test_a_form_that_breaks_off_before_its_stated_length_is_not_taken(address, u
     answer = send(address, WHOLE[:60], len(WHOLE))
 
     assert answer.split()[1] == "408"
-    assert "The form did not arrive in time." in answer
+    assert ">The form did not arrive in time. Send it again.<" in answer
     assert upstream.requests == []
 
 

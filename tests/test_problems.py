@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import html5lib
 import pytest
 
@@ -29,6 +31,21 @@ def test_an_error_is_counted_by_its_code(alice, path, fields, code):
     assert f'lockchat_errors_total{{code="{code}"}} 2.0' in alice.get("/metrics").text
 
 
+def test_a_refused_form_of_a_page_is_counted_by_its_code_too(carol):
+    refused = carol.post_form("/admin/limits", role="member", conversations="many")
+    lost = carol.post_form("/admin/limits", role="owner")
+
+    counted = re.findall(r"^(lockchat_errors_total\{.*) ", carol.get("/metrics").text, re.MULTILINE)
+    assert [refused.status_code, lost.status_code] == [400, 404]
+    assert counted == ['lockchat_errors_total{code="invalid"}', 'lockchat_errors_total{code="not_found"}']
+
+
+def test_metrics_say_what_is_counted(alice):
+    help_line = "# HELP lockchat_errors_total Requests that this worker answered with an error.\n"
+
+    assert help_line in alice.get("/metrics").text
+
+
 def test_a_failed_reply_names_its_id_for_the_administrator(alice, upstream):
     upstream.always(*error(401, {"error": {"message": "Bad news."}}))
     reply = alice.new_chat("Hello")
@@ -41,6 +58,12 @@ def test_a_reply_that_ended_well_names_no_id(alice):
     alice.end(alice.new_chat("Hello"))
 
     assert "For the administrator" not in text_of(alice.page())
+
+
+def sentence_of(page: str) -> str:
+    """The sentence of an error page."""
+    elements = html5lib.parse(page, namespaceHTMLElements=False).iter("p")
+    return next("".join(one.itertext()) for one in elements if one.get("class") == "failure__sentence")
 
 
 def fields_of(page: str) -> tuple[str, dict[str, str]]:
@@ -117,6 +140,7 @@ def test_an_error_page_names_the_request_that_the_log_names(alice):
 
     assert f"For the administrator: 404, request {answer.headers['X-Request-Id']}" in text_of(answer.text)
     assert len(answer.headers["X-Request-Id"]) == 12
+    assert not {"Retry-After", "WWW-Authenticate", "Allow"} & answer.headers.keys()
 
 
 def test_the_script_gets_the_sentence_of_an_error_alone(alice):
@@ -145,7 +169,9 @@ def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):
     answer = alice.get("/conversations")
 
     assert answer.status_code == 500
-    assert "The administrator can find the error in the log." in text_of(answer.text)
+    assert sentence_of(answer.text) == (
+        "Something went wrong in this server. The administrator can find the error in the log."
+    )
     assert f"request {answer.headers['X-Request-Id']} failed" in caplog.text
     assert 'lockchat_errors_total{code="internal"} 1.0' in alice.get("/metrics").text
 
@@ -153,7 +179,8 @@ def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):
 def test_a_stranger_gets_back_what_they_typed_and_no_more(team):
     answer = team.stranger().post_form("/conversations", text="Keep me")
 
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Cookie realm="Lockchat"')
+    assert sentence_of(answer.text) == "You are signed out. Sign in, then go back and send it again."
     assert fields_of(answer.text) == (
         "/conversations",
         {"text": "Keep me", "parent": "", "temperature": "", "system": ""},
@@ -161,6 +188,7 @@ def test_a_stranger_gets_back_what_they_typed_and_no_more(team):
 
 
 def test_a_page_for_nobody_has_an_empty_list(alice):
-    page = text_of(alice.get("/", headers={"Host": "evil.example"}).text)
+    page = alice.get("/", headers={"Host": "evil.example"}).text
 
-    assert "Your conversations will appear here." in page
+    assert "Your conversations will appear here." in text_of(page)
+    assert 'data-user=""' in page
