@@ -48,6 +48,18 @@ def test_a_user_may_have_other_limits_than_the_role(team, carol, alice):
     assert text_of(carol.get("/admin/limits").text).count("Own limits") == 1
 
 
+def test_the_page_of_a_user_has_their_name_and_one_form_which_leads_back_to_it(team, carol, alice):
+    path = f"/admin/limits/{team.user_id('Alice')}"
+
+    page = carol.get(path).text
+
+    said = text_of(page)
+    assert "Where a field is empty, the limit of the role holds." in said
+    assert f'action="{path}"' in page
+    assert f'<h2 id="of-{team.user_id("Alice")}" dir="auto">Alice</h2>' in page
+    assert [word in said for word in ("Administrator", "People", "Own limits")] == [False] * 3
+
+
 def test_stored_bytes_are_set_in_megabytes(team, carol):
     page = carol.post("/admin/limits", {"role": "admin", "stored_bytes": "25"}).text
 

@@ -38,6 +38,21 @@ def test_a_preset_is_kept_with_all_it_says(alice):
     assert "Be brief.</textarea>" in page
 
 
+def test_a_field_that_a_form_leaves_out_is_empty(alice):
+    kept = alice.post_form("/presets", name="Short", model="gpt-4")
+    refused = alice.post_form("/presets", system="Be short.")
+
+    assert (kept.status_code, refused.status_code) == (303, 400)
+    page = alice.get("/settings").text
+    assert re.findall(r'<textarea [^>]*name="system"[^>]*>\n(.*?)</textarea>', page) == ["", ""]
+    assert [value_of(page, "temperature"), value_of(refused.text, "name")] == ["", ""]
+
+
+def value_of(page: str, field: str) -> str:
+    """The value in the last form of a page of presets, which is the one for a new preset."""
+    return re.findall(rf'<input [^>]*name="{field}"[^>]* value="([^"]*)"', page)[-1]
+
+
 def test_saving_is_said_once_beside_the_preset(alice):
     add(alice, name="Other")
     alice.get("/settings")

@@ -71,6 +71,23 @@ def test_a_stranger_is_led_to_the_sign_in_where_there_is_no_problem_yet(team):
     assert [marked(page, "alert") + marked(page, "status") for page in pages] == ["", ""]
 
 
+def test_only_who_opens_a_page_is_led_to_the_sign_in(team):
+    stranger = team.stranger()
+    cases = [
+        ("GET", "/settings", {"Accept": "text/html"}, 303),
+        ("HEAD", "/settings", {"Accept": "text/html"}, 303),
+        ("GET", "/settings", {"Accept": None}, 303),
+        ("GET", "/settings", {"X-Fragment": "0"}, 303),
+        ("GET", "/settings", {"X-Fragment": "1"}, 401),
+        ("GET", "/settings", {"Accept": "application/json"}, 401),
+        ("POST", "/preferences", {"Accept": "text/html"}, 401),
+    ]
+
+    for method, path, headers, status in cases:
+        answer = stranger.request(method, path, headers=headers, allow_redirects=False)
+        assert (method, headers, answer.status_code) == (method, headers, status)
+
+
 def test_a_refused_form_keeps_what_was_typed(settled):
     carol, ids = settled
     typed = {"name": "Long", "model": "gpt-4", "temperature": "hot", "system": "Be <long>", "seed": "9"}
@@ -82,6 +99,35 @@ def test_a_refused_form_keeps_what_was_typed(settled):
     assert all(value in preset.text for value in ('value="Long"', 'value="hot"', "Be &lt;long&gt;", 'value="9"'))
     assert (key.status_code, bool(problem(key))) == (400, True)
     assert 'value="My script"' in key.text
+
+
+PRESET = {"name": "Short", "model": "gpt-4", "temperature": "", "system": ""}
+SAVED = [
+    ("/admin/limits", {"role": "member"}, "The limits are saved."),
+    ("/admin/limits/{bob}", {}, "The limits are saved."),
+    ("/admin/models", {"role": "member", "model": "gpt-4"}, "The models are saved."),
+    ("/admin/notice", {"notice": "Hi"}, "Saved."),
+    ("/admin/presets", PRESET, "Saved."),
+    ("/admin/presets/{preset}", PRESET, "Saved."),
+    ("/presets", PRESET, "Saved."),
+    ("/preferences", {"read_aloud": "1"}, "Saved."),
+]
+
+
+def test_a_saved_form_leads_to_a_page_that_says_so_once(settled):
+    carol, ids = settled
+
+    for path, fields, sentence in SAVED:
+        answer = carol.post(path.format(**ids), data=fields, headers={"Referer": f"{carol.base_url}/settings"})
+
+        assert answer.history[0].status_code == 303
+        assert (path, saved(answer.text)) == (path, [sentence])
+        assert saved(carol.get(answer.url).text) == []
+
+
+def saved(page: str) -> list[str]:
+    elements = html5lib.parse(page, namespaceHTMLElements=False).iter()
+    return ["".join(one.itertext()) for one in elements if one.get("class") == "settings__saved"]
 
 
 def test_the_pages_of_a_member_know_who_is_there(settled):
