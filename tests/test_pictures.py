@@ -63,7 +63,8 @@ def test_only_the_owner_sees_the_picture_of_a_reply(upstream, alice, bob):
     assert answer.headers["Content-Length"] == str(len(picture))
     assert "sandbox" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "private" in answer.headers["Cache-Control"]
+    assert answer.headers["Content-Disposition"] == 'inline; filename="picture.png"'
+    assert answer.headers["Cache-Control"] == "private, no-cache"
     assert bob.get(shown["src"]).status_code == 404
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -550,6 +551,52 @@ def test_a_newer_export_adds_its_new_messages(alice, read):
     assert after["messages"][:2] == before["messages"]
     assert after["leaf"] == after["messages"][3]["id"]
     assert "1 of them has new messages now." in text_of(alice.page())
+
+
+@pytest.mark.parametrize(
+    ("number", "sentences"),
+    [
+        (
+            1,
+            [
+                "1 conversation was imported.",
+                "1 conversation was already here.",
+                "1 of them has new messages now.",
+                "1 conversation could not be read and was left out: “odd 0”.",
+            ],
+        ),
+        (
+            2,
+            [
+                "2 conversations were imported.",
+                "2 conversations were already here.",
+                "2 of them have new messages now.",
+                "2 conversations could not be read and were left out: “odd 0”, “odd 1”.",
+            ],
+        ),
+        (
+            6,
+            [
+                "6 conversations were imported.",
+                "6 conversations were already here.",
+                "6 of them have new messages now.",
+                "6 conversations could not be read and were left out: “odd 0”, “odd 1”, “odd 2”, “odd 3”, “odd 4”, ….",
+            ],
+        ),
+    ],
+)
+def test_a_sentence_each_says_what_became_of_the_conversations(alice, import_file, number, sentences):
+    here = [turns(("assistant", "Hello", {})) | {"conversation_id": f"here {place}"} for place in range(number)]
+    import_file(json.dumps(here))
+    alice.get("/")
+    grown = [GROWN | {"conversation_id": one["conversation_id"]} for one in here]
+    new = [reply("Hi") | {"conversation_id": f"new {place}"} for place in range(number)]
+    odd = [{"title": f"odd {place}", "mapping": None} for place in range(number)]
+
+    answer = import_file(json.dumps([*grown, *new, *odd]))
+
+    page = alice.get(answer.headers["Location"]).text
+    assert re.findall('<p class="undo" role="status">(.*?)</p>', page) == sentences
 
 
 def test_a_newer_export_leaves_the_branch_where_the_user_went_on(alice, read):

@@ -234,6 +234,7 @@ def test_the_probe_is_a_stream_as_a_real_one_and_its_command_needs_no_cookie(tea
     ticks = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n")[:-1]]
     assert [(one["tick"], one["of"]) for one in ticks] == [(number, 6) for number in range(1, 7)]
     assert ticks[-1]["milliseconds"] - ticks[0]["milliseconds"] > 1400
+    assert 0 <= ticks[0]["milliseconds"] < 30_000
     names = ("Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding")
     assert [answer.headers.get(name) for name in names] == [real.headers.get(name) for name in names]
 
@@ -256,6 +257,7 @@ def test_few_probes_run_at_a_time(team, carol):
     answers = [carol.get(address, stream=True) for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [200] * 5 + [503]
+    assert "Too many pages are open at your address." in text_of(answers[-1].text)
     for answer in answers:
         answer.close()
 
