@@ -7,8 +7,13 @@ import requests
 from flask.sessions import SecureCookieSessionInterface
 
 from tests.visitor import Visitor
+from webapp.views.visitor import cookie_name
 
 OLD = "lockchat"
+
+
+def test_each_instance_finds_its_cookies_again_in_every_version():
+    assert cookie_name("a secret key") == "lockchat_09e036d4"
 
 
 @pytest.fixture
@@ -60,6 +65,12 @@ def test_the_new_cookie_counts_more_than_the_old(site, alice):
     alice.cookies.set(OLD, signed(site, {"user_id": "00000000-0000-4000-8000-000000000000"}))
 
     assert "Newer" in alice.get("/").text
+
+
+def test_a_new_browser_gets_one_cookie_and_none_is_deleted(alice):
+    first, second = alice.get("/"), alice.get("/settings")
+
+    assert [len(answer.raw.headers.getlist("Set-Cookie")) for answer in (first, second)] == [1, 0]
 
 
 def test_a_cookie_means_the_same_each_time_whatever_a_request_does(site, alice):

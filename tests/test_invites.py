@@ -135,7 +135,11 @@ def test_the_chats_of_a_browser_come_along_if_they_say_so(make_site, make_team, 
     accept(accepting, team.invite(), "With", take_along="1")
     assert "Take the chats" not in late.get(f"/invite/{team.invite()}").text
     accept(late, team.invite(), "Late", take_along="1")
+    accept(team.stranger(), team.invite(), "New", take_along="1")
 
+    carol = team.join("Carol", "admin")
+    pages = [carol.get(f"/admin/limits/{account.user_id}") for account in team.parts.team.users.all()]
+    assert [page.status_code for page in pages] == [200] * 5
     assert ["From open login" in one.get("/").text for one in newcomers] == [False, True, False]
 
 
