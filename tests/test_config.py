@@ -74,6 +74,14 @@ def test_an_unusable_value_with_a_password_is_not_repeated(name, value):
     assert "hunter2" not in caught.value.sentence
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:chat.sqlite3"])
+def test_a_database_without_a_file_is_refused(url):
+    with pytest.raises(ConfigError, match="LOCKCHAT_DATABASE_URL cannot be used. Accepted: sqlite:///path or "):
+        config_of(DATABASE_URL=url)
+
+    assert config_of(DATABASE_URL="sqlite:///chat.sqlite3").database_url == "sqlite:///chat.sqlite3"
+
+
 def test_a_file_without_certificates_is_no_ca_bundle(tmp_path):
     (tmp_path / "ca.pem").write_text("certificate")
 

@@ -14,7 +14,8 @@ from webapp.secret_key import MIN_CHARS, is_weak
 from webapp.upstream.address import may_hold_key
 
 PREFIX = "LOCKCHAT_"
-DATABASES = ("sqlite:", "postgresql:")
+DATABASES = ("sqlite:///", "postgresql:")
+IN_MEMORY = ("sqlite:///", "sqlite:///:memory:")  # each connection would have a database to itself
 HOST_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+", re.ASCII)  # a name with underscores would not arrive
 
@@ -116,7 +117,7 @@ class Environment(_Reader):
 
     def database_url(self, name: str) -> str | None:
         value = self.secret(name)
-        if value and not value.startswith(DATABASES):
+        if value and (not value.startswith(DATABASES) or value in IN_MEMORY):
             raise _refused(name, None, "sqlite:///path or postgresql://user:password@host/name")
         return value
 

@@ -78,7 +78,7 @@ def _user() -> str:
 
 def is_file_name(database: str | None) -> bool:
     """Whether SQLite takes this name of a database for a path."""
-    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
+    return bool(database) and not str(database).startswith("file:")
 
 
 def copy_before(database: Path, revision: str) -> Path:
