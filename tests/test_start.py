@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from tests.server import ROOT, free_port
 from webapp import create_app
 from webapp.config import Config
 from webapp.errors import ConfigError, StorageUnavailable
-from webapp.storage import Storage
-from webapp.storage.migrate import _alembic, migrate, revisions
+from webapp.storage import Storage, files
+from webapp.storage.migrate import _alembic, main, migrate, revisions
 from webapp.views import parts
 
 NEWEST = "UPDATE alembic_version SET version_num = '9999'"
@@ -106,16 +107,124 @@ def test_the_app_raises_one_of_our_errors_for_such_a_database(data, spoil):
 def test_a_newer_database_without_a_copy_asks_for_a_backup(data):
     edit(data / "lockchat.sqlite3", NEWEST)
 
-    with pytest.raises(ConfigError, match="restore a backup"):
+    with pytest.raises(ConfigError) as caught:
         create_app(Config(data_dir=data))
+
+    assert caught.value.sentence == (
+        f"{data / 'lockchat.sqlite3'} was made by a newer version of Lockchat (revision 9999)."
+        " Install that version; or, to go back to the time before the upgrade, restore a backup in its place."
+    )
 
 
 def test_a_newer_database_of_a_server_is_refused_by_name(storage):
     with storage.begin() as tx:
         tx.exec_driver_sql(NEWEST)
 
-    with pytest.raises(ConfigError, match="newer version of Lockchat"):
+    with pytest.raises(ConfigError, match="newer version of Lockchat") as caught:
         migrate(storage)
+
+    if not storage.is_sqlite:
+        assert caught.value.sentence.endswith("(revision 9999). Install that version, or restore a backup.")
+
+
+def error_named(name: str) -> sqlite3.Error:
+    error = sqlite3.DatabaseError("in the words of SQLite")
+    error.sqlite_errorname = name
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            error_named("SQLITE_NOTADB"),
+            "x.db is damaged, or no SQLite database. It stays as it is: move it away and restore a backup.",
+        ),
+        (
+            error_named("SQLITE_CORRUPT_INDEX"),
+            "x.db is damaged, or no SQLite database. It stays as it is: move it away and restore a backup.",
+        ),
+        (
+            error_named("SQLITE_READONLY_DBMOVED"),
+            f"x.db can only be read. Make it and its directory writable for user {os.geteuid()}.",
+        ),
+        (error_named("SQLITE_FULL"), "there is no room for x.db. Make room on its disk."),
+        (
+            error_named("SQLITE_CANTOPEN"),
+            "x.db: in the words of SQLite. Check the file, its directory and LOCKCHAT_DATA_DIR.",
+        ),
+        (ValueError("Odd"), "x.db: Odd. Check the file, its directory and LOCKCHAT_DATA_DIR."),
+    ],
+    ids=["no database", "damaged", "read-only", "full", "other", "unknown"],
+)
+def test_an_error_of_sqlite_says_what_to_do(error, advice):
+    assert files.why_unusable(Path("x.db"), error) == f"The database cannot be opened: {advice}"
+
+
+def test_a_database_that_can_only_be_read_is_refused(data):
+    path = f"file:{data}/lockchat.sqlite3"
+
+    with pytest.raises(StorageUnavailable) as caught:
+        migrate(Storage(f"sqlite:///{path}?mode=ro&uri=true"))
+
+    assert f"{path} can only be read" in caught.value.sentence
+
+
+def test_a_directory_is_no_database(data):
+    with pytest.raises(StorageUnavailable) as caught:
+        migrate(Storage(f"sqlite:///{data}"))
+
+    assert caught.value.sentence == f"The database cannot be opened: {data} is no file. Name a file."
+
+
+def test_a_directory_that_is_not_there_is_named(data):
+    with pytest.raises(StorageUnavailable) as caught:
+        migrate(Storage(f"sqlite:///{data}/gone/x.sqlite3"))
+
+    assert caught.value.sentence == (
+        f"The database cannot be opened: {data}/gone is no directory that user {os.geteuid()} may write to."
+        " Give the directory to this user."
+    )
+
+
+@pytest.fixture
+def settings(monkeypatch, data):
+    monkeypatch.delenv("LOCKCHAT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("LOCKCHAT_DATA_DIR", str(data))
+    return monkeypatch
+
+
+def test_the_first_process_makes_the_data_directory_and_the_tables(settings, tmp_path):
+    settings.setenv("LOCKCHAT_DATA_DIR", str(tmp_path / "new" / "chat"))
+
+    main()
+
+    with closing(sqlite3.connect(tmp_path / "new" / "chat" / "lockchat.sqlite3")) as made:
+        assert made.execute("SELECT version_num FROM alembic_version").fetchall() == [(revisions()[-1],)]
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("spoil", [break_header, make_newer])
+def test_the_first_process_ends_with_a_sentence(data, spoil):
+    advice = spoil(data)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code.startswith("Lockchat cannot start: ")
+    assert advice in ended.value.code
+
+
+def test_a_driver_that_is_not_installed_is_named_with_its_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "webapp.storage.postgresql", raising=False)
+
+    with pytest.raises(ConfigError) as caught:
+        Storage("postgresql://user:secret@localhost/x")
+
+    assert caught.value.sentence.startswith("LOCKCHAT_DATABASE_URL names a PostgreSQL server, whose driver cannot")
+    assert caught.value.sentence.endswith(". Install it: .venv/bin/pip install -r webapp/storage/requirements.txt")
+    assert "secret" not in caught.value.sentence
 
 
 @pytest.fixture

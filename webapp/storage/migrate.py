@@ -118,7 +118,8 @@ def _check_writable(connection: Connection) -> None:
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     dbapi = connection.connection.dbapi_connection
     try:
-        dbapi.executescript("BEGIN IMMEDIATE; ROLLBACK")  # type: ignore[union-attr]
+        # BEGIN IMMEDIATE alone reads where it cannot write; deleting no row of a read-only database is an error.
+        dbapi.executescript("BEGIN IMMEDIATE; DELETE FROM alembic_version WHERE false; ROLLBACK")  # type: ignore[union-attr]
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # busy: another process is writing
             raise OperationalError("BEGIN IMMEDIATE", {}, error) from None
