@@ -18,6 +18,7 @@ from webapp.chat import Conversation, Message
 from webapp.config import Config
 from webapp.retention import Retention
 from webapp.storage import Storage, conversations, files, message_words, messages
+from webapp.storage.forgetting import forget
 from webapp.storage.message_words import Wanted
 from webapp.storage.migrate import _alembic, _connection, migrate
 from webapp.storage.schema import conversations as table
@@ -86,6 +87,19 @@ def test_a_deletion_of_today_can_be_undone_after_the_upkeep(site, alice):
 def test_the_upkeep_of_a_busy_database_waits_for_the_next_tick(site, alice):
     with site.extensions["lockchat"].storage.begin():
         site.extensions["lockchat"].upkeep.tick()
+
+
+def test_a_server_that_closes_goes_on_with_it_at_the_next_start(storage):
+    with storage.begin() as tx:
+        tx.exec_driver_sql("UPDATE search_deleted SET times = 3")
+
+    forget(storage, lambda: True)
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT times FROM search_deleted").scalar() == 3
+    forget(storage)
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT times FROM search_deleted").scalar() == 0
 
 
 @pytest.fixture

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import sqlite3
 import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import insert
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from webapp.errors import StorageUnavailable
-from webapp.storage import Storage
+from tests.rows import day
+from webapp.chat import Conversation
+from webapp.errors import StorageConflict, StorageFull, StorageUnavailable
+from webapp.storage import Storage, conversations, spending
+from webapp.storage import migrate as migrations
 from webapp.storage.migrate import migrate
-from webapp.storage.schema import metadata
+from webapp.storage.schema import metadata, workers
+
+BUSY = "The database is busy. Try again in a moment."
+FULL = "The server's disk is full. An administrator has to make room."
 
 
 def test_the_migrations_make_the_tables_of_the_schema(storage):
@@ -61,6 +74,63 @@ def test_eight_processes_may_migrate_at_once(empty_database_url):
     assert errors == []
 
 
+def test_a_new_database_needs_no_copy(empty_database_url):
+    storage = Storage(empty_database_url)
+    if not storage.is_sqlite:
+        pytest.skip("only SQLite's file is copied")
+
+    migrate(storage)
+
+    storage.close()
+    assert [path.name for path in Path(storage.url.database).parent.glob("*.before-*")] == []
+
+
+@pytest.fixture
+def upgraded_by_another(empty_database_url, monkeypatch):
+    """A database that another process is upgrading, which nobody waits for."""
+    storage = Storage(empty_database_url)
+    if not storage.is_sqlite:
+        pytest.skip("PostgreSQL has a lock of its own for this")
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.0)
+    with Path(f"{storage.url.database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield storage
+    storage.close()
+
+
+def test_a_start_gives_up_while_another_process_upgrades(upgraded_by_another):
+    with pytest.raises(StorageUnavailable) as caught:
+        migrate(upgraded_by_another)
+
+    assert caught.value.sentence == "Another process is upgrading the database. Try again later."
+
+
+def test_the_app_may_be_in_a_directory_with_any_name(empty_database_url, tmp_path, monkeypatch):
+    shutil.copytree(migrations.MIGRATIONS, tmp_path / "100% %(here)s")
+    monkeypatch.setattr(migrations, "MIGRATIONS", tmp_path / "100% %(here)s")
+    storage = Storage(empty_database_url)
+
+    migrate(storage)
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM users").scalar() == 0
+    storage.close()
+
+
+def test_a_file_that_was_restored_from_a_dump_is_written_ahead_again(storage):
+    if not storage.is_sqlite:
+        pytest.skip("only SQLite has this mode")
+    storage.close()
+    with sqlite3.connect(storage.url.database) as restored:
+        restored.execute("PRAGMA journal_mode = DELETE")
+    restored.close()
+
+    migrate(storage)
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
 @pytest.fixture
 def locked(storage):
     """A connection of another process that holds the write lock of the SQLite file."""
@@ -80,6 +150,22 @@ def test_a_writer_waits_for_another_one(storage, locked):
         waited = time.monotonic() - started
 
     assert 0.2 < waited < 5
+
+
+def test_a_writer_asks_less_and_less_often(storage, locked, monkeypatch):
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 7:
+            locked.execute("ROLLBACK")
+
+    monkeypatch.setattr("webapp.storage.time.sleep", pause)
+
+    with storage.begin(wait_seconds=600):
+        pass
+
+    assert pauses == [0.005, 0.01, 0.02, 0.04, 0.08, 0.1, 0.1]
 
 
 @pytest.fixture
@@ -120,6 +206,88 @@ def test_durable_commits_are_synchronous_and_cheap_ones_are_not(storage):
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     with storage.begin(durable=False) as tx:
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_no_connection_of_sqlite_waits_by_itself(storage):
+    if not storage.is_sqlite:
+        pytest.skip("a wait for a server lets others go on")
+    with storage.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA busy_timeout").scalar() == 0
+
+
+def test_twenty_may_read_at_once(storage):
+    with ExitStack() as stack:
+        transactions = [stack.enter_context(storage.read()) for _number in range(20)]
+
+        assert [tx.exec_driver_sql("SELECT 1").scalar() for tx in transactions] == [1] * 20
+
+
+def error_of(**values):
+    """An error of a driver with these values."""
+    error = sqlite3.OperationalError("of the driver")
+    for name, value in values.items():
+        setattr(error, name, value)
+    return DBAPIError("INSERT", {}, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (error_of(sqlite_errorname="SQLITE_FULL"), StorageFull, FULL),
+        (error_of(sqlstate="53100"), StorageFull, FULL),
+        (error_of(sqlstate="40P01"), StorageConflict, BUSY),
+        (error_of(sqlstate="40001"), StorageConflict, BUSY),
+        (error_of(sqlite_errorname="SQLITE_BUSY"), StorageUnavailable, BUSY),
+        (error_of(sqlite_errorname="SQLITE_IOERR", sqlstate=None), StorageUnavailable, BUSY),
+        (error_of(), StorageUnavailable, BUSY),
+        (PoolTimeoutError(), StorageUnavailable, BUSY),
+    ],
+    ids=["full", "full server", "deadlock", "serialisation", "busy", "broken", "other", "pool"],
+)
+def test_an_error_of_the_driver_becomes_a_sentence(storage, error, kind, sentence):
+    with pytest.raises(StorageUnavailable) as caught, storage.begin():
+        raise error
+
+    assert type(caught.value) is kind
+    assert caught.value.sentence == sentence
+
+
+def test_no_error_shows_what_a_user_wrote(storage):
+    if not storage.is_sqlite:
+        pytest.skip("a server adds the key to its own words")
+    row = {"id": "the words of a user", "beats": 1}
+
+    with pytest.raises(IntegrityError) as caught, storage.begin() as tx:
+        tx.execute(insert(workers), row)
+        tx.execute(insert(workers), row)
+
+    assert "the words of a user" not in str(caught.value)
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch):
+    """The server's clock shows the time of Tokyo, nine hours ahead."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_times_and_days_are_those_of_utc_wherever_the_server_is(storage):
+    new = Conversation("m", None, "", "a", "alice", "New", None, day(8), day(9))
+
+    with storage.begin() as tx:
+        conversations.add(tx, new)
+
+    with storage.read() as tx:
+        assert conversations.get(tx, "alice", "a") == new
+        assert tx.exec_driver_sql("SELECT created_at FROM conversations").scalar() in (
+            day(8),
+            "2026-01-08 00:00:00.000000",
+        )
+    assert spending.day_of(day(9).replace(hour=20)) == "2026-01-09"
 
 
 def test_an_error_in_the_block_rolls_back(storage):
