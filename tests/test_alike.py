@@ -64,6 +64,7 @@ def test_another_chunk_among_them_is_left_to_others(alike, other):
     "data",
     [
         b'{"content": "", "choices": [{"index": 0, "delta": {"content": " word"}}]}',
+        b'{"content": " word", "choices": [{"index": 0, "delta": {"content": " word"}}]}',
         b'{"content": [], "choices": [{"index": 0, "delta": {"content": " word"}}]}',
         b'{"choices": [{"index": 0, "delta": {"content": "\\u0020word"}}]}',
         b'{"choices": [{"index": 0, "delta": {"content" : " word"}}]}',

@@ -47,6 +47,23 @@ def test_a_follower_gets_text_and_reasoning(script, generation):
     assert outcome.status == "done"
 
 
+class AtOnce(Script):
+    """A source whose deltas all arrive together."""
+
+    def __iter__(self):
+        yield from (Delta("Be", "Wh"), Delta("cause"), Delta("", "y"))
+
+
+def test_deltas_that_arrive_together_are_all_kept():
+    hub = Hub(lambda text: None)
+    hub.start("reply", AtOnce(), lambda: None)
+    generation = hub.get("reply")
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    assert generation.since()[0] == Delta("Because", "Why")
+
+
 def test_a_silent_reply_sends_its_followers_a_beat_again_and_again(generation):
     received = []
 

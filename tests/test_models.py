@@ -43,6 +43,7 @@ def offered(page: str) -> list[str]:
         ({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"]),
         ({"models": [{"name": "llama3:latest"}]}, ["llama3:latest"]),  # of Ollama's own API
         ({"models": [{"name": "m:7b", "model": "m:7b"}], "data": [{"id": "m:7b"}]}, ["m:7b"]),  # of llama.cpp
+        ({"models": [{"name": "m", "capabilities": ["embedding"]}], "data": [{"id": "m"}, {"id": "a"}]}, ["a"]),
         ({"data": {"models": [{"id": "a"}]}}, ["a"]),
         ({"models": [{"key": "qwen/qwen3-4b", "type": "llm"}]}, ["qwen/qwen3-4b"]),  # of LM Studio
         ({"data": [{"model_name": "a"}]}, ["a"]),  # of LiteLLM
@@ -111,6 +112,7 @@ def test_a_model_that_chats_is_offered(name: str) -> None:
         ({"type": "vlm"}, True),
         ({"task": "embeddings"}, False),  # of GitHub Models
         ({"task": "chat-completion"}, True),
+        ({"type": "model", "task": "tts"}, False),
         ({"model_info": {"mode": "chat"}, "mode": "audio_speech"}, False),  # of LiteLLM
         ({"mode": "image_generation"}, False),
         ({"pipeline_tag": "automatic-speech-recognition"}, False),

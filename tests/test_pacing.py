@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import tracemalloc
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -48,6 +50,22 @@ def test_nothing_rests_before_the_first_token(upstream: Upstream, rests, framing
 
     assert first.text == "Hello"
     assert rests == []
+
+
+def test_a_stream_rests_after_its_tokens_and_not_after_its_finish_reason(upstream: Upstream, rests):
+    steps = threading.Event(), threading.Event()
+    end = token(finish="stop"), Wait(0.05), b"data: [DONE]\n\n"
+    upstream.answer(*body(token("a"), Wait(steps[0]), token("b"), Wait(steps[1]), *end, framing="close"))
+
+    stream = Lockchat(upstream.url).stream(QUESTION, "gpt-4")
+    taken = []
+    for step in steps:
+        next(stream)
+        taken.append(len(rests))
+        step.set()
+    list(stream)
+
+    assert [*taken, len(rests)] == [0, 1, 2]
 
 
 def test_chunks_that_are_there_are_read_at_once(upstream: Upstream, rests):
@@ -118,6 +136,19 @@ def test_a_read_needs_no_timer_and_no_large_buffer(upstream: Upstream):
 
     assert seconds is None  # else gevent makes a timer for each read that waits
     assert buffer_bytes < 2_048
+
+
+def test_an_answer_that_does_not_begin_is_not_kept(upstream: Upstream):
+    comment = b": " + b"working " * 1_000 + b"\n\n"
+    upstream.answer(*body(*[comment * 10] * 20, token("Hello"), token(finish="stop")))
+
+    tracemalloc.start()
+    text = "".join(delta.text for delta in Lockchat(upstream.url).stream(QUESTION, "gpt-4"))
+    _now, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert text == "Hello"
+    assert most_bytes < 1_000_000  # of 1,600,000
 
 
 @pytest.mark.usefixtures("long_rests")

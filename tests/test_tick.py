@@ -367,6 +367,19 @@ def test_the_pulse_saves_while_replies_run_and_looks_for_those_that_never_began(
     pulse.close()
 
 
+def test_the_pulse_does_not_look_for_the_dead_at_each_tick(storage, pulse, reply, monkeypatch):
+    look = Mock()
+    monkeypatch.setattr(pulse._watch, "look", look)
+    monkeypatch.setattr("webapp.pulse.WATCH_SECONDS", 1000)
+    monkeypatch.setattr("webapp.pulse.TICK_SECONDS", 0.01)
+
+    pulse.start()
+    wait_until(lambda: (heartbeats(storage, "this worker") or 0) > 3, 15, "ticks")
+    pulse.close()
+
+    assert look.call_count <= 1
+
+
 def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
     steps = Following(storage, Hub(lambda text: text)).follow(stored(storage, reply.id))
     deltas = []
@@ -384,6 +397,12 @@ def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
     assert (
         (whole.text, whole.reasoning) == (message.text, message.reasoning) == ("Hello there!", "I should greet. Done.")
     )
+
+
+def test_a_reply_of_this_worker_is_stopped_at_once(storage, hub, reply):
+    Following(storage, hub).stop(owner_of(storage, reply.id), reply.id)
+
+    assert reply.generation.since()[2].status == "stopped"
 
 
 def test_another_worker_stops_a_reply_and_shows_its_text_so_far(storage, pulse, reply):
