@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from unittest.mock import Mock
 
@@ -90,12 +91,41 @@ def test_a_follower_is_told_what_the_upstream_does_until_text_comes(script, gene
 
 
 def test_a_reply_is_stopped_though_the_system_has_no_thread_left(script, generation, monkeypatch):
-    monkeypatch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+    monkeypatch.setattr(_thread, "start_new_thread", Mock(side_effect=RuntimeError("can't start new thread")))
 
     generation.stop()
 
     wait_until(lambda: generation.is_rendered, 15)
     assert generation.since()[2].status == "stopped"
+
+
+def test_a_reply_is_read_to_its_end_though_the_system_has_no_second_thread_left(script, monkeypatch):
+    threads = iter([_thread.start_new_thread])  # a second call raises
+    hub = Hub(lambda text: None)
+    monkeypatch.setattr(
+        _thread, "start_new_thread", lambda *given: next(threads, Mock(side_effect=RuntimeError))(*given)
+    )
+    hub.start("reply", script, lambda: None)
+    generation = hub.get("reply")
+    for text in ("One", ", two", ", three"):
+        script.say(text)
+    script.end()
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    delta, _position, outcome = generation.since()
+    assert (delta.text, outcome.status) == ("One, two, three", "done")
+
+
+def test_a_follower_of_a_silent_reply_is_told_so_at_once(generation):
+    received = []
+
+    def follow():
+        received.append(next(generation.follow(beat_seconds=1000)))
+
+    threading.Thread(target=follow, daemon=True).start()
+
+    wait_until(lambda: received == [Delta()], 15, "the first delta")
 
 
 def test_nul_becomes_a_replacement_character_in_text_and_reasoning(script, generation):

@@ -140,9 +140,10 @@ def test_an_earlier_message_of_a_conversation_that_is_too_long_can_be_edited(ali
 def test_running_sends_share_the_memory_for_histories(alice, upstream, make_long, site):
     make_long(40, "word " * 1000)
     limits = site.extensions["lockchat"].turns._limits
-    reply = alice.say("Hi")
+    reply = alice.say("Hi", key="k")
     alice.end(reply)
 
+    assert alice.say("Hi", key="k") == reply
     assert limits.histories.count() == 0
     limits.histories._per_user = 100_000
     refused = alice.post_form(f"/c/{alice.conversation_id}/messages", text="Typed <words>")

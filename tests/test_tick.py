@@ -367,6 +367,18 @@ def test_the_pulse_saves_while_replies_run_and_looks_for_those_that_never_began(
     pulse.close()
 
 
+def test_a_worker_without_a_running_reply_wakes_for_the_watch_alone(hub, pulse, monkeypatch):
+    waits, wait = [], hub.changed.wait
+    monkeypatch.setattr("webapp.pulse.WATCH_SECONDS", 1000)
+    monkeypatch.setattr(hub.changed, "wait", lambda seconds: waits.append(seconds) or wait(seconds))
+
+    pulse.start()
+    wait_until(lambda: waits, 15, "the pulse")
+    pulse.close()
+
+    assert waits == [1000]
+
+
 def test_the_pulse_does_not_look_for_the_dead_at_each_tick(storage, pulse, reply, monkeypatch):
     look = Mock()
     monkeypatch.setattr(pulse._watch, "look", look)
