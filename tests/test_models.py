@@ -45,6 +45,7 @@ def offered(page: str) -> list[str]:
         ({"models": [{"name": "m:7b", "model": "m:7b"}], "data": [{"id": "m:7b"}]}, ["m:7b"]),  # of llama.cpp
         ({"models": [{"name": "m", "capabilities": ["embedding"]}], "data": [{"id": "m"}, {"id": "a"}]}, ["a"]),
         ({"data": {"models": [{"id": "a"}]}}, ["a"]),
+        ({"data": {"data": {"data": [{"id": "a"}]}}}, []),
         ({"models": [{"key": "qwen/qwen3-4b", "type": "llm"}]}, ["qwen/qwen3-4b"]),  # of LM Studio
         ({"data": [{"model_name": "a"}]}, ["a"]),  # of LiteLLM
         ({"data": ["a", "b"]}, ["a", "b"]),
@@ -215,6 +216,13 @@ def test_what_two_lists_say_of_one_model_is_joined(upstream: Upstream) -> None:
 
     client.close()
     assert found == [OfferedModel("tiny", 2048, True)]
+
+
+@pytest.mark.parametrize(("one", "other", "sees"), [(True, False, True), (False, True, False), (True, None, True)])
+def test_of_two_lists_the_first_that_says_whether_a_model_sees_counts(one, other, sees) -> None:
+    payload = {"data": [{"id": "m", "vision": one}], "models": [{"id": "m", "vision": other}]}
+
+    assert [model.sees_images for model in listing.read(payload)] == [sees]
 
 
 def test_a_list_of_eight_mebibytes_is_read_and_the_menu_stays_short(upstream: Upstream) -> None:

@@ -116,8 +116,10 @@ def test_a_second_message_is_refused_and_given_back(alice, running):
     refused = put(alice, "Three")
 
     assert refused.status_code == 409
-    assert "Another message waits for the answer already." in text_of(refused.text)
     assert "Three</textarea>" in refused.text
+    place = f"/c/{alice.conversation_id}/queue"
+    fragment = alice.post(place, data={"text": "Three"}, headers={"X-Fragment": "1"})
+    assert fragment.text == "Another message waits for the answer already. Edit it, or take it back."
     assert "Two" in alice.page()
 
 

@@ -42,6 +42,8 @@ def test_a_worker_that_shuts_down_takes_no_message_and_keeps_its_text(site, alic
     assert "The server is restarting. Your text is kept; send it again in a moment." in text_of(answer.text)
     assert "Hello there" in answer.text
     assert not upstream.requests
+    fragment = alice.post("/conversations", data={"text": "Hello there"}, headers={"X-Fragment": "1"})
+    assert fragment.text == "The server is restarting. Your text is kept; send it again in a moment."
 
 
 def test_a_system_without_a_thread_left_ends_the_answer_and_frees_its_place(
@@ -215,16 +217,22 @@ def test_a_fragment_is_answered_with_the_turn_and_its_place(alice):
 
 
 @pytest.mark.parametrize(
-    ("fields", "sentence"),
+    ("fields", "status", "sentence"),
     [
-        ({"text": " "}, "Write a message first."),
-        ({"text": "Hi", "key": "k" * 65}, "The form is broken. Reload the page and send it again."),
+        ({"text": " "}, 400, "Write a message first."),
+        ({"text": "Hi", "key": "k" * 65}, 400, "The form is broken. Reload the page and send it again."),
+        (
+            {"text": "long " * 20_001},
+            413,
+            "The message is too long: 100,005 characters, 100,000 are allowed.",
+        ),
     ],
+    ids=["nothing", "a broken form", "too much"],
 )
-def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice, fields, sentence):
+def test_a_refused_fragment_is_answered_with_the_sentence_alone(alice, fields, status, sentence):
     answer = alice.post("/conversations", data=fields, headers={"X-Fragment": "1"})
 
-    assert (answer.status_code, answer.text) == (400, sentence)
+    assert (answer.status_code, answer.text) == (status, sentence)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 

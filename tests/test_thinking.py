@@ -58,6 +58,7 @@ ANSWERS = [
     ("<think>Say `x`</think>Hello", "Hello", "Say `x`"),
     ("<think>`</think>` is a tag</think>Hello", "Hello", "`</think>` is a tag"),
     ("Say `x`.</think>Hello", "Hello", "Say `x`."),
+    ("Say `x` and `y.</think>` too", "Say `x` and `y.</think>` too", ""),
     ('The tag is "</think>" here', 'The tag is "</think>" here', ""),
     ("Solve for X</think>Hello", "Hello", "Solve for X"),
     ("The tag after X </think> is odd", "The tag after X </think> is odd", ""),
