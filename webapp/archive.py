@@ -75,17 +75,20 @@ class Archive:
         return record
 
     def export_all(self, user_id: str, by: Actor | None) -> Iterator[Record]:
-        """Yield the user's conversations, the most recently used first, noted as exported once for all."""
+        """The user's conversations, the most recently used first, noted as exported once for all."""
         self._note(by, "conversations_exported")
+        return self._all(user_id)
+
+    def _note(self, by: Actor | None, action: str, target: str = "") -> None:
+        if by:
+            self._storage.run(lambda tx: audit.note(tx, by, action, target))
+
+    def _all(self, user_id: str) -> Iterator[Record]:
         with self._storage.read() as tx:
             conversation_ids = conversations.ids(tx, user_id)
         for conversation_id in conversation_ids:
             with suppress(NotFound):  # deleted since the ids were loaded
                 yield self._record(user_id, conversation_id)
-
-    def _note(self, by: Actor | None, action: str, target: str = "") -> None:
-        if by:
-            self._storage.run(lambda tx: audit.note(tx, by, action, target))
 
     def _record(self, user_id: str, conversation_id: str) -> Record:
         with self._storage.read() as tx:
