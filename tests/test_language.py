@@ -20,7 +20,7 @@ from flask import render_template
 
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import text_of
-from webapp import language
+from webapp import language, sse
 from webapp.chat import Failure, Message, Outcome, Usage
 from webapp.errors import REASONS
 
@@ -488,6 +488,96 @@ def test_an_error_page_is_in_russian(russian, method, path, options, status):
     assert answer.status_code == status
     assert '<html lang="ru"' in answer.text
     assert untranslated(answer.text) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "words"),
+    [
+        ("/", {"Host": "a..b"}, 400, set()),
+        ("/", {"Host": "evil.example"}, 421, {"LOCKCHAT_HOSTS", "evil.example"}),
+        ("/", {"X-Real-IP": "10.0.0.9"}, 403, {"LOCKCHAT_ALLOW_OPEN", "proxy"}),
+        ("/metrics", {"Host": "evil.example", "Accept": "text/html"}, 421, {"LOCKCHAT_HOSTS", "evil.example"}),
+    ],
+)
+def test_what_the_server_cannot_be_used_for_is_said_in_russian(russian, path, headers, status, words):
+    answer = russian.get(path, headers=headers)
+
+    assert answer.status_code == status
+    assert untranslated(answer.text) == words
+
+
+def test_metrics_are_refused_in_russian(make_site):
+    client = make_site(allow_open=frozenset({"proxy"})).test_client()
+
+    answer = client.get("/metrics", headers={"Accept-Language": "ru", "X-Real-IP": "10.0.0.9"})
+
+    assert answer.status_code == 403
+    assert untranslated(answer.text) == {"LOCKCHAT_METRICS_TOKEN"}
+
+
+def test_a_form_whose_host_a_proxy_changed_is_refused_in_russian(make_site):
+    client = make_site(allow_open=frozenset({"proxy"})).test_client()
+    asked = {"Origin": "https://chat.example", "X-Forwarded-Host": "chat.example", "Accept-Language": "ru"}
+
+    answer = client.post("/conversations", data={"text": "Привет"}, headers=asked)
+
+    assert answer.status_code == 403
+    settings = "nginx: proxy_set_header Host $http_host; Apache: ProxyPreserveHost On"
+    assert untranslated(answer.text) == words_of([settings, "https://chat.example", "localhost"])
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "status"), [("10.0.0.6", "alice", 403), ("10.0.0.5", "", 401), ("10.0.0.5", "a,b", 403)]
+)
+def test_who_comes_by_no_sign_in_of_the_proxy_is_refused_in_russian(make_site, address, name, status):
+    client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client()
+    headers = {"Remote-User": name, "Accept-Language": "ru"}
+
+    answer = client.get("/", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+
+    assert answer.status_code == status
+    assert untranslated(answer.text) == set()
+
+
+def test_where_a_proxy_signs_users_in_a_password_is_refused_in_russian(make_site):
+    client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client()
+    headers, peer = {"Remote-User": "alice", "Accept-Language": "ru"}, {"REMOTE_ADDR": "10.0.0.5"}
+
+    answer = client.post("/sign-in", headers=headers, environ_overrides=peer)
+
+    assert answer.status_code == 404
+    assert untranslated(answer.text) == set()
+
+
+def test_an_account_speaks_russian(team):
+    alice = team.join("Алиса")
+    alice.headers["Accept-Language"] = "ru"
+
+    refused = alice.post_form("/account/password", current="ключ", password="новый пароль")
+    saved = alice.get("/account?saved=1")
+
+    assert "Пароль изменён." in text_of(saved.text)
+    browser = words_of([alice.headers["User-Agent"]])
+    assert untranslated(refused.text) | untranslated(saved.text) == browser
+
+
+def test_the_script_is_told_in_russian_where_a_conversation_went(russian):
+    russian.end(russian.new_chat("Привет"))
+    move = {"url": f"/c/{russian.conversation_id}/move", "headers": {"X-Fragment": "1"}}
+
+    told = [russian.post(data=data, **move).text for data in ({"name": "Сад"}, {"folder": ""})]
+
+    assert words_of(told) == set()
+
+
+def test_what_an_open_page_says_of_other_tabs_is_in_russian(russian):
+    with russian.get("/changes", stream=True) as answer:
+        first = next(sse.decode(iter(lambda: answer.raw.read1(65536), b"")))
+
+    words = json.loads(first.data)["words"]
+
+    assert words.keys() == {"running", "unread", "deleted"}
+    assert words_of(list(words.values())) == set()
 
 
 def test_an_error_page_follows_the_cookie_too(alice):
