@@ -8,6 +8,7 @@ import pytest
 
 from tests.team import PASSWORD, is_signed_in, links, problem, sign_in
 from tests.test_keys import make_key
+from tests.visitor import text_of
 
 NEW = "a new password of hers"
 
@@ -110,6 +111,11 @@ def test_the_current_password_cannot_be_guessed_without_end(alice):
     answers = [alice.post_form("/account/password", current="wrong", password=NEW) for _ in range(11)]
 
     assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+
+
+def test_the_forms_say_how_long_a_password_has_to_be(team, alice):
+    for page in (alice.get("/account"), team.stranger().get(f"/invite/{team.invite()}")):
+        assert "12 characters or more" in text_of(page.text)
 
 
 def test_preferences_last_after_a_sign_out(alice):

@@ -89,12 +89,14 @@ def test_a_withdrawn_invite_is_none(team):
 
 def test_a_refused_form_keeps_the_name_and_the_invite(team):
     token, visitor = team.invite(), team.stranger()
+    empty = visitor.get(f"/invite/{token}")
 
     refused = accept(visitor, token, "Alice", "short")
 
     assert refused.status_code == 400
     assert problem(refused) == "The password is too short: use 12 characters or more."
-    assert 'value="Alice"' in refused.text
+    assert ['name="name" type="text" value="Alice"' in page.text for page in (empty, refused)] == [False, True]
+    assert 'name="name" type="text" value=""' in empty.text
     assert accept(visitor, token).status_code == 303
 
 
@@ -132,6 +134,7 @@ def test_the_chats_of_a_browser_come_along_if_they_say_so(make_site, make_team, 
 
     assert "Take the chats of this browser along" in asked.get(f"/invite/{team.invite()}").text
     accept(asked, team.invite(), "Without")
+    refused = [accept(accepting, team.invite(), password="short", **chosen) for chosen in ({}, {"take_along": "1"})]
     accept(accepting, team.invite(), "With", take_along="1")
     assert "Take the chats" not in late.get(f"/invite/{team.invite()}").text
     accept(late, team.invite(), "Late", take_along="1")
@@ -141,6 +144,7 @@ def test_the_chats_of_a_browser_come_along_if_they_say_so(make_site, make_team, 
     pages = [carol.get(f"/admin/limits/{account.user_id}") for account in team.parts.team.users.all()]
     assert [page.status_code for page in pages] == [200] * 5
     assert ["From open login" in one.get("/").text for one in newcomers] == [False, True, False]
+    assert ['name="take_along" value="1" checked' in one.text for one in refused] == [False, True]
 
 
 def test_a_reset_link_sets_the_password_and_signs_out_everywhere(team):

@@ -54,6 +54,24 @@ def test_a_key_is_shown_once_and_stored_as_its_hash(team, alice):
     assert key[9:] not in str(row)
 
 
+def form_of(page: str) -> tuple[list[str], list[str]]:
+    """The name and the days that the form has."""
+    return re.findall('name="name" type="text" value="([^"]*)"', page), re.findall(r'value="(\d+)" selected', page)
+
+
+def test_a_form_that_nobody_has_filled_is_empty_and_proposes_a_time(alice):
+    before, after = alice.get("/keys").text, alice.post_form("/keys", name="Script", days="30").text
+
+    assert "Copy it now" not in before
+    assert form_of(before) == form_of(after) == ([""], ["90"])
+
+
+def test_a_refused_form_keeps_what_was_typed(alice):
+    refused = alice.post_form("/keys", name="x" * 61, days="30")
+
+    assert form_of(refused.text) == (["x" * 60], ["30"])
+
+
 def test_a_key_can_be_revoked(team, alice):
     key = make_key(alice)
     [path] = links(alice.get("/keys").text, "/keys/[0-9a-f]{8}-")
@@ -111,6 +129,7 @@ def test_the_page_says_when_a_key_was_last_used(team, alice):
         ({"name": "Script", "days": "100000"}, "Choose how long the key lives."),
         ({"name": "Script", "days": "nan"}, "Choose how long the key lives."),
         ({"name": "Script"}, "Choose how long the key lives."),
+        ({"days": "30"}, "Choose a name of letters and digits."),
     ],
 )
 def test_a_form_that_makes_no_key_says_why(team, alice, fields, sentence):

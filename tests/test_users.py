@@ -33,6 +33,18 @@ def test_an_administrator_invites_with_a_link_that_is_shown_once(team, carol):
     assert "Bob" in carol.get("/admin/users").text
 
 
+def test_the_page_says_who_was_seen_what_is_pending_and_how_long_chats_may_be_kept(team, carol, alice):
+    before = carol.get("/admin/users").text
+    carol.post_form("/admin/invites", role="admin")
+    act(carol, team, "reset")
+    after = carol.get("/admin/users").text
+
+    assert ("Withdraw" in before, after.count(">Withdraw<")) == (False, 2)
+    assert text_of(before).count("last seen") == 2
+    assert before.count('type="number" min="0" max="36500" value=""') == 2
+    assert [text_of(before).count(f"Invite {role}") for role in ("a member", "an administrator")] == [1, 1]
+
+
 def test_an_invitation_can_be_withdrawn(team, carol):
     shown = carol.post_form("/admin/invites", role="admin")
     [path] = links(shown.text, "/invite/")

@@ -87,10 +87,10 @@ def test_the_host_makes_no_address_where_users_sign_in(make_team, path):
 
 
 @pytest.mark.parametrize(
-    ("headers", "name", "cleared"),
-    [(TLS, "__Host-lockchat_", '"cache", "storage"'), (BELOW, "__Secure-lockchat_", '"cache"')],
+    ("headers", "name", "path", "cleared"),
+    [(TLS, "__Host-lockchat_", "/", '"cache", "storage"'), (BELOW, "__Secure-lockchat_", "/chat", '"cache"')],
 )
-def test_signing_in_and_out_works_over_tls(make_team, headers, name, cleared):
+def test_signing_in_and_out_works_over_tls(make_team, headers, name, path, cleared):
     team = make_team(hosts=TRUSTED["hosts"], proxies=TRUSTED["proxies"])
     team.join("Alice")
     browser = team.stranger()
@@ -107,7 +107,9 @@ def test_signing_in_and_out_works_over_tls(make_team, headers, name, cleared):
     assert left.headers["Clear-Site-Data"] == cleared
     [removed] = [cookie for cookie in cookies_of(left) if "_in=;" in cookie]
     assert removed.startswith(name)
-    assert "Secure" in removed  # else a browser ignores it
+    kept = [cookie for cookie in cookies_of(entered) if "_in=" in cookie]
+    for cookie in (removed, *kept):  # with another path or without "Secure" a browser would not remove it
+        assert cookie.endswith(f"; Secure; HttpOnly; Path={path}; SameSite=Lax")
 
 
 def test_a_sign_in_from_before_tls_ends(make_team):
