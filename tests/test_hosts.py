@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -45,9 +47,9 @@ def test_another_name_is_refused_with_the_setting_that_allows_it(alice, host):
 
 
 def test_a_name_of_the_setting_is_served(make_visitor):
-    visitor = make_visitor(hosts=frozenset({"chat.example.org"}))
+    visitor = make_visitor(hosts=frozenset({"chat.example.org", "box"}))
 
-    assert status_under(visitor, "Chat.example.org:444") == 200
+    assert [status_under(visitor, name) for name in ("Chat.example.org:444", "chat.example.org.", "BOX")] == [200] * 3
     assert status_under(visitor, "localhost") == 200
     assert status_under(visitor, "other.example.org") == 421
 
@@ -80,6 +82,18 @@ def test_probes_and_files_are_served_under_every_name(alice):
     assert [status_under(alice, "10.0.0.1", path) for path in ("/healthz", "/readyz", "/static/app.css")] == [200] * 3
 
 
+@pytest.mark.parametrize(
+    ("head", "status"), [("GET / HTTP/1.0", "200"), ("GET / HTTP/1.1", "400"), ("GET / HTTP/1.0\r\nHost: a..b", "400")]
+)
+def test_only_the_oldest_clients_may_leave_the_host_out(alice, head, status):
+    place = urlsplit(alice.base_url)
+    with socket.create_connection((place.hostname, place.port), 30) as connection:
+        connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    assert answer.split()[1] == status
+
+
 @pytest.fixture
 def client(site):
     """A client that says where the server listens."""
@@ -97,6 +111,30 @@ def test_open_login_is_refused_on_every_server_that_others_reach(client, listene
 
     assert answer.status_code == 403
     assert f"LOCKCHAT_ALLOW_OPEN={listener}" in text_of(answer.text)
+
+
+def test_the_address_that_the_server_listens_on_is_its_name(make_site):
+    client = make_site(allow_open=frozenset({"10.0.0.1"})).test_client()
+    ask = partial(client.get, "/", environ_overrides={"SERVER_NAME": "10.0.0.1"})
+
+    assert [ask(headers={"Host": name}).status_code for name in ("10.0.0.1:80", "10.0.0.2")] == [200, 421]
+
+
+def test_on_a_unix_socket_the_host_header_is_no_address_of_the_server(site):
+    with socket.socket(socket.AF_UNIX) as listener:
+        for server in ("gunicorn", "werkzeug"):
+            environ = {"SERVER_NAME": "10.0.0.1", f"{server}.socket": listener, "REMOTE_ADDR": ""}
+            ask = partial(site.test_client().get, "/", environ_overrides=environ)
+
+            assert ask(headers={"Host": "localhost"}).status_code == 200
+            assert ask(headers={"Host": "10.0.0.1"}).status_code == 421
+
+
+def test_the_proxy_protocol_is_a_proxy(site):
+    answer = site.test_client().get("/", environ_overrides={"PROXY_PROTOCOL": "TCP4"})
+
+    assert answer.status_code == 403
+    assert "LOCKCHAT_ALLOW_OPEN=proxy" in text_of(answer.text)
 
 
 def test_on_all_addresses_the_page_is_known_by_each_of_them_and_by_the_machines_name(make_site):

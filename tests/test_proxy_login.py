@@ -51,6 +51,22 @@ def test_the_header_of_the_proxy_makes_an_account_at_the_first_visit(ask):
     assert [account.name for account in ask.parts.team.users.all()] == ["alice@example.org"]
 
 
+@pytest.mark.parametrize("identity", ["a", "x" * 200])
+def test_a_short_and_a_long_identity_are_names(ask, identity):
+    assert ask(headers={HEADER: identity}).status_code == 200
+    assert [account.name for account in ask.parts.team.users.all()] == [identity]
+
+
+def test_a_proxy_on_a_unix_socket_needs_the_secret_too(make_site):
+    client = make_site(login="proxy", proxies=("unix",), login_secret=SECRET).test_client()
+
+    def status(address: str, secret: str) -> int:
+        headers, peer = {HEADER: "alice", "X-Lockchat-Secret": secret}, {"REMOTE_ADDR": address}
+        return client.get("/", headers=headers, environ_overrides=peer).status_code
+
+    assert [status("", SECRET), status("", "another"), status("127.0.0.1", SECRET)] == [200, 403, 403]
+
+
 def test_each_identity_has_chats_of_its_own(ask):
     made = ask("/conversations", "POST", headers={HEADER: "alice"}, text="My secret")
     place = made.headers["Location"].partition("#")[0]
