@@ -545,6 +545,18 @@ def test_signing_out_leads_to_the_sign_in_where_the_provider_has_no_such_page(te
     assert not is_signed_in(alice)
 
 
+def test_signing_out_needs_no_answer_of_the_provider(team, make_oidc, provider):
+    alice = team.stranger()
+    sign_in(alice, provider)
+    provider.answers[DESCRIPTION] = lambda: (503, b"busy")
+    alice.base_url = make_oidc().url  # a server that has not asked the provider yet
+
+    answer = alice.post_form("/sign-out")
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
+    assert not is_signed_in(alice)
+
+
 @pytest.mark.parametrize(
     "answer",
     [(503, b"busy"), (500, b"")],
