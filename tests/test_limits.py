@@ -6,6 +6,7 @@ import pytest
 from requests.adapters import HTTPAdapter
 
 from tests.pictures import pictures_chunk, png
+from tests.test_keys import make_key
 from tests.test_transfer import ours, zip_of
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor, text_of
@@ -392,6 +393,49 @@ def test_behind_a_proxy_each_browser_has_its_own_address(browser, running):
 
     assert [send_for(address).status_code for address in ("1.1.1.1", "2.2.2.2")] == [303, 303]
     assert is_refused(send_for("9.9.9.9, 1.1.1.1"), ADDRESS_FULL)
+
+
+ADDRESSES = ("1.1.1.1", "2.2.2.2", "1.1.1.1")  # the last place of the first one is taken
+
+
+def test_who_has_signed_in_counts_at_their_address_too(make_team, running):
+    team = make_team(streams_per_address=1, proxies=("127.0.0.1",))
+    visitors = [team.join(name) for name in ("Alice", "Bob", "Carol")]
+    for visitor, address in zip(visitors, ADDRESSES, strict=True):
+        visitor.headers["X-Forwarded-For"] = address
+
+    answers = [send(visitor) for visitor in visitors]
+
+    assert [answer.status_code for answer in answers] == [303, 303, 503]
+    assert is_refused(answers[2], ADDRESS_FULL)
+
+
+def test_whom_a_proxy_signs_in_counts_at_their_address_too(browser, running):
+    secret = "kept-between-the-two-7c1f"
+    open_browser = browser(login="proxy", login_secret=secret, streams_per_address=1, proxies=("127.0.0.1",))
+    answers = []
+    for name, address in zip(("alice", "bob", "carol"), ADDRESSES, strict=True):
+        visitor = open_browser()
+        visitor.headers.update({"Remote-User": name, "X-Lockchat-Secret": secret, "X-Forwarded-For": address})
+        answers += [send(visitor), send(visitor)]  # the first one makes the account
+
+    assert [answer.status_code for answer in answers] == [303, 503] * 2 + [503] * 2
+    assert all(is_refused(answer, ADDRESS_FULL) for answer in answers if answer.status_code == 503)
+
+
+def test_who_asks_with_a_key_counts_at_their_address_too(make_team, running):
+    team = make_team(api=True, streams_per_address=1, proxies=("127.0.0.1",))
+    asked = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    answers = []
+    for name, address in zip(("Alice", "Bob", "Carol"), ADDRESSES, strict=True):
+        visitor = team.join(name)
+        headers = {"Authorization": f"Bearer {make_key(visitor)}", "X-Forwarded-For": address}
+        answers.append(visitor.post("/v1/chat/completions", json=asked, headers=headers, stream=True))
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert ADDRESS_FULL in answers[2].json()["error"]["message"]
+    for answer in answers:
+        answer.close()
 
 
 def test_an_address_that_anybody_claims_is_not_believed(browser, running):
