@@ -125,6 +125,16 @@ def test_a_saved_form_leads_to_a_page_that_says_so_once(settled):
         assert saved(carol.get(answer.url).text) == []
 
 
+def test_a_page_says_all_that_was_saved_on_it_and_nothing_of_other_pages(settled):
+    carol, _ids = settled
+
+    for path, fields, sentence in SAVED[:1] + SAVED[2:4]:
+        carol.post_form("/presets", **PRESET)
+        for _ in range(2):
+            carol.post_form(path, **fields)
+        assert (path, saved(carol.get(path).text)) == (path, [f"{sentence} {sentence}"])
+
+
 def saved(page: str) -> list[str]:
     elements = html5lib.parse(page, namespaceHTMLElements=False).iter()
     return ["".join(one.itertext()) for one in elements if one.get("class") == "settings__saved"]

@@ -7,6 +7,7 @@ import re
 import threading
 
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 
 from tests.dialects import DONE
 from tests.team import links, problem
@@ -98,6 +99,7 @@ def test_an_upstream_that_is_away_is_said(make_team, upstream):
     assert "The upstream could not be reached." in problem(answer)
     assert "Connection after –, first token after –" in text_of(answer.text)
     assert "Status" not in problem(answer)
+    assert "http://127.0.0.1:1/v1/models: The upstream could not be reached." in text_of(answer.text)
 
 
 def test_a_silent_upstream_ends_in_time(make_team, upstream, monkeypatch):
@@ -244,6 +246,13 @@ def test_without_a_ticket_there_is_no_probe(team, carol, ticket):
     assert carol.get(f"{PAGE}/stream?ticket={ticket}").status_code == 403
 
 
+@pytest.mark.parametrize("key", ["", "guessed"])
+def test_nobody_else_can_make_a_ticket(team, carol, key):
+    ticket = URLSafeTimedSerializer(key, salt="probe").dumps(team.user_id("Carol"))
+
+    assert team.stranger().get(f"{PAGE}/stream?ticket={ticket}").status_code == 403
+
+
 def test_the_ticket_of_a_former_administrator_opens_no_probe(team, carol):
     team.join("Dora", "admin")
     address = curl_of(carol.get(PAGE).text)
@@ -291,6 +300,7 @@ def test_an_address_that_is_none_makes_no_command(carol, address):
 
     assert answer.status_code == 200
     assert curl_of(answer.text).startswith(f"{carol.base_url}{PAGE}/stream?")
+    assert "Your browser uses" not in text_of(answer.text)
     assert "<i>" not in answer.text
 
 

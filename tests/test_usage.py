@@ -112,6 +112,26 @@ def test_each_chart_has_a_name_with_its_highest_value_and_a_table_beside_it(caro
     assert len(names) == 9  # messages, tokens and time, by day, user and model
 
 
+def test_the_charts_are_of_messages_tokens_errors_and_the_time_to_the_first_token(team, carol, upstream):
+    upstream.answer(*error(400, "no"))
+    carol.end(carol.new_chat("One"))
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql(ROW.replace("'m', 1", "'m', 2").format(user="'x'", begun=4, seconds=2.0, day=TODAY))
+
+    drawn = charts(carol)
+    by_model = drawn[-4:]
+
+    assert [chart.get("aria-label").partition(" The table")[0] for chart in by_model] == [
+        "Sent messages. Highest: 2 (m).",
+        "Tokens. Highest: 10 (m).",
+        "Errors. Highest: 1 (gpt-4).",
+        "Time to the first token. Highest: 0.50 s (m).",
+    ]
+    titles = [[title.text for title in chart.iter(f"{SVG}title")] for chart in (by_model[3], drawn[3])]
+    assert titles[0] == ["m: 0.50 s"]
+    assert {title.partition(": ")[2] for title in titles[1]} == {"0.50 s", "0.00 s"}
+
+
 def test_a_chart_of_days_has_a_column_for_each_day(team, carol):
     with team.parts.storage.begin() as tx:
         tx.exec_driver_sql(ROW.format(user="'x'", begun=0, seconds=0, day=TODAY))
