@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from webapp.pictures import MAX_BYTES, picture_of
 from webapp.storage.conversations import add as add_conversation
 from webapp.storage.conversations import purge_some
 from webapp.storage.messages import add as add_messages
-from webapp.storage.messages import interrupt
-from webapp.storage.pictures import PART_BYTES, PARTS_AT_ONCE, keep
+from webapp.storage.messages import find, interrupt
+from webapp.storage.pictures import PART_BYTES, PARTS_AT_ONCE, get, keep, parts
 from webapp.storage.schema import conversations, messages, picture_parts, pictures
 
 SECONDS = 20.0
@@ -255,6 +256,24 @@ def test_the_address_of_a_picture_cannot_be_guessed(upstream, alice):
     [shown] = images(drawn(upstream, alice, pictures_chunk(png(1, 1)), chunk({}, "stop"), DONE)["html"])
 
     assert re.fullmatch(r"/p/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", shown["src"])
+
+
+def test_a_picture_is_stored_in_parts_and_comes_back_whole(storage):
+    now = datetime.now(UTC)
+    chat = Conversation("m", None, "", "c" * 36, "alice", "Title", None, now, now)
+    reply = Message("r" * 36, chat.id, None, "assistant", "", "done", now)
+    with storage.begin() as tx:
+        add_conversation(tx, chat)
+        add_messages(tx, reply)
+    new = [picture_of(png(3, 2, size)) for size in (2 * PART_BYTES + 9, PART_BYTES)]
+
+    kept = [keep(storage, reply.id, picture) for picture in new]
+
+    assert kept == [replace(picture, id=one.id, data=b"") for picture, one in zip(new, kept, strict=True)]
+    assert [b"".join(parts(storage, one)) for one in kept] == [picture.data for picture in new]
+    with storage.read() as tx:
+        assert find(tx, reply.id).pictures == tuple(kept)
+        assert [get(tx, "alice", one.id) for one in kept] == [replace(one, width=0, height=0) for one in kept]
 
 
 def test_one_step_of_the_purge_deletes_a_few_parts(storage):

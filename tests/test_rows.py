@@ -262,6 +262,7 @@ CHANGES = {
         ["b4r", "b5r"],
         {"messages b4r": {"stop_requested": True}, "messages b5r": {"stop_requested": True}},
     ),
+    "store words of what is not there or runs": (lambda tx: message_words.add(tx, ["x", "a5r"]), None, {}),
     "claim a key": (lambda tx: messages.claim_key(tx, "alice", "new", "a1r"), True, {"sends alice/new": NEW}),
     "claim a used key": (lambda tx: messages.claim_key(tx, "alice", "k", "a1s"), False, {}),
     # Waiting messages
@@ -688,6 +689,15 @@ READS = {
     "words since a day": (lambda tx: found(tx, "text", since=day(3)), ["a2q", "a2r"]),
     "words until a day": (lambda tx: found(tx, "text", until=day(3)), ["a1q", "a1r", "a1s"]),
     "words of titles": (lambda tx: found(tx, "same"), ["a2", "a5"]),
+    "words of titles, the last used first": (
+        lambda tx: conversations.change(tx, "alice", "a5", updated_at=day(9)) and found(tx, "same"),
+        ["a5", "a2"],
+    ),
+    "words of messages, the newest first": (
+        lambda tx: messages.add(tx, replace(ANSWER, id="z", text="Text")) or found(tx, "text"),
+        ["z", "a1q", "a1r", "a1s", "a2q", "a2r"],
+    ),
+    "a single letter": (lambda tx: found(tx, "t"), []),
     "words of titles alone": (lambda tx: found(tx, "text", place="titles"), []),
     "words of texts alone": (lambda tx: found(tx, "same", place="texts"), []),
     "a title that is found": (
@@ -996,6 +1006,10 @@ READS = {
     "the audit log": (lambda tx: [one.target for one in audit.newest(tx, 2)], ["3", "2"]),
     "the audit log before": (lambda tx: [one.target for one in audit.newest(tx, 2, before=3)], ["2", "1"]),
     "an entry of the audit log": (lambda tx: audit.newest(tx, 1), [Entry(3, day(3), "Alice", "x", "3", "")]),
+    "an entry of the audit log about nobody else": (
+        lambda tx: audit.note(tx, Actor("bob", "Bob", ""), "y") or audit.newest(tx, 1)[0].target,
+        "",
+    ),
     "a new entry of the audit log": (
         lambda tx: (
             audit.note(tx, Actor("bob", "Bob", "192.0.2.1"), "y", "t" * 200)
@@ -1044,6 +1058,7 @@ LIMITS = {
         lambda tx: [pictures.purge_some(tx, ["a1r"]) for _time in range(3)],
         [True, True, False],
     ),
+    "titles that are searched": (message_words, "TITLES", 1, lambda tx: found(tx, "same"), ["a2"]),
     "folders": (folders, "FOLDERS", 2, lambda tx: folders.named(tx, "alice", "New", day(9)), None),
     "folders of another": (folders, "FOLDERS", 2, lambda tx: bool(folders.named(tx, "bob", "New", day(9))), True),
 }
