@@ -7,19 +7,22 @@ import re
 import socket
 import threading
 import time
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 
 import pytest
 from sqlalchemy import insert, select, update
 
+from tests.dialects import DONE
+from tests.pictures import pictures_chunk, png
 from tests.samples import some
 from tests.team import PASSWORD, is_signed_in, sign_in
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor
 from tests.wait import wait_until
 from webapp.invites import SERVER, Invites
-from webapp.openings import LOOK_SECONDS, Opening
+from webapp.openings import LOOK_SECONDS
 from webapp.passwords import Passwords
 from webapp.storage.schema import messages
 from webapp.storage.team_schema import accounts, audit
@@ -133,21 +136,122 @@ def test_others_read_on(team, alice, upstream):
     assert "the rest" in his.text
 
 
-def test_a_picture_of_a_share_is_cut_when_the_share_is_revoked(make_team, upstream):
+class Answer:
+    """An answer that is on its way over a connection; the browser does not read it."""
+
+    def __init__(self, site, path: str, method: str = "GET", *, server: str = "werkzeug", **headers: str) -> None:
+        self.ours, self._browser = socket.socketpair()
+        self._browser.setblocking(False)
+        client, environ = site.test_client(use_cookies=False), {f"{server}.socket": self.ours}
+        self._context = copy_context()  # as each request has one
+        open_here = partial(client.open, path, method=method, headers=headers, environ_overrides=environ)
+        self._answer = self._context.run(open_here)
+        assert self._answer.status_code == 200, self._answer.text
+
+    def is_cut(self) -> bool:
+        try:
+            return self._browser.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+    def end(self) -> None:
+        """The server has sent all of it."""
+        self._context.run(self._answer.close)
+
+    def close(self) -> None:
+        self.end()
+        self.ours.close()
+        self._browser.close()
+
+
+@pytest.fixture
+def open_answer():
+    """Ask for an answer and leave it on its way."""
+    answers = []
+
+    def open_answer(site, path: str, method: str = "GET", **options: str) -> Answer:
+        answers.append(Answer(site, path, method, **options))
+        return answers[-1]
+
+    yield open_answer
+    for answer in answers:
+        answer.close()
+
+
+def demote(team, alice):
+    team.parts.team.users.change_role(SERVER, team.user_id("Alice"), "member")
+
+
+@pytest.mark.parametrize(
+    ("act", "cut"),
+    [
+        (sign_out, ["stream", "page", "changes", "export", "log"]),
+        (disable, ["stream", "page", "changes", "export", "log"]),
+        (demote, ["log"]),
+        (lambda team, alice: None, []),
+    ],
+)
+def test_the_connections_of_what_one_may_not_have_any_more_are_cut(team, carol, upstream, more, open_answer, act, cut):
+    alice = team.join("Alice", "admin")
+    reply = alice.new_chat("Hello")
+    upstream.wait_for_requests(1)
+    ask = partial(open_answer, team.site, Cookie=alice.cookie())
+    answers = {
+        "stream": ask(f"/m/{reply}/stream", server="gunicorn"),
+        "page": ask(f"/c/{alice.conversation_id}?live"),
+        "changes": ask("/changes"),
+        "export": ask("/export", server="gunicorn"),
+        "log": ask("/admin/log/export", "POST"),
+    }
+    sent, hers = ask("/export"), open_answer(team.site, "/changes", Cookie=carol.cookie())
+    sent.end()
+
+    act(team, alice)
+    team.parts.team.openings.look()  # its thread may be at it too
+
+    wait_until(lambda: [name for name, one in answers.items() if one.is_cut()] == cut, SECONDS, "the cuts")
+    more.set()
+    assert not sent.is_cut(), "the connection serves the next request"
+    assert not hers.is_cut()
+
+
+def test_a_picture_of_a_share_is_cut_when_the_share_is_revoked(make_team, upstream, open_answer):
     team = make_team(sharing="team")
     alice, bob = team.join("Alice"), team.join("Bob")
+    upstream.answer(*body(token("Hi"), pictures_chunk(png(2, 2)), DONE))
     alice.end(alice.new_chat("Hello"))
     alice.post_form(f"/c/{alice.conversation_id}/share")
     [share] = team.parts.team.shares.of(team.user_id("Alice"))
-    hung_up = threading.Event()
-    is_there = partial(team.parts.team.shares.is_there, share.id)
-    team.parts.team.openings.add(Opening(team.user_id("Bob"), "", hung_up.set, is_allowed=is_there))
+    [picture] = re.findall(rf"/s/{share.id}/p/[0-9a-f-]+", bob.get(f"/s/{share.id}").text)
+    answer = open_answer(team.site, picture, Cookie=bob.cookie())
 
-    assert not hung_up.wait(2 * LOOK_SECONDS)
+    team.parts.team.openings.look()
+    before = answer.is_cut()
     alice.post_form(f"/shares/{share.id}/revoke")
 
-    assert hung_up.wait(SECONDS)
+    wait_until(answer.is_cut, SECONDS, "the cut")
+    assert not before
     assert is_signed_in(bob)
+
+
+def test_what_a_user_of_a_proxy_has_open_ends_when_they_are_disabled(make_site, open_answer):
+    site = make_site(login="proxy", proxies=("127.0.0.1",), login_secret="x")
+    ask = partial(open_answer, site, "/changes", **{"X-Lockchat-Secret": "x"})
+    answers, team = [ask(**{"Remote-User": name}) for name in ("alice", "bob")], site.extensions["lockchat"].team
+
+    team.openings.look()
+    before = [answer.is_cut() for answer in answers]
+    team.users.disable(SERVER, next(one.user_id for one in team.users.all() if one.name == "alice"))
+    team.openings.look()
+
+    wait_until(answers[0].is_cut, SECONDS, "the cut")
+    assert not any([*before, answers[1].is_cut()])
+
+
+def test_a_browser_that_does_not_read_has_a_minute_for_a_piece_and_five_for_a_page(team, alice, open_answer):
+    ask = partial(open_answer, team.site, server="gunicorn", Cookie=alice.cookie())
+
+    assert [ask(path).ours.gettimeout() for path in ("/changes", "/settings")] == [60, 300]
 
 
 def test_disabling_stops_the_replies_too(team, alice, upstream, more):

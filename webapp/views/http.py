@@ -17,6 +17,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, redirect, request, session, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
+from werkzeug.wsgi import ClosingIterator
 
 from webapp import language, loop
 from webapp.limits import Gate
@@ -115,7 +116,10 @@ def _watch(response: Response, opening: Opening | None) -> None:
     openings = parts().team.openings
     if opening:
         openings.add(opening)
-        response.call_on_close(partial(openings.discard, opening))
+        end = partial(openings.discard, opening)
+        response.call_on_close(end)
+        if response.direct_passthrough:  # then a server closes the file alone
+            response.response = ClosingIterator(response.response, end)
 
 
 def _opening(is_allowed: Callable[[], bool] | None = None) -> Opening | None:
