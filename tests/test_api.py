@@ -238,6 +238,19 @@ def test_the_models_are_listed(client):
     assert [model.id for model in client.models.list()] == ["gpt-4", "gpt-3.5-turbo"]
 
 
+def test_a_long_answer_is_compressed_for_who_can_read_it(team, key, upstream):
+    message = WHOLE["choices"][0]["message"] | {"content": "word " * 200}
+    upstream.always(*whole(WHOLE | {"choices": [WHOLE["choices"][0] | {"message": message}]}))
+
+    answers = [
+        post(team, key, {"model": "gpt-4", "messages": HELLO}, **{"Accept-Encoding": accepted})
+        for accepted in ("gzip", "identity")
+    ]
+
+    assert [answer.headers.get("Content-Encoding") for answer in answers] == ["gzip", None]
+    assert answers[0].json() == answers[1].json()
+
+
 def test_the_model_answers_a_tool_and_sees_a_picture(client, upstream):
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
     call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
@@ -478,7 +491,9 @@ def test_what_fails_at_the_upstream_has_its_class(client, upstream, stream, scri
     with pytest.raises(kind) as raised:
         ask(client, stream=stream)
 
-    assert raised.value.code == code
+    kinds = {"rate_limit_exceeded": "rate_limit_error", "insufficient_quota": "insufficient_quota"}
+    usual = "server_error" if raised.value.status_code >= 500 else "invalid_request_error"
+    assert (raised.value.code, raised.value.type) == (code, kinds.get(code, usual))
     assert raised.value.request_id
 
 
@@ -502,8 +517,9 @@ def test_an_unknown_model_is_not_found(client, upstream):
 def test_an_unknown_address_is_not_found_and_a_wrong_method_is_told(team, client, key):
     headers = {"Authorization": f"Bearer {key}"}
 
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as unknown:
         client.embeddings.create(model="gpt-4", input="x")
+    assert (unknown.value.type, unknown.value.body["message"]) == ("invalid_request_error", "This page does not exist.")
     wrong = requests.get(f"{team.url}/v1/chat/completions", headers=headers, timeout=30)
     assert (wrong.status_code, said(wrong)["type"]) == (405, "invalid_request_error")
 
@@ -622,6 +638,18 @@ def test_the_limits_of_the_user_hold_for_programs_and_their_tokens_are_counted(t
     with team.parts.storage.read() as tx:
         found = spending.figures(tx, "model", "2000-01-01")
     assert (found["gpt-4"].messages, found["gpt-4"].tokens) == (1, 9)
+
+
+def test_a_request_needs_room_for_its_bytes(team, key):
+    histories = team.parts.turns._limits.histories
+    histories._per_user = 50_000
+
+    asked = [[{"role": "user", "content": "x" * size}] for size in (40_000, 60_000)]
+    answers = [post(team, key, {"model": "gpt-4", "messages": messages}) for messages in asked]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert said(answers[1])["code"] == "rate_limit_exceeded"
+    assert histories.count() == 0
 
 
 def ask_or_none(client):

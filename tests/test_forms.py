@@ -107,6 +107,24 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit(alice):
     assert "64 MB are allowed" in text_of(answer.text)
 
 
+def test_nobody_reads_a_file_of_who_may_not_send_one(make_team):
+    stranger = make_team(max_import_bytes=2**20).stranger()
+
+    assert stranger.post("/import", data=PART + b"x" * 2**21, headers=FILE).status_code == 401
+
+
+def test_a_file_may_be_as_large_as_the_limit(make_visitor):
+    alice = make_visitor(max_import_bytes=2**20)
+
+    answers = [
+        alice.post("/import", data=PART + b"x" * size + b"\r\n--x--\r\n", headers=FILE | {"Accept-Language": "ru"})
+        for size in (2**20, 2**20 + 2**17)
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 413]
+    assert "Файл слишком велик: можно до 1 МБ." in text_of(answers[1].text)
+
+
 @pytest.mark.parametrize("letter", ["x", "ж", "世", "👩"])
 def test_a_message_somewhat_too_long_is_given_back_in_every_script(make_visitor, letter):
     alice = make_visitor(max_question_chars=10_000)

@@ -43,6 +43,8 @@ def test_our_own_page_and_curl_may_write(alice, origin, fetch_site):
         (FOREIGN, "none"),
         ("null", None),
         ("null", "same-origin"),
+        ("ftp://evil.example", "same-origin"),
+        ("http:", "same-origin"),
         ("http://127.0.0.1:1", None),
         ("not an origin", None),
         ("http://[", None),
@@ -114,6 +116,17 @@ def test_a_proxy_that_changes_the_name_is_named(make_visitor, caplog, headers, s
     assert "your browser asked https://chat.example.org, and the request arrived for 127.0.0.1:" in said
     assert "proxy_set_header Host $http_host;" in said
     assert "a form of https://chat.example.org arrived for 127.0.0.1" in caplog.text
+
+
+def test_a_proxy_that_changes_no_name_is_not_blamed_for_another_scheme(make_visitor, caplog):
+    visitor = make_visitor(allow_open=frozenset({"proxy"}), hosts=frozenset({"chat.example.org"}))
+    headers = {"Host": "chat.example.org", "X-Forwarded-Host": "Chat.example.org", "X-Forwarded-Proto": "http"}
+
+    answer = visitor.post("/preferences", headers=headers | {"Origin": "https://Chat.example.org"})
+
+    assert answer.status_code == 403
+    assert "comes from another site" in answer.text
+    assert "changes the name" not in caplog.text
 
 
 def test_a_name_that_a_proxy_changed_to_an_unknown_one_is_named(make_visitor):
