@@ -124,9 +124,12 @@ def test_without_script_a_page_that_may_not_stream_shows_the_text_so_far_and_ask
     streams = [alice.get(f"/m/{reply}/stream", stream=True) for _ in range(4)]
 
     page = alice.get(f"/c/{alice.conversation_id}?live=1")
+    typed = alice.post(f"/m/{reply}/select", data={"text": "<Typed> words"}, headers={"Accept": "text/html"})
 
     assert [stream.status_code for stream in streams] == [200] * 4
     assert (page.status_code, page.headers["Refresh"]) == (200, "5")
+    assert "&lt;Typed&gt; words</textarea>" in typed.text
+    assert "Refresh" not in typed.headers, "which would lose the text"
     assert f'action="/m/{reply}/stop"' in page.text
 
 

@@ -266,5 +266,6 @@ def test_a_menu_beside_a_page_leads_back_to_it(alice, page, after_rename, after_
     renamed = alice.post_form(f"/c/{alice.conversation_id}/rename", title="New", **{"from": "menu"})
     deleted = alice.post_form(f"/c/{alice.conversation_id}/delete", **{"from": "menu"})
 
+    assert (renamed.status_code, deleted.status_code) == (303, 303)
     assert renamed.headers["Location"] == after_rename.format(**names)
     assert deleted.headers["Location"] == after_deletion.format(**names)

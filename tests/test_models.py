@@ -327,6 +327,16 @@ def test_names_in_the_settings_stay_and_a_missing_list_is_no_trouble(upstream, m
     assert re.search(r'name="model" value="gpt-4"', page)
 
 
+def test_what_is_wrong_with_the_list_is_told_before_a_chat_begins(upstream, make_visitor):
+    upstream.answer_models(*NO_KEY)
+    alice = make_visitor(models=("gpt-4",))
+
+    wait_until(lambda: "answered with status 401" in alice.get("/").text, 20, "the answer of the upstream")
+    alice.end(alice.new_chat("Hi"))
+
+    assert "answered with status" not in alice.page()
+
+
 @pytest.fixture
 def alice_of(upstream, make_visitor):
     """Alice on a site whose upstream lists this."""

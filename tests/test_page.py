@@ -69,7 +69,9 @@ def test_static_files_are_cached_for_ever_under_their_version(alice):
 
     assert "max-age=31536000" in answer.headers["Cache-Control"]
     assert "Set-Cookie" not in answer.headers
+    assert [alice.get(path).headers.get("Vary") for path in (address, "/healthz")] == ["Accept-Encoding"] * 2
     assert alice.get("/static/app.css").headers["Cache-Control"] == "no-cache"
+    assert alice.get("/static/icon.svg").headers["Content-Encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("path", ["/", "/settings", "/search?q=x", "/nowhere", "/c/{0}", "/m/{1}/raw", "/m/{1}/status"])
@@ -104,6 +106,7 @@ def test_what_is_whole_is_compressed_for_who_can_read_it(alice, path):
         for answer in (packed, plain):
             again = alice.get(path, headers={"If-None-Match": answer.headers["ETag"]})
             assert again.status_code == 304
+        assert packed.headers["ETag"] == f"W/{plain.headers['ETag']}"  # the bytes differ
 
 
 def test_a_part_of_a_file_is_the_whole_file(alice):
@@ -111,6 +114,24 @@ def test_a_part_of_a_file_is_the_whole_file(alice):
     for span in ("bytes=0-9", "bytes=5-2", "lines=1"):
         answer = alice.get("/static/app.js", headers={"Range": span})
         assert (answer.status_code, answer.content) == (200, whole)
+
+
+def test_a_page_as_it_opens_has_no_trouble_and_an_empty_form(alice):
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+
+    pages = alice.get("/").text, alice.page()
+
+    empty = dict.fromkeys(("text", "model", "temperature", "system"), "")
+    assert [composer(page) for page in pages] == [empty | {"parent": ""}, empty | {"parent": reply}]
+    assert [word for word in ("message__problem", "edit.js") if word in pages[0] + pages[1]] == []
+
+
+def composer(page: str) -> dict[str, str]:
+    """The fields of the message box and what they hold, without its key."""
+    form = html5lib.parse(page, namespaceHTMLElements=False).find(".//form[@id='composer']")
+    fields = {one.get("name"): one.get("value") or (one.text or "").strip() for one in form.iter() if one.get("name")}
+    return {name: value for name, value in fields.items() if name != "key"}
 
 
 @pytest.mark.parametrize("last", ["0", "-5", "x", "9" * 30])
@@ -189,6 +210,7 @@ def test_a_broken_form_is_a_400_page(alice, upstream):
     answer = alice.post("/conversations", data=b"--x\r\nnonsense", headers=headers)
 
     assert answer.status_code == 400
+    assert answer.headers["Content-Encoding"] == "gzip"
     assert upstream.requests == []
 
 
@@ -200,13 +222,13 @@ def test_a_body_beyond_all_measure_is_a_413_page(alice):
     assert alice.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_theme_is_kept_and_leads_back(alice, theme):
-    referrer = {"Referer": f"{alice.base_url}/nowhere?x=1"}
+@pytest.mark.parametrize(("theme", "place"), [("light", "/nowhere?x=1"), ("dark", "/settings")])
+def test_a_theme_is_kept_and_leads_back(alice, theme, place):
+    referrer = {"Referer": f"{alice.base_url}{place}"}
 
     answer = alice.post("/preferences", data={"theme": theme}, headers=referrer, allow_redirects=False)
 
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/nowhere?x=1")
+    assert (answer.status_code, answer.headers["Location"]) == (303, place)
     assert f'data-theme="{theme}"' in alice.get("/").text
 
 
@@ -276,6 +298,8 @@ def test_the_demo_shows_itself_at_one_click(make_site):
 
 
 def test_health_is_plain(alice):
-    assert alice.get("/healthz").text == "ok\n"
+    answer = alice.get("/healthz")
+    assert answer.text == "ok\n"
+    assert "Content-Encoding" not in answer.headers  # so little would only grow
     assert alice.get("/readyz").text == "ready\n"
     assert "lockchat_running_replies 0.0" in alice.get("/metrics").text

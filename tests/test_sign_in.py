@@ -43,6 +43,36 @@ def test_a_stranger_is_sent_to_sign_in_and_back_to_the_page_that_they_wanted(tea
 
 
 @pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/", "/sign-in"),
+        ("/settings", "/sign-in?next=/settings"),
+        ("/search?q=x?", "/sign-in?next=/search?q%3Dx"),
+    ],
+)
+def test_the_address_of_the_sign_in_names_a_page_other_than_the_first(team, path, place):
+    assert team.stranger().get(path, allow_redirects=False).headers["Location"] == place
+
+
+def test_the_form_itself_leads_back_to_the_page_that_was_wanted(team, alice):
+    bob = team.stranger()
+
+    page = bob.get("/search?q=a+b").text
+    [wanted] = re.findall('name="next" value="([^"]*)"', page)
+
+    assert sign_in(bob, "Alice", next=wanted).headers["Location"] == "/search?q=a+b"
+    assert 'name="next"' not in bob.get("/sign-in").text + team.stranger().get("/").text
+
+
+def test_a_refused_sign_in_keeps_the_name_and_the_way(team, alice):
+    answer = sign_in(team.stranger(), "Bob", "wrong password", next="/settings")
+
+    assert 'name="name" type="text" value="Bob"' in answer.text
+    assert 'name="name" type="text" value=""' in team.stranger().get("/sign-in").text
+    assert 'name="next" value="/settings"' in answer.text
+
+
+@pytest.mark.parametrize(
     "wanted", ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "evil", "javascript:x"]
 )
 def test_sign_in_leads_to_no_other_site(team, alice, wanted):
@@ -137,6 +167,7 @@ def test_a_stranger_reads_neither_models_nor_addresses_nor_settings(make_team, u
 
     said = "".join(answer.text for answer in answers)
     assert [word for word in ("our-model", "other-model", upstream.url, "LOCKCHAT_") if word in said] == []
+    assert [answer.status_code for answer in answers] == [200, 404, 200, 401, 401, 403, 401, 404]
     assert 'name="model" value="mine"' in answers[3].text  # kept for after the sign-in
 
 
@@ -159,6 +190,7 @@ def test_signing_out_ends_the_sign_in_and_clears_the_browser(team, alice):
 
     answer = alice.post_form("/sign-out")
 
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
     assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert not is_signed_in(alice)
     again = team.stranger()
@@ -174,8 +206,8 @@ def test_the_token_is_random_hidden_and_stored_as_a_hash(team, alice):
     with team.parts.storage.read() as tx:
         stored = tx.execute(select(sign_ins)).mappings().all()
 
-    assert "HttpOnly" in cookie
-    assert "SameSite=Lax" in cookie
+    assert cookie.endswith("; HttpOnly; Path=/; SameSite=Lax")
+    assert f"Max-Age={30 * 24 * 3600};" in cookie
     assert token not in str(stored)
 
 
@@ -249,6 +281,25 @@ def test_a_stranger_locks_nobody_out_who_has_signed_in_before(team, alice):
 
     assert sign_in(alice, "alice").status_code == 303
     assert sign_in(team.stranger(), "alice").status_code == 429, "a new browser at the stranger's address has to wait"
+
+
+def test_each_browser_in_which_one_has_signed_in_has_attempts_of_its_own(team, alice):
+    other = team.stranger()
+    sign_in(other, "alice")
+
+    mistyped = [sign_in(other, "alice", "wrong password").status_code for _ in range(11)]
+
+    assert mistyped == [403] * 10 + [429]
+    assert sign_in(alice, "alice").status_code == 303
+    assert sign_in(team.stranger(), "alice").status_code == 303, "nor do they count for a stranger"
+
+
+def test_a_browser_has_attempts_of_its_own_only_for_the_names_that_signed_in_there(team, alice):
+    team.join("Bob")
+    for _ in range(10):
+        sign_in(team.stranger(), "bob", "wrong password")
+
+    assert sign_in(alice, "bob").status_code == 429
 
 
 def test_a_stranger_locks_nobody_out_at_another_address(make_team):
