@@ -119,7 +119,7 @@ def _watch(response: Response, opening: Opening | None) -> None:
         end = partial(openings.discard, opening)
         response.call_on_close(end)
         if response.direct_passthrough:  # then a server closes the file alone
-            response.response = ClosingIterator(response.response, end)
+            response.response = ClosingIterator(response.response, end)  # type: ignore[arg-type]
 
 
 def _opening(is_allowed: Callable[[], bool] | None = None) -> Opening | None:
