@@ -27,6 +27,7 @@ QUESTION = [{"role": "user", "content": "hi"}]
         ("/v1//", "/v1/chat/completions?auth=k"),
         ("/v1/chat/completions", "/v1/chat/completions?auth=k"),
         ("/v1/chat/completions/", "/v1/chat/completions?auth=k"),
+        ("/v1//chat/completions", "/v1/chat/completions?auth=k"),
         ("/chat/completions", "/chat/completions?auth=k"),  # of DeepSeek, without /v1
         ("/openai/v1", "/openai/v1/chat/completions?auth=k"),  # of Groq
         ("/api", "/api/chat/completions?auth=k"),  # of Open WebUI

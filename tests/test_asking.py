@@ -169,6 +169,20 @@ def test_a_completion_in_pieces_may_be_longer_than_the_answer_in_it(make_client,
     assert answer_of(make_client(max_answer_bytes=10), stream=False) == ("Hi", "stop", "")
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([("Answer", "Thinks")], "Answ"),
+        ([("Answer", ""), ("", "Thinks")], "Answer"),
+        ([("A", "Thi"), ("n", "nks"), ("swer", "")], "Answ"),
+    ],
+)
+def test_text_and_reasoning_share_the_room_of_an_answer(make_client, upstream: Upstream, pieces, text) -> None:
+    upstream.answer(*body(*(token(said, reasoning_content=reasoning) for said, reasoning in pieces), STOP))
+
+    assert answer_of(make_client(max_answer_bytes=10)) == (text, None, "answer_too_large")
+
+
 # Activities: what is told while no text comes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.test_branches import question_of
 from tests.upstream import Close, Wait, body, token, tokens
 from tests.visitor import text_of
 from webapp.chat import Delta
@@ -97,7 +98,7 @@ def test_what_has_no_beginning_cannot_go_on(alice, bob, upstream):
     upstream.answer(*body(token("Half"), Wait()))
     running = alice.say("Go on")
 
-    for reply in (empty, running):
+    for reply in (empty, running, question_of(alice.page())):
         answer = alice.post(f"/m/{reply}/continue", headers={"X-Fragment": "1"})
         assert (answer.status_code, answer.text) == (404, "This answer has no beginning to go on from.")
     alice.stop(running)

@@ -218,6 +218,11 @@ def test_what_two_lists_say_of_one_model_is_joined(upstream: Upstream) -> None:
     assert found == [OfferedModel("tiny", 2048, True)]
 
 
+@pytest.mark.parametrize(("before", "names"), [(listing.MAX_ENTRIES - 1, ["a"]), (listing.MAX_ENTRIES, [])])
+def test_a_list_is_read_to_a_limit(before: int, names: list[str]) -> None:
+    assert names_in([None] * before + ["a"]) == names
+
+
 @pytest.mark.parametrize(("one", "other", "sees"), [(True, False, True), (False, True, False), (True, None, True)])
 def test_of_two_lists_the_first_that_says_whether_a_model_sees_counts(one, other, sees) -> None:
     payload = {"data": [{"id": "m", "vision": one}], "models": [{"id": "m", "vision": other}]}

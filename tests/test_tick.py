@@ -12,7 +12,7 @@ from sqlalchemy import event
 from tests.replies import Reply, add_reply, heartbeats, locked, owner_of, saved_text, stored
 from tests.wait import wait_until
 from webapp.chat import Delta, merge
-from webapp.errors import NotFound, StorageUnavailable
+from webapp.errors import NotFound, StorageFull, StorageUnavailable
 from webapp.following import Following, with_text
 from webapp.generation import Hub
 from webapp.markdown import RENDERER
@@ -178,6 +178,21 @@ def test_followers_are_told_after_a_while_that_the_database_is_away(
 
     assert (told is not None and not told.saved) == is_told
     assert stored(storage, reply.id).text == "Hello"
+    assert reply.generation.shown()[1].saved
+
+
+def test_followers_are_told_at_once_that_the_disk_is_full(storage, pulse, reply, monkeypatch):
+    reply.say("Hello")
+    reply.end()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "begin", Mock(side_effect=StorageFull("full")))
+        pulse.tick()
+        _text, told = reply.generation.shown()
+    pulse.tick()
+
+    assert told is not None
+    assert not told.saved
     assert reply.generation.shown()[1].saved
 
 
