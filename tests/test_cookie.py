@@ -39,6 +39,7 @@ def test_two_instances_on_one_host_keep_their_users_apart(site, alice, other):
 
 def test_the_cookie_of_an_older_version_is_renamed(site, alice, visit):
     alice.new_chat("Kept")
+    alice.get("/")
     own = next(iter(alice.cookies)).value
     old = visit()
     old.cookies.set(OLD, own, domain="127.0.0.1", path="/")

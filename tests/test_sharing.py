@@ -30,7 +30,7 @@ PIECES = {
 @pytest.fixture
 def clock(monkeypatch):
     """A clock of which each look at the processor time takes `step`, and each rest what it says; both noted."""
-    clock = SimpleNamespace(now=0.0, step=0.0, rests=[], looks=0)
+    clock = SimpleNamespace(now=100.0, step=0.0, rests=[], looks=0)
 
     def thread_time():
         clock.now += clock.step
@@ -113,6 +113,22 @@ def test_a_reader_who_comes_later_gets_nothing_twice():
     assert [json.loads(event.data) for event in first_news] == [json.loads(event.data) for event in second_news]
 
 
+def test_a_reader_behind_others_thinks_no_word_twice_after_its_text_was_reasoning():
+    slow = sse.decode(stream.events(iter([Delta("One"), Delta("", " two three", was_reasoning=True)]), "id"))
+    next(slow)
+    follow([Delta("One two")])
+
+    [news] = slow
+
+    assert json.loads(news.data) | {"seconds": 0, "activity": None} == {
+        "html": "",
+        "state": "thinking",
+        "thought": "One two three",
+        "seconds": 0,
+        "activity": None,
+    }
+
+
 def test_a_reader_who_is_far_behind_gets_the_whole_reply_once_more(monkeypatch):
     monkeypatch.setattr(live, "KEPT_BYTES", 100)
     slow = sse.decode(stream.events(iter([Delta("word"), Delta(" word" * 100)]), "id"))
@@ -131,6 +147,7 @@ def test_what_is_kept_for_slow_readers_is_bounded(feed):
 
     assert sum(map(len, feed._kept)) <= live.KEPT_BYTES
     assert feed.since(0) is None
+    assert len(feed.since(feed.number - 50) or []) == 50
 
 
 def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):
@@ -148,6 +165,7 @@ def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
         add(feed, "*a* ")
 
     assert clock.rests == [pytest.approx(0.09)] * 2
+    assert feed.snapshot()[0].count("<em>a</em>") == 4
 
 
 def test_one_costly_piece_costs_no_turn(clock, feed):
