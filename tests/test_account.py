@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from urllib3.util import SKIP_HEADER
 
 from tests.team import PASSWORD, is_signed_in, links, problem, sign_in
 from tests.test_keys import make_key
@@ -33,6 +34,14 @@ def test_the_page_lists_where_one_is_signed_in(alice, phone):
     assert "Phone &lt;b&gt;" in page
     assert page.count("This browser") == 1
     assert len(links(page, "/account/sign-ins/[0-9a-f]{8}-")) == 1
+
+
+def test_a_browser_that_does_not_say_its_name_is_listed_too(team, alice):
+    silent = team.stranger()
+    silent.headers["User-Agent"] = SKIP_HEADER
+    sign_in(silent, "alice")
+
+    assert "Unknown browser" in text_of(alice.get("/account").text)
 
 
 def test_another_browser_can_be_signed_out(alice, phone):

@@ -306,7 +306,20 @@ def test_the_key_is_taken_from_one_header_only(team, alice, key):
         assert (answer.status_code, said(answer)["code"]) == (401, "invalid_api_key"), way
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert "Set-Cookie" not in answer.headers
-    assert requests.get(f"{team.url}/v1/models", headers={"authorization": f"bearer {key}"}, timeout=30).ok
+    for right in (f"bearer {key}", f"Bearer   {key}"):
+        assert requests.get(f"{team.url}/v1/models", headers={"authorization": right}, timeout=30).ok
+
+
+def test_an_unknown_address_is_an_error_of_the_api_too(team, key):
+    answer = requests.get(f"{team.url}/v1/nowhere", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+    assert answer.status_code == 404
+    assert said(answer) == {
+        "message": "This page does not exist.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
 
 
 def test_a_key_opens_no_page(team, key):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.team import PASSWORD, is_signed_in, problem, sign_in
+from tests.visitor import Visitor
 from webapp.invites import SERVER
 from webapp.storage.team_schema import accounts, invites
 
@@ -145,6 +146,15 @@ def test_the_chats_of_a_browser_come_along_if_they_say_so(make_site, make_team, 
     assert [page.status_code for page in pages] == [200] * 5
     assert ["From open login" in one.get("/").text for one in newcomers] == [False, True, False]
     assert ['name="take_along" value="1" checked' in one.text for one in refused] == [False, True]
+
+
+def test_nobody_is_asked_about_chats_in_a_browser_without_any(team, make_site):
+    with Visitor(make_site().extensions["url"]) as opened:
+        opened.get("/")
+        newcomer = team.stranger()
+        newcomer.cookies.update(opened.cookies)
+
+    assert "Take the chats" not in newcomer.get(f"/invite/{team.invite()}").text
 
 
 def test_a_reset_link_sets_the_password_and_signs_out_everywhere(team):

@@ -19,6 +19,7 @@ from webapp.invites import SERVER
 from webapp.lockchat import Lockchat
 from webapp.storage import endings
 from webapp.trials import MOST_TOKENS, Trials
+from webapp.views import upstream as upstream_page
 
 PAGE = "/admin/upstream"
 SECRET = "sk-1234567890abcdef"
@@ -239,6 +240,17 @@ def test_the_probe_is_a_stream_as_a_real_one_and_its_command_needs_no_cookie(tea
     assert 0 <= ticks[0]["milliseconds"] < 30_000
     names = ("Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding")
     assert [answer.headers.get(name) for name in names] == [real.headers.get(name) for name in names]
+
+
+def test_the_probe_can_be_silent_as_a_model_that_thinks(carol, monkeypatch):
+    monkeypatch.setattr(upstream_page, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(upstream_page, "SILENT_SECONDS", 0.5)
+
+    answer = carol.get(f"{curl_of(carol.get(PAGE).text)}&silence")
+
+    ticks = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n")[:-1]]
+    assert [(one["tick"], one["of"]) for one in ticks] == [(number, 7) for number in range(1, 8)]
+    assert ticks[-1]["milliseconds"] - ticks[-2]["milliseconds"] >= 450
 
 
 @pytest.mark.parametrize("ticket", ["", "x", "InVzZXIi.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb"])
