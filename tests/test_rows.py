@@ -1097,3 +1097,22 @@ def test_many_ids_are_looked_up_some_at_a_time(tx, monkeypatch, module, read, fo
     assert read(tx) == found
 
     assert sum(query.startswith("SELECT") for query in queries) == 3
+
+
+@pytest.mark.parametrize(
+    ("walk", "found", "steps"),
+    [
+        (lambda tx: branches.path(tx, "alice", "a2", "a23"), ["a2q", "a2r", "a22", "a23"], 4),
+        (lambda tx: branches.newest_below(tx, "alice", "a2", "a2r"), "a23", 3),
+    ],
+    ids=["up", "down"],
+)
+def test_a_long_branch_is_walked_in_short_steps(tx, monkeypatch, walk, found, steps):
+    monkeypatch.setattr(branches, "STEPS", 1)
+    monkeypatch.setattr(branches, "_up", branches._up.__wrapped__)  # the kept query has the number of steps in it
+    queries: list[str] = []
+    event.listen(tx, "before_cursor_execute", lambda *given: queries.append(given[2]))
+
+    assert walk(tx) == found
+
+    assert len(queries) == steps
