@@ -222,11 +222,15 @@ def test_tokens_that_come_together_are_one_delta_for_a_listener(client: Lockchat
 
 
 def test_a_byte_that_is_no_utf_8_is_replaced_for_a_listener_too(client: Lockchat, upstream: Upstream) -> None:
-    upstream.answer(*body(HI, HI.replace(b"Hi", b"H\xff"), STOP))
+    begun = threading.Event()
+    upstream.answer(*body(HI, Wait(begun), HI.replace(b"Hi", b"H\xff"), STOP))
     stream = client.stream(QUESTION, "gpt-4")
     stream.listen(lambda activity: None, lambda: None)
 
-    assert "".join(delta.text for delta in stream) == "HiH\ufffd"
+    first = next(stream)
+    begun.set()
+
+    assert first.text + "".join(delta.text for delta in stream) == "HiH\ufffd"
 
 
 def test_a_tool_that_is_named_later_is_named_and_one_that_is_not_has_no_name(

@@ -135,6 +135,8 @@ def test_the_same_key_goes_on_once(alice, upstream):
         ("```py\nx = 1\ny =", "\n```python\ny = 2\n```", "```py\nx = 1\ny = 2\n```"),
         ("I see an", "ant hill", "I see an ant hill"),
         ("About Islam", "am radio", "About Islam am radio"),
+        ("Here Iam", "am radio", "Here Iam am radio"),
+        ("a quick brown", "\n\nbrown fox", "a quick brown fox"),
         ("I see an", "another", "I see an another"),
         ("~~~py\nx = 1\ny =", "~~~python\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),
         ("```\na\n```\n```\nb\n```\n", "```js\nc", "```\na\n```\n```\nb\n```\n```js\nc"),
@@ -169,6 +171,12 @@ def test_thinking_that_shows_late_leaves_the_beginning_in_the_text():
 
     assert [delta.text for delta in deltas] == ["Hm, so ", "Begun, more"]
     assert deltas[1].was_reasoning
+
+
+def test_what_could_have_been_a_repetition_is_there_at_the_end():
+    rest = Rest(_Source([Delta("quick")]), "The quick brown", 1000)
+
+    assert "".join(delta.text for delta in rest) == " quick"
 
 
 def test_the_whole_is_bounded():

@@ -223,7 +223,9 @@ def test_a_list_is_read_to_a_limit(before: int, names: list[str]) -> None:
     assert names_in([None] * before + ["a"]) == names
 
 
-@pytest.mark.parametrize(("one", "other", "sees"), [(True, False, True), (False, True, False), (True, None, True)])
+@pytest.mark.parametrize(
+    ("one", "other", "sees"), [(True, False, True), (False, True, False), (True, None, True), (None, True, True)]
+)
 def test_of_two_lists_the_first_that_says_whether_a_model_sees_counts(one, other, sees) -> None:
     payload = {"data": [{"id": "m", "vision": one}], "models": [{"id": "m", "vision": other}]}
 

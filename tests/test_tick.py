@@ -130,6 +130,16 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
     assert (shown.text, shown.status, shown.outcome.saved) == ("\ud800", "done", False)
 
 
+def test_the_others_are_told_which_reply_is_saved(pulse, reply):
+    told = []
+    pulse.on_saved.append(told.append)
+    reply.end()
+
+    pulse.tick()
+
+    assert told == [reply.id]
+
+
 def test_followers_of_a_saved_reply_are_told_so(pulse, reply):
     reply.say("Hello")
     reply.end()
