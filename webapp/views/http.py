@@ -8,7 +8,7 @@ import re
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 from flask import Flask, Response, current_app, g, redirect, request, session, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
-from werkzeug.wsgi import ClosingIterator
 
 from webapp import language, loop
 from webapp.limits import Gate
@@ -119,7 +118,10 @@ def _watch(response: Response, opening: Opening | None) -> None:
         end = partial(openings.discard, opening)
         response.call_on_close(end)
         if response.direct_passthrough:  # then a server closes the file alone
-            response.response = ClosingIterator(response.response, end)  # type: ignore[arg-type]
+            held = ExitStack()
+            held.callback(response.response.close)  # type: ignore[union-attr]
+            held.callback(end)
+            response.response.close = held.close  # type: ignore[union-attr]
 
 
 def _opening(is_allowed: Callable[[], bool] | None = None) -> Opening | None:
