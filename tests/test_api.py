@@ -537,7 +537,7 @@ def test_an_unknown_address_is_not_found_and_a_wrong_method_is_told(team, client
     assert (wrong.status_code, said(wrong)["type"]) == (405, "invalid_request_error")
 
 
-def test_a_failure_in_the_middle_of_a_stream_is_raised(client, upstream):
+def test_a_failure_in_the_middle_of_a_stream_is_raised_and_counted(team, client, upstream):
     upstream.answer(*body(token("Hel"), event({"error": {"message": "the GPU is on fire"}})))
 
     stream = iter(ask(client, stream=True))
@@ -545,6 +545,7 @@ def test_a_failure_in_the_middle_of_a_stream_is_raised(client, upstream):
     assert next(stream).choices[0].delta.content == "Hel"
     with pytest.raises(openai.APIError, match="The upstream reported an error.*on fire"):
         next(stream)
+    assert 'lockchat_errors_total{code="upstream"} 1.0' in requests.get(f"{team.url}/metrics", timeout=30).text
 
 
 def test_an_answer_that_breaks_off_is_no_whole_one(client, upstream):

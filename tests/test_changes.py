@@ -11,12 +11,13 @@ from sqlalchemy import event
 
 from tests.upstream import Wait, body, token
 from webapp import sse
-from webapp.changes import Changes
+from webapp.changes import Changes, News
 from webapp.chat import Conversation
 from webapp.generation import Hub
 from webapp.storage import changes as stored
 from webapp.storage import conversations
 from webapp.text import new_id
+from webapp.views.changes import events
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -106,6 +107,14 @@ def test_a_page_is_told_of_a_new_conversation_its_run_its_end_and_its_title(alic
     ]
     assert ended["revision"] == begun["revision"]
     assert [changed["title"] for changed in renamed["changed"]] == ["Numbers"]
+
+
+def test_a_beat_in_silence_is_an_event_after_which_the_stream_goes_on(site):
+    with site.test_request_context("/"):
+        beat, told = events(iter([None, News(7, frozenset(), [])]))
+
+    assert beat == b"event: beat\ndata: \n\n"
+    assert told.startswith(b"event: changes\ndata: {")
 
 
 def test_a_page_is_told_of_deleting_and_restoring(alice, open_page):
