@@ -42,6 +42,7 @@ def test_a_form_cut_anywhere_says_so(address, upstream):
         assert answer.split()[1] == "400", WHOLE[:length]
         assert CUT in answer
         assert "Write a message first" not in answer
+        assert "<textarea" not in answer
     assert upstream.requests == []
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from tests.team import links, problem
 from tests.visitor import text_of
+from webapp.errors import StorageUnavailable
 from webapp.notices import MOST_CHARS
 from webapp.views import site
 
@@ -169,3 +170,19 @@ def test_while_the_database_does_not_answer_pages_show_the_notice_that_was_read_
 
     assert before == said(after.text) == ["Saved"]
     assert after.status_code == 200
+
+
+def test_the_page_of_an_error_of_the_database_does_not_ask_it_for_the_notice(team, carol):
+    def fail() -> None:
+        raise StorageUnavailable("Away.")
+
+    save(carol, notice="Read")
+    carol.get("/settings")
+    with team.parts.storage.begin() as tx:
+        tx.exec_driver_sql("UPDATE site_texts SET text = 'Asked for'")
+    team.site.view_functions["listing.show_conversations"] = fail
+
+    answer = carol.get("/conversations")
+
+    assert answer.status_code == 503
+    assert said(answer.text) == ["Read"]
