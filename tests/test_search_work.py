@@ -249,6 +249,19 @@ def test_messages_follow_on_the_page_on_which_the_titles_end(storage):
 
 
 @pytest.mark.usefixtures("small_pages")
+def test_a_page_of_titles_says_that_more_messages_match_than_are_counted(storage):
+    alice = new_id()
+    for number in range(4):
+        write(storage, alice, [], title=f"Needle {number}")
+    write(storage, alice, [f"needle {number}" for number in range(8)])
+
+    with storage.read() as tx:
+        found = message_words.find(tx, alice, Wanted(["needle"]))
+
+    assert (len(found.hits), found.count, found.is_counted, found.skip) == (3, 10, False, 3)
+
+
+@pytest.mark.usefixtures("small_pages")
 def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage):
     alice = new_id()
     write(storage, alice, ["needle old"])

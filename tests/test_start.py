@@ -62,12 +62,12 @@ def edit(database: Path, statement: str) -> None:
 
 def break_header(data: Path) -> str:
     (data / "lockchat.sqlite3").write_bytes(b"no database " * 1000)
-    return "is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
+    return f"{data / 'lockchat.sqlite3'} is damaged, or no SQLite database. It stays as it is: move it away"
 
 
 def cut_short(data: Path) -> str:
     os.truncate(data / "lockchat.sqlite3", 8192)
-    return "is damaged, or no SQLite database. It stays as it is: move it away and restore a backup"
+    return f"{data / 'lockchat.sqlite3'} is damaged, or no SQLite database. It stays as it is: move it away"
 
 
 def make_newer(data: Path) -> str:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import insert
@@ -103,6 +104,35 @@ def test_a_start_gives_up_while_another_process_upgrades(upgraded_by_another):
         migrate(upgraded_by_another)
 
     assert caught.value.sentence == "Another process is upgrading the database. Try again later."
+
+
+def test_a_start_on_a_current_database_waits_for_nobody(storage, monkeypatch):
+    if not storage.is_sqlite:
+        pytest.skip("PostgreSQL has a lock of its own for this")
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.0)
+
+    with Path(f"{storage.url.database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        migrate(storage)
+
+
+def test_a_database_of_the_version_before_is_upgraded_and_copied(empty_database_url):
+    storage, before = Storage(empty_database_url), migrations.revisions()[-2]
+    with migrations._connection(storage) as connection:
+        config = migrations._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, before)
+        connection.commit()
+
+    migrate(storage)
+
+    with storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == migrations.revisions()[-1]
+    if storage.is_sqlite:
+        database = Path(storage.url.database)
+        copies = [path.name for path in database.parent.glob("*.before-*")]
+        assert copies == [f"{database.name}.before-{before}"]
+    storage.close()
 
 
 def test_the_app_may_be_in_a_directory_with_any_name(empty_database_url, tmp_path, monkeypatch):
