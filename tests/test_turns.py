@@ -68,6 +68,7 @@ def test_every_turn_is_returned_as_it_is_stored(parts, ask, stored):
             assert getattr(reply, name) == getattr(turn.reply, name), name
         same = {"siblings": (), "outcome": None}
         assert replace(question, **same) == replace(turn.question, **same)
+    assert [turn.reply.text for turn in turns] == ["", "", "", "", "Hello world"]
     conversation, question, reply = found[-1]
     assert (conversation.leaf_id, conversation.updated_at) == (reply.id, reply.created_at)
     assert is_like(conversation, Settings("gpt-3.5-turbo", 0.5, "Be very brief now.", options={"top_p": 0.9}))
