@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from tests.databases import new_database
 from tests.rows import COUNTED, NEW, all_rows, changed, day, fill
@@ -43,6 +43,7 @@ from webapp.storage import (
     pictures,
     presets,
     queued,
+    schema,
     shares,
     sign_ins,
     site,
@@ -685,6 +686,10 @@ READS = {
     ),
     "words": (lambda tx: found(tx, "text"), ["a1q", "a1r", "a1s", "a2q", "a2r"]),
     "all words": (lambda tx: found(tx, "text a1s"), ["a1s"]),
+    "words of two users are apart": (
+        lambda tx: found(tx, "text") and len(set(tx.execute(select(schema.message_words.c.owner)).scalars())),
+        2,
+    ),
     "words of a model": (lambda tx: found(tx, "text", model="m2"), ["a2q", "a2r"]),
     "words since a day": (lambda tx: found(tx, "text", since=day(3)), ["a2q", "a2r"]),
     "words until a day": (lambda tx: found(tx, "text", until=day(3)), ["a1q", "a1r", "a1s"]),
