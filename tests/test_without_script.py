@@ -14,10 +14,12 @@ AS_BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 @pytest.fixture
 def stopped(alice, upstream):
     """A reply that was stopped after its first word."""
+    alice.end(alice.new_chat("Greeting"))
     upstream.answer(*body(token("First"), Wait()))
-    reply = alice.new_chat("Question")
+    reply = alice.say("Question")
     next(alice.events(reply))
     alice.stop(reply)
+    alice.end(reply)
     return reply
 
 
@@ -31,13 +33,21 @@ def test_the_answer_to_a_form_brings_back_what_the_box_had_not_sent(alice, stopp
         assert "Half a &lt;thought&gt;</textarea>" in page.text
         assert "Question" in text_of(page.text)
         assert f'action="/c/{alice.conversation_id}/messages"' in page.text
+    assert "Hello world" in text_of(pages[-1].text), "the page grows with the new answer"
+    assert ["2 earlier messages" in page.text for page in pages] == [False, False, True]
 
 
 def test_without_an_unsent_text_it_leads_to_the_message(alice, stopped):
-    cases = [("", "text/html"), (" \n", "text/html"), ("Half a thought", None), ("Half a thought", "*/*")]
+    cases = [
+        (None, "text/html"),
+        ("", "text/html"),
+        (" \n", "text/html"),
+        ("Half a thought", None),
+        ("Half a thought", "*/*"),
+    ]
 
     for text, accepted in cases:
-        form = {"data": {"text": text}, "headers": {"Accept": accepted}, "allow_redirects": False}
+        form = {"data": {"key": "k", "text": text}, "headers": {"Accept": accepted}, "allow_redirects": False}
         for action in ("stop", "select"):
             answer = alice.post(f"/m/{stopped}/{action}", **form)
             assert answer.status_code == 303
@@ -54,9 +64,17 @@ def test_the_script_gets_one_message_and_a_browser_its_place(alice):
 
     assert (asked.count("<article"), text_of(asked).count("My question")) == (1, 1)
     assert (answered.count("<article"), text_of(answered).count("Hello world")) == (1, 1)
+    assert ["message--user" in one for one in (asked, answered)] == [True, False]
     assert f'id="m-{question}"' in asked
     assert f'id="m-{reply}"' in answered
     assert (led.status_code, led.headers["Location"]) == (302, f"/c/{alice.conversation_id}#m-{question}")
+
+
+def test_only_the_script_is_told_how_a_reply_ended(alice, stopped):
+    fragment = alice.get(f"/m/{stopped}", headers=AS_SCRIPT).text
+
+    assert 'data-said="Stopped."' in fragment
+    assert "data-said" not in alice.page()
 
 
 def test_the_first_turn_brings_the_menu_of_its_conversation_with_the_folders(alice):
