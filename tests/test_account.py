@@ -44,6 +44,17 @@ def test_a_browser_that_does_not_say_its_name_is_listed_too(team, alice):
     assert "Unknown browser" in text_of(alice.get("/account").text)
 
 
+def test_behind_a_proxy_on_a_socket_the_list_has_the_address_that_it_reports(make_team):
+    team = make_team(proxies=("unix",))
+    browser = team.site.test_client()
+    request = {"headers": {"X-Forwarded-For": "1.2.3.4"}, "environ_overrides": {"REMOTE_ADDR": ""}}
+    browser.post(f"/invite/{team.invite()}", data={"name": "Alice", "password": PASSWORD}, **request)
+
+    page = browser.get("/account", **request).text
+
+    assert "1.2.3.4, since" in text_of(page)
+
+
 def test_another_browser_can_be_signed_out(alice, phone):
     [path] = links(alice.get("/account").text, "/account/sign-ins/[0-9a-f]{8}-")
 

@@ -7,7 +7,7 @@ import re
 import html5lib
 import pytest
 
-from tests.team import problem
+from tests.team import problem, sign_in
 from tests.visitor import text_of
 
 PAGES = (
@@ -150,6 +150,19 @@ def test_the_pages_of_a_member_know_who_is_there(settled):
     assert re.search('data-user="[0-9a-f]{16}"', start)
     assert "Revoke all my API keys too (1)" in text_of(account)
     assert "12 characters or more" in text_of(account)
+
+
+def test_the_tag_of_a_user_needs_the_secret_of_the_instance(team, make_site, tmp_path):
+    carol = team.join("Carol")
+    here = carol.get("/").text
+    carol.base_url = make_site(login="password", data_dir=tmp_path / "other").extensions["url"]
+    sign_in(carol, "carol")
+    there = carol.get("/").text
+
+    tags = [re.findall('data-user="([0-9a-f]{16})"', page) for page in (here, there)]
+
+    assert [len(found) for found in tags] == [1, 1]
+    assert tags[0] != tags[1]
 
 
 def test_the_settings_say_what_a_preset_and_a_file_may_hold(make_visitor):
