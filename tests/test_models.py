@@ -474,6 +474,7 @@ def test_only_the_first_page_waits_for_the_list_and_not_for_long(models_of, upst
     answered.set()
 
     assert (first, second, told) == (list(FALLBACK), list(FALLBACK), "")
+    wait_until(lambda: upstream.model_requests, 20, "the request of the thread")
     assert len(upstream.model_requests) == 1
 
 
