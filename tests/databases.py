@@ -21,7 +21,8 @@ Server = psycopg.Connection[tuple[Any, ...]]
 SERVER = os.environ.get("LOCKCHAT_TEST_DATABASE_URL", "")
 
 SCHEMA = """
-    SELECT attrelid::bigint, attname, version_num
+    SELECT attrelid::bigint, attname, atttypid::bigint, attnotnull, atthasdef, version_num,
+        (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_trigger)
     FROM pg_attribute LEFT JOIN alembic_version ON true WHERE attrelid >= 16384 ORDER BY attrelid, attnum, version_num
 """
 HANG_UP = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
@@ -68,13 +69,13 @@ class Copies:
         """The URL of a copy."""
         name = self.free.pop() if self.free else _copy(self._server, self._model)
         yield _url(name)
-        name = self._taken_away(name)
-        if self._is_emptied(name):
+        name = self._renamed(name)
+        if self._emptied(name):
             self.free.append(name)
         else:
             _drop(self._server, name)
 
-    def _taken_away(self, old: str) -> str:
+    def _renamed(self, old: str) -> str:
         """Give the copy a new name, so that nothing that the test left running finds it."""
         name = _new_name()
         while True:
@@ -83,8 +84,8 @@ class Copies:
                 self._server.execute(f"ALTER DATABASE {old} RENAME TO {name}")
                 return name
 
-    def _is_emptied(self, name: str) -> bool:
-        """Delete all rows, unless a test changed the tables."""
+    def _emptied(self, name: str) -> bool:
+        """Delete all rows. False where a test changed the tables."""
         with _connect(_url(name)) as copy:
             if copy.execute(SCHEMA).fetchall() != self._schema:
                 return False

@@ -143,9 +143,11 @@ def test_an_answer_that_does_not_begin_is_not_kept(upstream: Upstream):
     upstream.answer(*body(*[comment * 10] * 20, token("Hello"), token(finish="stop")))
 
     tracemalloc.start()
-    text = "".join(delta.text for delta in Lockchat(upstream.url).stream(QUESTION, "gpt-4"))
-    _now, most_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    try:
+        text = "".join(delta.text for delta in Lockchat(upstream.url).stream(QUESTION, "gpt-4"))
+        _now, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
     assert text == "Hello"
     assert most_bytes < 1_000_000  # of 1,600,000

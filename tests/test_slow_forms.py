@@ -37,8 +37,13 @@ def dripping(pieces: int = 40) -> Body:
 
 
 @pytest.fixture
-def post(site):
-    """Post a body by a connection of gunicorn's; the status of the answer, which is read to its end."""
+def post(site, monkeypatch):
+    """Post a body by a connection of gunicorn's; the status of the answer, which is read to its end.
+
+    A body that drips is quick, however busy this machine is, unless a test says otherwise.
+    """
+    monkeypatch.setattr(forms, "QUICK_SECONDS", 60.0)
+    monkeypatch.setattr(forms, "LINGER_SECONDS", 60.0)
     connection = gevent.socket.socket()
 
     def post(body: Body, path: str = "/conversations", *, size: int = 0, headers: dict[str, str] = FORM) -> int:
