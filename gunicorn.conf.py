@@ -38,7 +38,9 @@ if 0 <= files < 4 * worker_connections:
 logs.start()
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # gunicorn sets its own after `on_starting`
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the process without the traceback of a KeyboardInterrupt
+    # Ends the process without the traceback of a KeyboardInterrupt; the kernel's own action spares the first process
+    # of a container.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
 
 
 class logger_class(Logger):  # noqa: N801 (gunicorn's name of the setting)
@@ -121,7 +123,8 @@ def post_fork(server, worker):
 
 def child_exit(server, worker):
     """Note a dead worker. The next one interrupts its replies at once, where others wait for its heartbeat."""
-    siblings.dead.append(worker.lockchat_id)
+    if worker_id := getattr(worker, "lockchat_id", ""):  # those from before a reload of this file have none
+        siblings.dead.append(worker_id)
 
 
 def post_worker_init(worker):

@@ -74,7 +74,10 @@ def test_an_unusable_value_with_a_password_is_not_repeated(name, value):
     assert "hunter2" not in caught.value.sentence
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:chat.sqlite3"])
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///:memory:?cache=shared", "sqlite:chat.sqlite3"],
+)
 def test_a_database_without_a_file_is_refused(url):
     with pytest.raises(ConfigError, match="LOCKCHAT_DATABASE_URL cannot be used. Accepted: sqlite:///path or "):
         config_of(DATABASE_URL=url)

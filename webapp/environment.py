@@ -117,7 +117,7 @@ class Environment(_Reader):
 
     def database_url(self, name: str) -> str | None:
         value = self.secret(name)
-        if value and (not value.startswith(DATABASES) or value in IN_MEMORY):
+        if value and (not value.startswith(DATABASES) or value.partition("?")[0] in IN_MEMORY):
             raise _refused(name, None, "sqlite:///path or postgresql://user:password@host/name")
         return value
 
