@@ -202,6 +202,21 @@ def test_the_outcome_is_not_shown_before_the_reply_is_saved(script, generation):
     assert generation.shown()[1].status == "done"
 
 
+def test_a_follower_gets_the_outcome_once_the_reply_is_saved(script, generation):
+    received = []
+    threading.Thread(target=lambda: received.extend(generation.follow(beat_seconds=0.01)), daemon=True).start()
+    script.end()
+    wait_until(lambda: generation.is_rendered, 15)
+    number = len(received)
+
+    wait_until(lambda: len(received) > number + 2, 15, "beats after the end")
+    before = [step for step in received if isinstance(step, Outcome)]
+    generation.settle(saved=True)
+
+    wait_until(lambda: isinstance(received[-1], Outcome), 15, "the outcome")
+    assert before == []
+
+
 def test_a_stop_ends_the_reply_once_and_closes_the_source():
     script, ends = Script(), []
     hub = Hub(lambda text: None)
@@ -247,6 +262,25 @@ def test_a_reply_that_fails_keeps_its_text_and_is_logged(caplog, error, status, 
 
     assert (delta.text, outcome.status, outcome.failure) == ("Half", status, failure)
     assert "reply 01234567" in caplog.text
+
+
+class Refusing(Script):
+    """A source that fails before it gives anything."""
+
+    def __iter__(self):
+        raise UpstreamError("network")
+        yield
+
+
+def test_a_reply_that_fails_before_its_first_text_ends_in_its_error():
+    hub = Hub(lambda text: None)
+    hub.start("reply", Refusing(), lambda: None)
+    generation = hub.get("reply")
+
+    wait_until(lambda: generation.is_rendered, 15)
+
+    outcome = generation.since()[2]
+    assert (outcome.status, outcome.failure) == ("error", UpstreamError("network").failure)
 
 
 PICTURES = tuple(Picture("image/png", number, data=b"x" * number) for number in (1, 2, 3))

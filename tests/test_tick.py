@@ -130,7 +130,7 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
     assert (shown.text, shown.status, shown.outcome.saved) == ("\ud800", "done", False)
 
 
-def test_the_others_are_told_which_reply_is_saved(pulse, reply):
+def test_a_saved_reply_leaves_the_worker_and_the_others_are_told_which(hub, pulse, reply):
     told = []
     pulse.on_saved.append(told.append)
     reply.end()
@@ -138,6 +138,7 @@ def test_the_others_are_told_which_reply_is_saved(pulse, reply):
     pulse.tick()
 
     assert told == [reply.id]
+    assert hub.all() == {}
 
 
 def test_followers_of_a_saved_reply_are_told_so(pulse, reply):
