@@ -218,6 +218,7 @@ def test_the_first_process_ends_with_a_sentence(data, spoil):
 def test_a_driver_that_is_not_installed_is_named_with_its_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "webapp.storage.postgresql", raising=False)
+    monkeypatch.delattr("webapp.storage.postgresql", raising=False)  # of a test before
 
     with pytest.raises(ConfigError) as caught:
         Storage("postgresql://user:secret@localhost/x")
