@@ -204,8 +204,11 @@ def test_the_models_of_the_settings_stay_the_outer_bound(make_team, upstream):
 
     refused = carol.post_form("/admin/models", role="member", model=["small"], others="secret")
     saved = carol.post_form("/admin/models", role="member", model=["small"])  # all that the form has here
+    page = carol.get("/admin/models").text
 
     assert (refused.status_code, saved.status_code) == (400, 303)
+    assert "The setting LOCKCHAT_MODELS names the models to choose from." in text_of(page)
+    assert 'name="others"' not in page
     assert "The setting LOCKCHAT_MODELS does not offer the model secret." in problem(refused)
     assert ticked(refused.text, "member") == ["small", "secret"]
     assert alice.post_form("/conversations", text="Hi", model="big").status_code == 400

@@ -156,6 +156,7 @@ def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):
     add(feed, "a" * 3_000)
 
     assert clock.rests == []
+    assert "a" * 3_000 in feed.snapshot()[0]
 
 
 def test_a_reader_whose_text_is_costly_rests_after_each_piece(clock, feed):
