@@ -120,7 +120,8 @@ def test_many_cookies_of_one_address_do_not_hold_all_streams(browser, running):
 
 def test_without_script_a_page_that_may_not_stream_shows_the_text_so_far_and_asks_again(browser, running):
     alice = browser(streams_per_user=1)()
-    reply = alice.new_chat("Hi")
+    alice.stop(alice.new_chat("Hi"))
+    reply = alice.say("Go on")
     streams = [alice.get(f"/m/{reply}/stream", stream=True) for _ in range(4)]
 
     page = alice.get(f"/c/{alice.conversation_id}?live=1")
@@ -131,6 +132,8 @@ def test_without_script_a_page_that_may_not_stream_shows_the_text_so_far_and_ask
     assert "&lt;Typed&gt; words</textarea>" in typed.text
     assert "Refresh" not in typed.headers, "which would lose the text"
     assert f'action="/m/{reply}/stop"' in page.text
+    finished = [html.partition("<article")[2].partition(f'id="m-{reply}"')[0] for html in (page.text, alice.page())]
+    assert finished[0] == finished[1] != ""
 
 
 def test_a_holder_of_fewer_than_the_average_gets_into_the_last_fifth():

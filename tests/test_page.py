@@ -125,6 +125,7 @@ def test_a_page_as_it_opens_has_no_trouble_and_an_empty_form(alice):
     empty = dict.fromkeys(("text", "model", "temperature", "system"), "")
     assert [composer(page) for page in pages] == [empty | {"parent": ""}, empty | {"parent": reply}]
     assert [word for word in ("message__problem", "edit.js") if word in pages[0] + pages[1]] == []
+    assert re.search(r'role="log"[^>]*>\s*</div>', pages[0])
 
 
 def composer(page: str) -> dict[str, str]:
@@ -255,6 +256,7 @@ def test_without_script_the_page_itself_streams_the_answer(alice, upstream):
 
     assert page.index(b'<div class="message__live"') < page.index(b"<strong>one</strong> two")
     assert page.endswith(b"</html>\n") or page.endswith(b"</html>")
+    assert composer(page.decode()) == composer(alice.page())
 
 
 def test_without_script_each_of_two_running_replies_stands_under_its_own_question(alice, upstream):

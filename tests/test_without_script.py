@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.upstream import Wait, body, token
@@ -54,6 +56,22 @@ def test_without_an_unsent_text_it_leads_to_the_message(alice, stopped):
             assert answer.headers["Location"] == f"/c/{alice.conversation_id}#m-{stopped}"
 
 
+def test_a_retry_beside_an_unsent_text_grows_below_its_question_alone(alice, upstream):
+    alice.end(alice.new_chat("Early"))
+    reply = alice.say("Late")
+    alice.end(reply)
+    go_on = threading.Event()
+    upstream.answer(*body(token("Another "), Wait(go_on), token("answer"), b"data: [DONE]\n\n"))
+
+    with alice.post(f"/m/{reply}/retry", data={"text": "Half a thought"}, headers=AS_BROWSER, stream=True) as answer:
+        go_on.set()
+        page = answer.text
+
+    assert "Half a thought</textarea>" in page
+    assert "Another answer" in text_of(page)
+    assert "2 earlier messages" in text_of(page)
+
+
 def test_the_script_gets_one_message_and_a_browser_its_place(alice):
     reply = alice.new_chat("My question")
     alice.end(reply)
@@ -66,7 +84,7 @@ def test_the_script_gets_one_message_and_a_browser_its_place(alice):
     assert (answered.count("<article"), text_of(answered).count("Hello world")) == (1, 1)
     assert ["message--user" in one for one in (asked, answered)] == [True, False]
     assert f'id="m-{question}"' in asked
-    assert f'id="m-{reply}"' in answered
+    assert f'id="m-{reply}" data-said=""' in answered
     assert (led.status_code, led.headers["Location"]) == (302, f"/c/{alice.conversation_id}#m-{question}")
 
 
@@ -112,6 +130,27 @@ def test_a_form_of_the_list_leads_back_to_the_page_that_it_is_beside(alice):
         answer = alice.post(f"{chat}/rename", **form, allow_redirects=False)
 
         assert (answer.status_code, answer.headers["Location"]) == (303, place)
+
+
+def test_a_deletion_leads_to_a_page_that_can_undo_it(alice):
+    alice.end(alice.new_chat("Another"))
+    other = f"/c/{alice.conversation_id}"
+    alice.end(alice.new_chat("Hi"))
+    chat, told = f"/c/{alice.conversation_id}", f"?deleted={alice.conversation_id}"
+
+    for origin, referer, place in [
+        ("menu", "/", "/"),
+        ("menu", "/settings", "/"),
+        ("menu", other, other),
+        ("menu", chat, "/"),
+        ("list", chat, "/conversations"),
+        ("", other, "/"),
+    ]:
+        form = {"data": {"from": origin}, "headers": {"Referer": alice.base_url + referer}}
+        answer = alice.post(f"{chat}/delete", **form, allow_redirects=False)
+        alice.post_form(f"{chat}/restore")
+
+        assert (answer.status_code, answer.headers["Location"]) == (303, place + told)
 
 
 def test_the_box_sends_to_the_end_of_what_the_page_shows(alice, upstream):
