@@ -98,6 +98,7 @@ def test_a_message_to_a_conversation_that_is_gone_can_begin_another_one(alice):
     assert answer.status_code == 404
     assert fields_of(answer.text)[0] == "/conversations"
     assert fields_of(answer.text)[1]["model"] == "gpt-3.5-turbo"
+    assert not {"Retry-After", "WWW-Authenticate"} & answer.headers.keys()
 
 
 def test_an_error_page_leads_back_only_from_a_form(alice):
@@ -140,7 +141,6 @@ def test_an_error_page_names_the_request_that_the_log_names(alice):
 
     assert f"For the administrator: 404, request {answer.headers['X-Request-Id']}" in text_of(answer.text)
     assert len(answer.headers["X-Request-Id"]) == 12
-    assert not {"Retry-After", "WWW-Authenticate", "Allow"} & answer.headers.keys()
 
 
 def test_the_script_gets_the_sentence_of_an_error_alone(alice):
@@ -173,7 +173,9 @@ def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):
         "Something went wrong in this server. The administrator can find the error in the log."
     )
     assert f"request {answer.headers['X-Request-Id']} failed" in caplog.text
-    assert 'lockchat_errors_total{code="internal"} 1.0' in alice.get("/metrics").text
+    assert re.findall("lockchat_errors_total{.*", alice.get("/metrics").text) == [
+        'lockchat_errors_total{code="internal"} 1.0'
+    ]
 
 
 def test_a_stranger_gets_back_what_they_typed_and_no_more(team):
