@@ -60,6 +60,17 @@ def test_a_text_browser_gets_each_message_without_controls_that_need_script(alic
     assert [text_of(page).count("Hello world") for page in pages] == [1, 1]
     assert [page.count("popovertarget") for page in pages] == [0, 0]
     assert "popovertarget" in alice.page()
+    assert ['data-raw="/m/' in page for page in (*pages, alice.page())] == [False, False, True]
+
+
+def test_the_models_to_retry_with_are_listed_where_they_are_asked_for_alone(alice):
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+    place = f"/c/{alice.conversation_id}"
+
+    pages = [alice.get(place + query).text for query in (f"?again={reply}", "", f"?again={reply}", "")]
+
+    assert [page.count('name="with" value="gpt-4"') for page in pages] == [1, 0, 1, 0]
 
 
 def test_static_files_are_cached_for_ever_under_their_version(alice):

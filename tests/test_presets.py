@@ -217,6 +217,7 @@ def test_the_preset_that_holds_is_named_at_the_box(alice):
     assert chip in alice.get(f"/?preset={preset}").text
     alice.end(alice.new_chat("Hi", **(BRIEF | {"name": ""})))
     assert chip in alice.page()
+    assert "Presets: Brief None" in text_of(alice.page())
     alice.end(alice.say("On", temperature="1"))
     assert chip not in alice.page()
 
