@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.test_branches import question_of
@@ -69,9 +71,10 @@ def test_the_next_question_brings_the_joined_answer_only(alice, upstream):
 
 
 def test_a_follower_sees_the_beginning_at_once(alice, upstream):
-    first = cut_reply(alice, upstream, "**Half** an")
+    first, opened = cut_reply(alice, upstream, "**Half** an"), threading.Event()
+    upstream.answer(*body(Wait(opened), token(" answer"), token(finish="stop")))
 
-    events = list(alice.events(go_on(alice, first)))
+    events = list(alice.events(go_on(alice, first), opened))
 
     assert "<strong>Half</strong> an" in events[0].data
 
