@@ -40,8 +40,8 @@ QUICK = "not browser and not faults"
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Four test processes for the quick suite, which often waits; two drive browsers; one where faults are timed."""
-    return {QUICK: 4, "browser": 2}.get(config.option.markexpr, 0)
+    """Four test processes for the quick suite, which often waits; one where browsers and faults are timed."""
+    return 4 if config.option.markexpr == QUICK else 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
