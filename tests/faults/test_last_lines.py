@@ -41,7 +41,16 @@ def start(tmp_path, database_url, upstream):
     environment = os.environ | {f"LOCKCHAT_{name}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file, process_group=0)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=file,
+            stderr=file,
+            process_group=0,
+            # What a script runs in the background ignores Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
     yield process, log
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
