@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from webapp.chat import Delta, Final, Outcome
@@ -49,13 +49,14 @@ class Pulse:
     It calls those in `on_saved` with the id of each finished reply, after the followers; they must return at once.
     """
 
-    def __init__(self, storage: Storage, hub: Hub, worker_id: str, dead: Iterable[str] = ()) -> None:
+    def __init__(self, storage: Storage, hub: Hub, worker_id: str, dead: Collection[str] = ()) -> None:
         self.on_saved: list[Callable[[str], None]] = []
         self._storage = storage
         self._hub = hub
         self._worker_id = worker_id
         self._saved: dict[str, _Saved] = {}
         self._watch = Watch(storage, hub, worker_id, dead)
+        self._follows_dead = bool(dead)
         self._drain_at: float | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -84,15 +85,17 @@ class Pulse:
             self._save_one_by_one(generations)
 
     def _run(self) -> None:
-        watched_at = -WATCH_SECONDS
+        watched_at = 0.0
+        if self._follows_dead:
+            self._watch.look()
         while not self._closed:
-            if time.monotonic() - watched_at >= WATCH_SECONDS:
-                self._watch.look()
-                watched_at = time.monotonic()
             self._hub.changed.wait(TICK_SECONDS if self._hub.all() else WATCH_SECONDS)
             self._hub.changed.clear()
             time.sleep(GATHER_SECONDS)
             self.tick()
+            if time.monotonic() - watched_at >= WATCH_SECONDS:
+                self._watch.look()
+                watched_at = time.monotonic()
 
     def _save(self, generations: Sequence[Generation]) -> None:
         """Save all new text in one transaction, then stop the replies that the database marks."""
