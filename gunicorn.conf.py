@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-import uuid
 
 from gunicorn.glogging import Logger
 from gunicorn.util import set_owner_process
@@ -14,6 +13,7 @@ from gunicorn.util import set_owner_process
 from webapp import logs, siblings
 from webapp.config import Config, check_bind
 from webapp.errors import ConfigError
+from webapp.text import new_id
 
 bind = os.environ.get("LOCKCHAT_BIND", "127.0.0.1:8000")
 # One gevent process holds a thousand streams; threads stop at a handful of slow readers.
@@ -110,7 +110,7 @@ def _check(addresses):
 
 def pre_fork(server, worker):
     """Name the worker. Let it share the memory of this process: its garbage collector would write to every object."""
-    worker.lockchat_id = siblings.next_id = str(uuid.uuid4())
+    worker.lockchat_id = siblings.next_id = new_id()
     gc.collect()
     gc.freeze()
 

@@ -44,7 +44,7 @@ def number(tx: Connection, user_id: str, conversation_id: str = "") -> int:
     """
     revision: int = tx.execute(_NEXT, {"user_id": user_id}).scalar_one()
     if conversation_id:
-        tx.execute(ONE, {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
+        tx.execute(CHANGING_ONE, {"its_user_id": user_id, "its_id": conversation_id, "revision": revision})
     return revision
 
 
@@ -64,10 +64,10 @@ def revision(tx: Connection, user_id: str) -> int:
 _IS_USER = users.c.id == bindparam("user_id")
 _LAST = select(users.c.revision).where(_IS_USER)
 _NEXT = update(users).where(_IS_USER).values(revision=users.c.revision + 1).returning(users.c.revision)
-ONE = update(conversations).where(
+# Sets the columns of one conversation that its other parameters name.
+CHANGING_ONE = update(conversations).where(
     conversations.c.user_id == bindparam("its_user_id"), conversations.c.id == bindparam("its_id")
 )
-"""Sets the columns of one conversation that its other parameters name."""
 
 
 def states(tx: Connection, user_ids: Sequence[str]) -> dict[str, State]:

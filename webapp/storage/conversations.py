@@ -181,7 +181,7 @@ def change(tx: Connection, user_id: str, conversation_id: str, **values: Any) ->
     return _numbered(tx, user_id, conversation_id, changed)
 
 
-_CHANGING = changes.ONE.where(conversations.c.deleted_at.is_(None))
+_CHANGING = changes.CHANGING_ONE.where(conversations.c.deleted_at.is_(None))
 
 
 def deleted_at(tx: Connection, user_id: str, conversation_id: str, *, lock: bool = False) -> datetime | None:

@@ -139,7 +139,7 @@ def _article(message: Message, models: Sequence[str], retrying: str) -> bytes | 
     return page
 
 
-def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool = False) -> Markup:
+def _made(message: Message, models: Sequence[str], retrying: str, *, plain: bool) -> Markup:
     name = "_question.html" if message.role == "user" else "_reply.html"
     # Without what the other templates know, which takes longer to find out.
     template = current_app.jinja_env.get_template(name)
