@@ -16,10 +16,12 @@ from webapp.pictures import MAX_BYTES
 READER = (
     WATCHED
     + """
+import base64
 from datetime import UTC, datetime
 from functools import partial
 from webapp.generation import Hub
 from webapp.lockchat import Lockchat
+from webapp.pictures import MAX_BYTES
 from webapp.storage import Storage, pictures
 from webapp.storage.schema import conversations, messages, users, metadata
 
@@ -42,7 +44,13 @@ while not hub.get("m").is_rendered:
     hub.changed.wait(1)
     hub.changed.clear()
 gevent.sleep(0.01)
-print(json.dumps([[one.size for one in hub.get("m").pictures()], max(turns)]))
+
+# What has to be done at once, with this processor in its present state: parse the event, decode the picture.
+line = json.dumps({"url": base64.b64encode(bytes(MAX_BYTES)).decode()})
+before = time.thread_time()
+base64.b64decode(json.loads(line)["url"])
+once = time.thread_time() - before
+print(json.dumps([[one.size for one in hub.get("m").pictures()], max(turns) / once]))
 """
 )
 
@@ -57,4 +65,4 @@ def test_the_largest_picture_leaves_the_others_their_turns(upstream: Upstream, t
 
     sizes, longest = json.loads(done.stdout)
     assert sizes == [MAX_BYTES]
-    assert longest < 0.1  # of the processor; 27 ms were measured
+    assert longest < 2.5  # 1.2 were measured
