@@ -6,6 +6,7 @@ import gc
 import os
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,10 @@ from webapp.storage.migrate import migrate
 if not os.environ.get("CI"):  # where there is no deadline, and the same hundred examples each time
     settings.register_profile("here", deadline=None, max_examples=30)
     settings.load_profile("here")
+
+# Where Python writes no bytecode, each server of a test would compile the app, which is half of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 compiled.keep()
 TEMPLATES = compiled.Templates()
