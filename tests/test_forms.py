@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
+from tests.samples import some
 from tests.visitor import text_of
 from webapp.views.forms import form_bytes, parse
 
@@ -44,7 +45,7 @@ def test_a_form_of_broken_escapes_is_refused():
         parse(b"text=" + b"%" * 100_000)
 
 
-@pytest.mark.parametrize("piece", [b"%D0%B6", b"%41", b"%41a", b"%ff", b"+"])
+@pytest.mark.parametrize("piece", some([b"%D0%B6", b"%41", b"%41a", b"%ff", b"+"], 3))
 def test_the_largest_form_costs_a_fraction_of_what_urllib_takes(piece):
     body = b"text=" + piece * (form_bytes(100_000) // len(piece))
     ours = processor_seconds(lambda: parse(body))

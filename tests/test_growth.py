@@ -64,7 +64,7 @@ def test_what_is_said_about_a_pattern_is_about_one_that_is_there(table: dict[str
     ("use", "pattern"),
     [
         pytest.param("match", r"(?:[^|`]|`[^`]*`?)*\|", id="exponential in pairs"),
-        pytest.param("search", r"a+b", id="quadratic from every place"),
+        pytest.param("search", r"a+b", id="quadratic from every place", marks=pytest.mark.long),
         pytest.param("fullmatch", r"(?:a|aa)*b", id="exponential", marks=pytest.mark.long),
         pytest.param("all", r"<[^>]*>", id="quadratic where nothing closes", marks=pytest.mark.long),
         pytest.param("match", r"\s*\w*\s*\w*-", id="quadratic from one place", marks=pytest.mark.long),

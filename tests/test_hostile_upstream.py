@@ -127,7 +127,7 @@ def test_an_error_of_megabytes_with_a_status_is_cut(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", some([b"\r\n", b"\n", b"\r", b"data:\n\n", b":\n", b"data\n", b"id:1\n", b"retry:1\n"], 3)
+    "line", some([b"\r\n", b"\n", b"\r", b"data:\n\n", b":\n", b"data\n", b"id:1\n", b"retry:1\n"], 4)
 )
 @pytest.mark.parametrize("size", [1, 16384])
 def test_the_time_of_many_short_lines_grows_as_their_number(line: bytes, size: int) -> None:
