@@ -7,8 +7,11 @@ import threading
 import pytest
 from sqlalchemy import update
 
+from tests.replies import add_reply
 from tests.upstream import Wait, tokens
 from tests.wait import wait_until
+from webapp import siblings, typesetter
+from webapp.chat import Delta
 from webapp.markdown import RENDERER
 from webapp.rendering import process
 from webapp.storage import messages
@@ -46,6 +49,19 @@ def test_it_gets_its_html_in_the_background(site, alice, storage, reply):
     assert wait_until(lambda: stored(storage, reply).html, 15) == '<p dir="auto"><em>so</em></p>\n'
     assert stored(storage, reply).renderer == RENDERER
     assert "<em>so</em>" in alice.page()
+
+
+def test_a_reply_of_a_dead_worker_gets_it_as_soon_as_it_is_interrupted(make_site, monkeypatch):
+    monkeypatch.setattr(typesetter, "LOOK_SECONDS", 600)
+    monkeypatch.setattr(siblings, "dead", ["dead worker"])
+    parts = make_site().extensions["lockchat"]
+    parts.typesetter.catch_up(10)
+
+    reply_id = add_reply(parts.storage, "dead worker")
+    with parts.storage.begin() as tx:
+        messages.append(tx, [(reply_id, 1, Delta("*so*"))])
+
+    assert wait_until(lambda: stored(parts.storage, reply_id).html, 60) == '<p dir="auto"><em>so</em></p>\n'
 
 
 def test_so_does_one_of_an_older_renderer(site, storage, reply):

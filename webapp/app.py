@@ -133,8 +133,7 @@ def build(config: Config) -> Flask:
 
 def _join(app: Flask, config: Config) -> None:
     """Build the parts and make them known to the views."""
-    storage = _database(config)
-    rendering = _renderer()
+    storage, rendering = _database(config), _renderer()
     hub = Hub(rendering.render, partial(keep_picture, storage))
     upstream = Lockchat.of(config, config.url or demo.start())
     models, worker_id = _models(config, upstream), siblings.next_id or new_id()
@@ -149,6 +148,7 @@ def _join(app: Flask, config: Config) -> None:
     team = _team(app, config, storage, hub, upkeep, Trials(config, upstream, storage, models))
     # Closed in this order: the end of a reply at the close sends no queued message.
     pulse.on_saved.append(queue.note_end)
+    pulse.on_interrupted.append(typesetter.wake)  # else a page shows their text as it is written, for seconds
     background = _started([queue, pulse, typesetter, upkeep, changes, team.openings, *_titlers(config, storage, pulse)])
     parts.keep(
         app,

@@ -46,7 +46,8 @@ class Pulse:
     """Saves the replies of one hub, and looks for dead workers. The next tick retries what failed.
 
     When the worker shuts down, the pulse interrupts replies and keeps their text.
-    It calls those in `on_saved` with the id of each finished reply, after the followers; they must return at once.
+    It calls those in `on_saved` with the id of each finished reply, after the followers, and those in `on_interrupted`
+    when a dead worker's replies are interrupted; they must return at once.
     """
 
     def __init__(self, storage: Storage, hub: Hub, worker_id: str, dead: Collection[str] = ()) -> None:
@@ -56,6 +57,7 @@ class Pulse:
         self._worker_id = worker_id
         self._saved: dict[str, _Saved] = {}
         self._watch = Watch(storage, hub, worker_id, dead)
+        self.on_interrupted = self._watch.on_interrupted
         self._follows_dead = bool(dead)
         self._drain_at: float | None = None
         self._closed = False

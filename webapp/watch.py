@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from webapp.errors import StorageUnavailable
 from webapp.generation import Hub
@@ -27,7 +27,8 @@ class Watch:
     A worker whose count stays the same is a suspect first. It is dead if it has still not counted after
     `grace_seconds` in which this worker could write: an outage of the database makes nobody dead.
 
-    The workers in `dead` are known to be dead, with no need to wait.
+    The workers in `dead` are known to be dead, with no need to wait. After it interrupted replies it calls those in
+    `on_interrupted`, which must return at once.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Watch:
         lease_seconds: float = LEASE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
+        self.on_interrupted: list[Callable[[], None]] = []
         self._storage = storage
         self._hub = hub
         self._worker_id = worker_id
@@ -77,6 +79,7 @@ class Watch:
             with self._storage.begin(wait_seconds=WAIT_SECONDS) as tx:
                 messages.interrupt(tx, lost)
             log.warning("%d replies were stored and never began: they are interrupted", len(lost))
+            self._tell(lost)
 
     def _judge(self, worker_id: str, count: int, now: float) -> None:
         seen_count, since = self._seen.get(worker_id, (-1, now))
@@ -99,3 +102,9 @@ class Watch:
             messages.interrupt(tx, replies)
             workers.discard(tx, worker_id)
         log.warning("worker %s is gone: %d replies are interrupted", worker_id, len(replies))
+        self._tell(replies)
+
+    def _tell(self, replies: Collection[str]) -> None:
+        if replies:
+            for tell in self.on_interrupted:
+                tell()
