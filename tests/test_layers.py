@@ -44,7 +44,7 @@ LAYERS = [
     ["webapp.views.chat", "webapp.views.door"],
     ["webapp.views.http", "webapp.views.pages"],
     ["webapp.views.problems"],
-    ["webapp.views.sidebar", "webapp.views.site"],
+    ["webapp.views.sidebar", "webapp.views.site", "webapp.views.people"],
     ["webapp.views.forwarded"],
     ["webapp.views.visitor", "webapp.views.hosts", "webapp.views.forms", "webapp.views.api_errors"],
     ["webapp.views.identity"],

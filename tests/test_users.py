@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.team import PASSWORD, is_signed_in, links, problem, sign_in
 from tests.visitor import text_of
+from webapp.storage import accounts
+from webapp.team import Account
+from webapp.text import new_id
 
 
 @pytest.fixture
@@ -144,3 +148,56 @@ def test_the_page_works_with_names_that_are_markup(team, carol):
 def test_only_administrators_see_the_way_to_the_page(carol, alice):
     assert links(carol.get("/settings").text, "/admin/users") == ["/admin/users"]
     assert links(alice.get("/settings").text, "/admin/users") == []
+
+
+@pytest.fixture
+def crowd(team, carol):
+    """A hundred and five people more: Person 000 to Person 104."""
+    now = datetime.now(UTC)
+    with team.parts.storage.begin() as tx:
+        for number in range(105):
+            name = f"Person {number:03}"
+            accounts.add(tx, Account(new_id(), "password", name.casefold(), name, "member", now))
+
+
+def people_of(page: str) -> list[str]:
+    """The names of a list of people."""
+    return re.findall(r"(?:Carol|Person \d+)(?=</strong>|</a>)", page)
+
+
+@pytest.mark.parametrize("path", ["/admin/users", "/admin/limits"])
+def test_a_page_lists_a_hundred_people_and_leads_to_the_others(carol, crowd, path):
+    first = carol.get(path).text
+    [further] = links(first, re.escape(path) + r"\?start")
+    last = carol.get(further).text
+
+    assert people_of(first) == ["Carol", *(f"Person {number:03}" for number in range(99))]
+    assert people_of(last) == [f"Person {number:03}" for number in range(99, 105)]
+    assert links(last, re.escape(path) + r"\?start") == []
+
+
+@pytest.mark.parametrize("path", ["/admin/users", "/admin/limits"])
+def test_people_are_found_by_a_part_of_their_names(carol, crowd, path):
+    found = carol.get(path, params={"name": " PERSON 01"}).text
+
+    assert people_of(found) == [f"Person {number:03}" for number in range(10, 20)]
+    assert 'value="PERSON 01"' in found
+    assert "There is nobody here." in text_of(carol.get(path, params={"name": "Zoe"}).text)
+
+
+@pytest.mark.parametrize("start", ["-1", "x", "9" * 40])
+def test_a_start_that_is_none_breaks_nothing(carol, start):
+    assert carol.get("/admin/users", params={"start": start}).status_code == 200
+
+
+def test_what_is_done_to_somebody_leads_back_to_the_same_part_of_the_list(team, carol, crowd):
+    page = carol.get("/admin/users", params={"name": "person 10", "start": "0"}).text
+    [disable] = links(page, f"/admin/users/{team.user_id('Person 104')}/disable")
+
+    answer = carol.post_form(html.unescape(disable))
+
+    assert answer.headers["Location"] == "/admin/users?name=person+10&start=0"
+
+
+def test_a_small_team_needs_no_search(carol, alice):
+    assert 'type="search"' not in carol.get("/admin/users").text

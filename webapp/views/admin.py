@@ -10,6 +10,7 @@ from webapp.errors import AppError
 from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
+from webapp.views.people import people, place
 from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
@@ -26,7 +27,7 @@ def show_users(error: AppError | None = None, token: str = "") -> ResponseReturn
         "users.html",
         error,
         **sidebar(current_user().id),
-        users=here.team.users.all(),
+        **people(),
         last_seen=here.team.users.last_seen(),
         pending=here.team.invites.pending(),
         roles=ROLES,
@@ -114,4 +115,4 @@ def show_users_again(user_id: str = "") -> ResponseReturnValue:
 
 
 def _to_users() -> ResponseReturnValue:
-    return redirect(url_for("admin.show_users"), 303)
+    return redirect(url_for("admin.show_users", **place()), 303)

@@ -13,6 +13,7 @@ from webapp.quotas import NAMES
 from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
+from webapp.views.people import people
 from webapp.views.problems import form_page
 from webapp.views.sidebar import sidebar
 from webapp.views.visitor import actor, current_user
@@ -69,6 +70,6 @@ def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "
         names=NAMES,
         account=account,
         of_role=users.limits(account.role) if account else {},
-        users=users.all() if is_for_roles else [],
+        **(people() if is_for_roles else {}),
         own=users.limited() if is_for_roles else (),
     )
