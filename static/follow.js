@@ -95,9 +95,10 @@ export default function follow(tools, article) {
     later(() => limit.abort(), ANSWER_LIMIT);
     alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
     try {
-      const { status } = await (await fetch(article.dataset.status, { signal })).json();
+      const { status, full } = await (await fetch(article.dataset.status, { signal })).json();
       failures %= RETRIES;
-      if (status === "streaming") return document.hidden ? doze() : open();
+      if (full) tell(full);
+      if (status === "streaming") return full || document.hidden ? doze() : open();
       const page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));
       thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");

@@ -58,12 +58,25 @@ def test_one_stream_too_many_is_refused_and_the_page_still_shows_the_text_so_far
     with alice.get(f"/m/{reply}/stream", stream=True) as first:
         next(first.iter_content(1))
         second = alice.get(f"/m/{reply}/stream")
+        status = alice.get(f"/m/{reply}/status").json()
         page = alice.get(f"/c/{alice.conversation_id}?live=1")
 
     assert (second.status_code, second.headers["Retry-After"]) == (429, str(RETRY_SECONDS))
     assert "You are following as many answers at once as are allowed: 1." in text_of(second.text)
+    assert "You are following as many answers at once as are allowed: 1." in status["full"]
     assert page.status_code == 200
     assert "On" in text_of(page.text)
+    alice.stop(reply)
+
+
+def test_asking_whether_a_stream_would_open_takes_no_place(team, carol, alice, upstream):
+    reply = begun(alice, upstream)
+    limit(carol, followers="1")
+
+    asked = [alice.get(f"/m/{reply}/status").json() for _ in range(3)]
+
+    assert asked == [{"status": "streaming"}] * 3
+    assert team.parts.followers.count() == 0
     alice.stop(reply)
 
 

@@ -7,8 +7,10 @@ import threading
 import time
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
+from tests.browser.chat import Chat
 from tests.upstream import Wait, body, token
 
 pytestmark = pytest.mark.browser
@@ -249,6 +251,26 @@ def test_a_connection_gone_silent_is_opened_anew(relayed, relay, go_on):
     expect(relayed.lost).to_be_hidden()
     go_on.set()
     expect(relayed.answer).to_have_text("one two")
+
+
+def test_a_tab_that_may_not_follow_says_why_and_shows_the_end(start_server, new_browser, go_on, network_may_fail):
+    server = start_server(STREAMS_PER_USER=1)  # four streams
+    chat = Chat(new_browser().new_page(), server.url).open()
+    chat.say("Count")
+    expect(chat.answer).to_have_text("one")
+    stream = chat.url + chat.page.locator("[data-stream]").get_attribute("data-stream")
+    cookies = {cookie["name"]: cookie["value"] for cookie in chat.page.context.cookies()}
+    others = [requests.get(stream, cookies=cookies, stream=True, timeout=30) for _ in range(3)]
+    assert [other.status_code for other in others] == [200, 200, 200]
+
+    tab = chat.second_tab()
+    expect(tab.lost).to_contain_text("Too many of your pages are open.")
+    go_on.set()
+
+    expect(tab.answer).to_have_text("one two")
+    expect(tab.send_button).to_be_visible()
+    for other in others:
+        other.close()
 
 
 def test_a_late_beat_alarms_nobody(relayed, go_on):

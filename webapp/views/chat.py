@@ -113,7 +113,19 @@ def raw_message(message_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/m/<id:message_id>/status")
 def show_status(message_id: str) -> ResponseReturnValue:
-    return {"status": parts().conversations.message(current_user().id, message_id).status}
+    """`full` says why a stream would be refused now: a script that follows streams cannot read the answer to it."""
+    status = parts().conversations.message(current_user().id, message_id).status
+    return {"status": status} | (_refusal() if status == "streaming" else {})
+
+
+def _refusal() -> dict[str, str]:
+    door, holder = parts().followers, current_user().holder
+    try:
+        door.enter(holder)
+    except Busy as error:
+        return {"full": error.sentence}
+    door.leave(holder)
+    return {}
 
 
 @blueprint.post("/m/<id:message_id>/stop")
