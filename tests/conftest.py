@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import settings
+from jinja2 import StrictUndefined
 from markdown_it.token import Token
 from werkzeug.serving import make_server
 
@@ -192,6 +193,7 @@ def make_site(upstream: Upstream, database_url: str, tmp_path: Path) -> Iterator
         defaults = {"url": upstream.url, "database_url": database_url, "data_dir": tmp_path / "data"}
         app = create_app(Config(**(defaults | settings)))
         app.jinja_env.bytecode_cache = TEMPLATES
+        app.jinja_env.undefined = StrictUndefined  # a name that no view gives to a template is an error here
         server = make_server("127.0.0.1", 0, app, threaded=True)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
