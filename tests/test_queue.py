@@ -173,7 +173,7 @@ def test_many_workers_send_it_once(alice, upstream, site, make_site):
         alice.end(reply)
         for thread in threads:
             thread.join()
-        wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+        wait_until(lambda: not is_waiting(alice), 60, "the queued message to go")
 
     assert sorted(questions(upstream)) == sorted([f"{text} {n}" for n in range(5) for text in ("One", "Two")])
 
