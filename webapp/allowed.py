@@ -125,17 +125,14 @@ def _check_depth(value: Any) -> None:
         for one in level:
             values = one.values() if isinstance(one, dict) else one
             inner += [child for child in values if isinstance(child, dict | list)]
-            if isinstance(one, dict) and any(_leads_away(one.get(name)) for name in REFERENCES):
+            references = [one.get(name) for name in REFERENCES] if isinstance(one, dict) else []
+            if any(isinstance(target, str) and not target.startswith("#") for target in references):
                 raise Invalid(_("References in schemas can only lead to their own parts: they begin with #."))
         if not inner:
             return
         level = inner
         give_way()
     raise Invalid(_("The values of the request are nested too deeply."))
-
-
-def _leads_away(reference: Any) -> bool:
-    return isinstance(reference, str) and not reference.startswith("#")
 
 
 def _is_number(value: Any) -> bool:
@@ -163,10 +160,6 @@ def _is_bias(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
-def _is_options(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
 def _is_format(value: Any) -> bool:
     return isinstance(value, dict) and value.get("type") in FORMATS
 
@@ -188,25 +181,14 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "input_audio": ("data", "format"),
 }
 _FIELDS: Mapping[str, Check] = {
-    "stream": _is_flag,
-    "stream_options": _is_options,
-    "temperature": _is_number,
-    "top_p": _is_number,
-    "top_k": _is_whole,
-    "min_p": _is_number,
-    "presence_penalty": _is_number,
-    "frequency_penalty": _is_number,
-    "max_tokens": _is_whole,
-    "max_completion_tokens": _is_whole,
-    "seed": _is_whole,
+    **dict.fromkeys(("stream", "logprobs", "parallel_tool_calls"), _is_flag),
+    **dict.fromkeys(("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty"), _is_number),
+    **dict.fromkeys(("top_k", "max_tokens", "max_completion_tokens", "seed", "top_logprobs"), _is_whole),
+    **dict.fromkeys(("reasoning_effort", "verbosity"), _is_word),
+    "stream_options": lambda value: isinstance(value, dict),
     "stop": _is_stop,
-    "logprobs": _is_flag,
-    "top_logprobs": _is_whole,
     "logit_bias": _is_bias,
-    "reasoning_effort": _is_word,
-    "verbosity": _is_word,
     "response_format": _is_format,
     "tools": _are_tools,
     "tool_choice": _is_choice,
-    "parallel_tool_calls": _is_flag,
 }
