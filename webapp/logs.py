@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from webapp.text import ends_of
 from webapp.upstream.cleaning import mask
 
-LINE_CHARS = 8000
+LINE_CHARS = 8000  # the start and the end: a traceback ends with what happened
 # Lines in which PostgreSQL quotes the values of a row or a statement: messages of users.
 QUOTING = ("DETAIL:", "CONTEXT:")
 
@@ -46,7 +47,7 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.request = _request()
         lines = [line for line in super().format(record).split("\n") if not line.startswith(QUOTING)]
-        return escaped(mask(_shortened("\n".join(lines)), _secrets))
+        return escaped(mask(ends_of("\n".join(lines), LINE_CHARS), _secrets))
 
 
 def escaped(text: str) -> str:
@@ -54,12 +55,6 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def _shortened(text: str) -> str:
-    """The start and the end: a traceback ends with what happened."""
-    half = LINE_CHARS // 2
-    return text if len(text) <= LINE_CHARS else f"{text[:half]} … {text[-half:]}"
 
 
 def _request() -> str:

@@ -32,6 +32,12 @@ def title_of(text: str) -> str:
     return (cut.rpartition(" ")[0] or cut) + "…"
 
 
+def ends_of(text: str, chars: int) -> str:
+    """The text, or the beginning and the end of one that is longer."""
+    half = chars // 2
+    return text if len(text) <= chars else f"{text[:half]} … {text[-half:]}"
+
+
 def first_bytes(text: str, size: int) -> str:
     """As many whole characters as fit in `size` bytes."""
     return text if len(text) * 4 <= size else text.encode()[: max(size, 0)].decode("utf-8", "ignore")

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from webapp.errors import UpstreamError
+from webapp.text import ends_of
 from webapp.upstream.payloads import load
 from webapp.upstream.transport import Passing
 
@@ -156,7 +157,7 @@ def _read(said: Any) -> tuple[str, str, str]:
     sentence = ""
     for _ in range(_MAX_NESTED):
         if isinstance(said, str):
-            text = "" if _HTML.match(said) else _ends_of(said)
+            text = "" if _HTML.match(said) else ends_of(said, _MAX_READ_CHARS)
             texts.append(text)
             said = _inside(text)
             if isinstance(said, str) or said is None:
@@ -206,12 +207,6 @@ def _part(said: dict[str, Any]) -> Any:
 def _sentence(text: str) -> str:
     """The words of a text, without class names and a gateway's own remarks."""
     return _CHAIN.sub("", _CHAIN_END.sub("", text))
-
-
-def _ends_of(text: str) -> str:
-    """Return the text, or the beginning and the end of a long one."""
-    half = _MAX_READ_CHARS // 2
-    return text if len(text) <= _MAX_READ_CHARS else f"{text[:half]} … {text[-half:]}"
 
 
 def _reason(status: int | None, words: str, unknown: str) -> str:
