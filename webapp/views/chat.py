@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
-from flask import (
-    Blueprint,
-    redirect,
-    render_template,
-    request,
-    session,
-    stream_template,
-    url_for,
-)
+from flask import Blueprint, redirect, render_template, request, session, stream_template, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 

@@ -18,13 +18,7 @@ import gevent  # type: ignore[import-untyped]
 import gevent.socket  # type: ignore[import-untyped]
 from flask import Request, Response, request
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import (
-    BadRequest,
-    LengthRequired,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
 from webapp.errors import Invalid, TooLarge
