@@ -45,14 +45,7 @@ if TYPE_CHECKING:
     from webapp.oidc.flow import Flow  # loads Authlib, which most installations do not need
 
 NAME = "lockchat"
-
-
-def _errors() -> Counter:
-    return Counter("lockchat_errors", "Requests that this worker answered with an error.", ["code"], registry=None)
-
-
-def _probes() -> Gate:
-    return Gate(PAGES, per_user=10, per_address=5, total=10)
+ERRORS = "Requests that this worker answered with an error."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +92,8 @@ class Parts:
     upkeep: Upkeep
     close: Callable[[], None]
     slow_bodies: Places = field(default_factory=Places)
-    probes: Gate = field(default_factory=_probes)
-    errors: Counter = field(default_factory=_errors)  # by code
+    probes: Gate = field(default_factory=lambda: Gate(PAGES, per_user=10, per_address=5, total=10))
+    errors: Counter = field(default_factory=lambda: Counter("lockchat_errors", ERRORS, ["code"], registry=None))
 
 
 def keep(app: Flask, parts: Parts) -> None:
