@@ -103,7 +103,7 @@ ROOT = Path(__file__).parent.parent
 YEAR = timedelta(days=365)
 RETRY_SECONDS = 2.0
 
-Part = Background | Pulse | Titler
+Part = Background | Pulse
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import queue
 import re
-import threading
 from contextlib import suppress
 
 from webapp import language
+from webapp.background import Background
 from webapp.chat import merge
 from webapp.errors import AppError
 from webapp.language import gettext as _
@@ -24,6 +24,7 @@ from webapp.upstream.stream import Stream
 TOTAL_SECONDS = 20.0
 ANSWER_BYTES = 16 * 2**10  # a title is short, but some models reason before it
 WAITING = 100  # replies in the queue
+LOOK_SECONDS = 3600.0  # a reply wakes the thread
 READ_CHARS = 2000  # of the question and of the answer: enough to see the subject
 
 _RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
@@ -33,37 +34,33 @@ _QUOTED = re.compile('["\'«“„‘]([^"«»“”„]+)["\'»“”’]')
 log = logging.getLogger(__name__)
 
 
-class Titler:
+class Titler(Background):
     """Improves the titles of one worker's conversations, one at a time. `close` closes the upstream too."""
 
     def __init__(self, upstream: Lockchat, storage: Storage) -> None:
+        super().__init__("titles", LOOK_SECONDS)
         self._upstream = upstream
         self._storage = storage
         self._waiting: queue.Queue[str] = queue.Queue(WAITING)
         self._stream: Stream | None = None
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="titles", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread; it runs until `close`."""
-        self._thread.start()
 
     def offer(self, reply_id: str) -> None:
         """Queue a saved reply. Returns at once; ignores the reply if the queue is full."""
         with suppress(queue.Full):
             self._waiting.put_nowait(reply_id)
+        self.wake()
 
     def close(self) -> None:
         """Abort the current request, drop the queue and end the thread."""
-        self._closed = True
+        self._closed.set()
         if stream := self._stream:
             stream.abort()
-        self.offer("")  # wakes the thread; with a full queue it does not sleep
-        self._thread.join()
+        super().close()
         self._upstream.close()
 
-    def _run(self) -> None:
-        while not self._closed:
+    def look(self) -> None:
+        """Improve the titles of the conversations in the queue."""
+        while not self._closed.is_set() and not self._waiting.empty():
             self._improve(self._waiting.get())
 
     def _improve(self, reply_id: str) -> None:
@@ -81,7 +78,7 @@ class Titler:
 
     def _replace_title(self, opening: Opening) -> None:
         title = title_in(self._ask(opening))
-        if title and not self._closed:
+        if title and not self._closed.is_set():
             with self._storage.begin() as tx:
                 conversations.better_title(tx, opening.conversation_id, opening.title, title)
 
@@ -89,7 +86,7 @@ class Titler:
         self._stream = self._upstream.stream(_wire(opening), opening.model)
         try:
             # Checked after `_stream` is set: an earlier `close` could not abort it.
-            return "" if self._closed else merge(list(self._stream)).text
+            return "" if self._closed.is_set() else merge(list(self._stream)).text
         finally:
             self._stream.close()
             self._stream = None
