@@ -16,6 +16,7 @@ from tests.history import add_turns
 from webapp import create_app
 from webapp.chat import Conversation, Message
 from webapp.config import Config
+from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
 from webapp.storage import Storage, conversations, files, message_words, messages
 from webapp.storage.forgetting import forget
@@ -85,7 +86,7 @@ def test_a_deletion_of_today_can_be_undone_after_the_upkeep(site, alice):
 
 
 def test_the_upkeep_of_a_busy_database_waits_for_the_next_tick(site, alice):
-    with site.extensions["lockchat"].storage.begin():
+    with site.extensions["lockchat"].storage.begin(), pytest.raises(StorageUnavailable):
         site.extensions["lockchat"].upkeep.tick()
 
 

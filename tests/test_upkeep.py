@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from sqlalchemy import select, update
 
 from tests.wait import wait_until
 from webapp import upkeep
+from webapp.background import Background
 from webapp.config import Config
+from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
 from webapp.storage.schema import conversations, messages
 
@@ -74,3 +77,19 @@ def test_the_timer_comes_again_and_again(site, bob, monkeypatch):
 
     wait_until(lambda: "bob later" not in titles(site), 20)
     timed.close()
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), ValueError("a bug")], ids=["away", "bug"])
+def test_a_look_that_fails_is_not_the_last_one(error):
+    looks = threading.Semaphore(0)
+
+    class Failing(Background):
+        def look(self) -> None:
+            looks.release()
+            raise error
+
+    failing = Failing("failing", look_seconds=0.001)
+    failing.start()
+
+    assert all(looks.acquire(timeout=10) for _look in range(3))
+    failing.close()

@@ -6,7 +6,6 @@ Once a day it also deletes the conversations that are kept no longer.
 from __future__ import annotations
 
 import ctypes
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +17,6 @@ from sqlalchemy import Connection
 from webapp.accounts import IDLE, LONGEST
 from webapp.background import Background
 from webapp.conversations import UNDO_TIME
-from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
 from webapp.storage import (
     Storage,
@@ -40,8 +38,6 @@ TRIM_SECONDS = 10.0
 LEFT_TIME = timedelta(hours=1)  # a request that began before its user left has ended by then
 ALL_ATTEMPTS = timedelta(hours=1)  # in which the throttle forgets every attempt
 
-log = logging.getLogger(__name__)
-
 
 class Upkeep(Background):
     """Purges one database. Several workers may do it at the same time."""
@@ -55,20 +51,15 @@ class Upkeep(Background):
         self._audit_time = timedelta(days=audit_days)
 
     def tick(self) -> None:
-        """Purge conversations deleted more than UNDO_TIME ago, and old copies. Never raises."""
-        try:
-            if self._storage.is_sqlite:
-                files.remove_old_copies(self._storage.url.database)
-            if time.monotonic() >= self._expire_at:
-                self.prune()
-                self._expire_at = time.monotonic() + EXPIRE_SECONDS
-            else:
-                self._purge_conversations()
-            self._purge_people(datetime.now(UTC))
-        except StorageUnavailable:
-            pass  # the next tick tries again
-        except Exception:
-            log.exception("the upkeep failed")
+        """Purge conversations deleted more than UNDO_TIME ago, and old copies. Raises StorageUnavailable."""
+        if self._storage.is_sqlite:
+            files.remove_old_copies(self._storage.url.database)
+        if time.monotonic() >= self._expire_at:
+            self.prune()
+            self._expire_at = time.monotonic() + EXPIRE_SECONDS
+        else:
+            self._purge_conversations()
+        self._purge_people(datetime.now(UTC))
 
     def prune(self) -> int:
         """Delete the conversations that are kept no longer, and purge; return how many. Raises StorageUnavailable."""
