@@ -161,7 +161,8 @@ def _read(said: Any) -> tuple[str, str, str]:
             texts.append(text)
             said = _inside(text)
             if isinstance(said, str) or said is None:
-                sentence = _sentence(text) or sentence
+                # Without class names and a gateway's own remarks.
+                sentence = _CHAIN.sub("", _CHAIN_END.sub("", text)) or sentence
         elif isinstance(said, dict):
             codes += _codes(said)
             said = _part(said)
@@ -202,11 +203,6 @@ def _part(said: dict[str, Any]) -> Any:
         return said.get("message") or "" if isinstance(raw, str) and _HTML.match(raw) else raw
     parts = (said.get(name) for name in ("error", "errors", "message", "msg", "detail"))
     return next((part for part in parts if part and isinstance(part, str | list | dict)), "")
-
-
-def _sentence(text: str) -> str:
-    """The words of a text, without class names and a gateway's own remarks."""
-    return _CHAIN.sub("", _CHAIN_END.sub("", text))
 
 
 def _reason(status: int | None, words: str, unknown: str) -> str:

@@ -38,11 +38,6 @@ SYSTEMS = {
 
 def name_of(header: str) -> str:
     """The browser as people call it, such as "Firefox, Windows"; the start of a header that names none."""
-    found = [name for names in (BROWSERS, SYSTEMS) if (name := _first(names, header))]
-    if found:
-        return ", ".join(found)
-    return header if len(header) <= SHOWN_CHARS else f"{header[:SHOWN_CHARS]}…"
-
-
-def _first(names: dict[str, str], header: str) -> str:
-    return next((name for word, name in names.items() if word in header), "")
+    found = (next((name for word, name in names.items() if word in header), "") for names in (BROWSERS, SYSTEMS))
+    shown = header if len(header) <= SHOWN_CHARS else f"{header[:SHOWN_CHARS]}…"
+    return ", ".join(filter(None, found)) or shown
