@@ -268,7 +268,7 @@ class TestErrorsInBand:
 
         assert (seen, failure.reason, len(upstream.requests)) == ([Delta("a")], "unavailable", 1)
 
-    @pytest.mark.parametrize("said", [b"[1]", b"null", b"3", b'"x"', b"{]", b"[" * 3000])
+    @pytest.mark.parametrize("said", [b"[1]", b"3", b'"x"', b"{]", b"[" * 3000])
     def test_json_of_another_kind(self, upstream: Upstream, said: bytes) -> None:
         upstream.answer(*body(b"data: " + said + b"\n\n"))
         upstream.answer(*body(said))
@@ -280,7 +280,16 @@ class TestEnds:
     @in_any_framing
     @pytest.mark.parametrize(
         "stream",
-        [b"", DONE, b": beat\n\n", token(role="assistant"), token("") + DONE, token(finish="stop") + DONE, b"\n\n"],
+        [
+            b"",
+            DONE,
+            b": beat\n\n",
+            token(role="assistant"),
+            token("") + DONE,
+            token(finish="stop") + DONE,
+            b"\n\n",
+            b"data: null\n\n",
+        ],
     )
     def test_an_answer_without_text_is_empty(self, upstream: Upstream, framing: str, stream: bytes) -> None:
         upstream.always(*body(stream, framing=framing))

@@ -205,6 +205,25 @@ class TestThinking:
 
 
 class TestEnds:
+    def test_null_between_two_events_is_nothing(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, stream(chunk({"content": "Hel"}), b"data: null\n\n", chunk({"content": "lo"})))
+
+        assert (outcome.text, outcome.finish, outcome.failure) == ("Hello", "stop", None)
+
+    def test_the_word_null_is_no_finish_reason(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Hel"}, "null"), chunk({"content": "lo"}, "null")))
+
+        assert outcome.text == "Hello"
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "cut_off"
+
+    def test_an_answer_that_ends_with_a_network_error_has_failed(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Hel"}), chunk({}, "network_error"), DONE))
+
+        assert outcome.text == "Hel"
+        assert outcome.failure is not None
+        assert outcome.failure.code == "upstream"
+
     @pytest.mark.parametrize(
         ("message", "text"),
         [("Hello", "Hello"), ("Hello there", "Hello there"), ("Something else", "Hello"), ("", "Hello")],

@@ -19,6 +19,7 @@ _WORD = re.compile(r"[\w.-]{1,64}")
 
 # The words of other APIs, which gateways let through.
 _FINISH_REASONS = {
+    "null": "",  # DashScope, in each chunk before the last one
     "max_tokens": "length",
     "max_output_tokens": "length",
     "model_length": "length",  # Mistral
@@ -174,7 +175,7 @@ def _finish_reason(choice: dict[str, Any]) -> str | None:
     finish = choice.get("finish_reason")
     if not isinstance(finish, str) or not _WORD.fullmatch(finish):
         return None
-    return _FINISH_REASONS.get(finish.lower(), finish)
+    return _FINISH_REASONS.get(finish.lower(), finish) or None
 
 
 def _usage_in(payload: dict[str, Any], choice: dict[str, Any]) -> Usage | None:

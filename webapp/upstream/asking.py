@@ -30,7 +30,13 @@ BREAK_SECONDS = 2.0  # for the end of an answer that names no finish reason: it 
 FINISH_SECONDS = 5.0  # after its finish reason an upstream has only usage and [DONE] to send
 
 _FIELD = re.compile(r"(?:data|event|id|retry)?(?::|$)", re.M)
-_FAILED = {"error": "upstream", "insufficient_system_resource": "unavailable", "abort": "cut_off"}
+_NOTHING = ("", "null")  # some gateways send null between the reasoning and the text
+_FAILED = {
+    "error": "upstream",
+    "network_error": "upstream",  # Zhipu
+    "insufficient_system_resource": "unavailable",
+    "abort": "cut_off",
+}
 
 Piece = TypeVar("Piece")
 
@@ -237,7 +243,7 @@ class Asking(Iterator[Piece]):
                     break
                 elif event.event == "error":
                     raise failure_of(None, event.data)
-                elif data and not (progress.is_over and load(data) is None):
+                elif data not in _NOTHING and not (progress.is_over and load(data) is None):
                     yield from self._take(data)
                 del event  # frees memory while the next one is waited for
         except sse.LineTooLong:
