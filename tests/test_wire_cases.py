@@ -210,6 +210,34 @@ class TestEnds:
 
         assert (outcome.text, outcome.finish, outcome.failure) == ("Hello", "stop", None)
 
+    @pytest.mark.parametrize(
+        ("said", "code", "words"),
+        [
+            ({"detail": "Model crashed"}, "upstream", "Model crashed"),
+            (
+                {"code": "DataInspectionFailed", "message": "May contain inappropriate content."},
+                "filtered",
+                "May contain",
+            ),
+            ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "quota", ""),
+        ],
+        ids=["FastAPI", "DashScope", "MiniMax"],
+    )
+    @pytest.mark.parametrize("before", [(), (chunk({"content": "Hel"}),)], ids=["at once", "after text"])
+    def test_an_event_without_choices_says_why_no_answer_comes(
+        self, upstream: Upstream, before: tuple[bytes, ...], said: Any, code: str, words: str
+    ) -> None:
+        outcome = answer(upstream, body(*before, event(said)))
+
+        assert outcome.failure is not None
+        assert outcome.failure.code == code
+        assert words in outcome.failure.sentence
+
+    def test_what_an_event_without_choices_says_beside_an_answer_is_no_failure(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, stream(event({"message": "Searching the web"}), chunk({"content": "Hello"})))
+
+        assert (outcome.text, outcome.failure) == ("Hello", None)
+
     def test_the_word_null_is_no_finish_reason(self, upstream: Upstream) -> None:
         outcome = answer(upstream, body(chunk({"content": "Hel"}, "null"), chunk({"content": "lo"}, "null")))
 

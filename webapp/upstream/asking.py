@@ -15,7 +15,7 @@ from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
 from webapp.upstream import answers, framing, pictures, refusals, transport
 from webapp.upstream.exchange import ERROR_BYTES, Exchange, bounded, check, start_of
-from webapp.upstream.failures import MISSING_MODEL, Refused, failure_of
+from webapp.upstream.failures import MISSING_MODEL, Refused, failure_of, part_of
 from webapp.upstream.payloads import dump, load
 from webapp.upstream.refusals import Body, Refusal, Refusals
 from webapp.upstream.transport import Passing
@@ -50,6 +50,7 @@ class Progress:
     done: bool = False
     finish_reason: str | None = None
     usage: Usage | None = None
+    told: Any = None  # what an event without choices says
 
 
 class Asking(Iterator[Piece]):
@@ -188,9 +189,11 @@ class Asking(Iterator[Piece]):
             else:
                 yield from self._events(chain([opening], blocks))
                 self._drain(blocks, TAIL_SECONDS)
-        except UpstreamError as failure:
+        except UpstreamError as error:
+            told = failure_of(None, self._progress.told) if error.reason in ("empty", "cut_off") else error
+            failure = told if told.detail else error
             failure.status = response.status_code
-            raise
+            raise failure from None
         finally:
             response.close()
 
@@ -280,6 +283,11 @@ class Asking(Iterator[Piece]):
     def _note_usage(self, delta: Delta) -> None:
         if delta.usage:
             self._progress.usage = answers.newer(self._progress.usage, delta.usage)
+
+    def _note_told(self, payload: Any) -> None:
+        """Keep what an event without choices says: it may be why the answer ends without more."""
+        if isinstance(payload, dict) and not payload.get("choices") and part_of(payload):
+            self._progress.told = payload
 
     def _note_finish(self, delta: Delta) -> None:
         if failed := _FAILED.get(delta.finish_reason or ""):

@@ -107,6 +107,9 @@ _CHAIN_END = re.compile(
 )
 
 
+_PARTS = ("error", "errors", "message", "msg", "detail", "base_resp", "status_msg")  # the last two are MiniMax's
+
+
 class Refused(UpstreamError):
     """A request that the upstream does not take as it is. `words` hold what it said, names of parameters too."""
 
@@ -165,7 +168,7 @@ def _read(said: Any) -> tuple[str, str, str]:
                 sentence = _CHAIN.sub("", _CHAIN_END.sub("", text)) or sentence
         elif isinstance(said, dict):
             codes += _codes(said)
-            said = _part(said)
+            said = part_of(said)
         elif isinstance(said, list):
             said = said[0] if said else ""
         else:
@@ -195,13 +198,13 @@ def _codes(said: dict[str, Any]) -> Iterator[str]:
             yield f"'{code}'" if name == "param" and isinstance(value, str) else code
 
 
-def _part(said: dict[str, Any]) -> Any:
+def part_of(said: dict[str, Any]) -> Any:
     """The part of an error that says the most: the words of the provider behind a gateway first."""
     metadata = said.get("metadata")
     if isinstance(metadata, dict) and (raw := metadata.get("raw")) and isinstance(raw, str | list | dict):
         # A page of HTML has no words.
         return said.get("message") or "" if isinstance(raw, str) and _HTML.match(raw) else raw
-    parts = (said.get(name) for name in ("error", "errors", "message", "msg", "detail"))
+    parts = (said.get(name) for name in _PARTS)
     return next((part for part in parts if part and isinstance(part, str | list | dict)), "")
 
 

@@ -84,6 +84,7 @@ class Relay(Asking[Payload]):
     def _take(self, data: str) -> Iterator[Payload]:
         payload = load(data)
         delta = answers.delta_of(data if payload is None else payload)
+        self._note_told(payload)
         self._count(data, delta, payload)
         if self._is_stream:
             yield from self._hold(self._chunk(payload), delta)

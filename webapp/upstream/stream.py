@@ -109,6 +109,7 @@ class Stream(Asking[Delta]):
         if not progress.model:
             self._note_model(payload)
         delta = answers.delta_of(data if payload is None else payload)
+        self._note_told(payload)
         if progress.began and '"message"' in data and answers.is_whole(payload):
             text = progress.repeats.rest_of(delta.text, is_last=bool(delta.finish_reason))
             return replace(delta, text=text, reasoning="" if progress.has_reasoning else delta.reasoning)
