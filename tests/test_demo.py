@@ -67,6 +67,12 @@ def test_a_whole_answer_says_the_same_as_a_stream(url: str) -> None:
     assert whole["usage"]["completion_tokens"] > 100
 
 
+def test_the_tokens_of_all_messages_are_counted(url: str) -> None:
+    usage = ask(url, "Hello", "Hello", stream=False).json()["usage"]
+
+    assert usage["prompt_tokens"] == 4  # with the two of "..."
+
+
 def test_models_are_listed(url: str) -> None:
     models = requests.get(f"{url}/v1/models", timeout=5).json()
 

@@ -90,7 +90,8 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
     try:
         request = json.loads(environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), BODY_BYTES)))
         model, stream = request["model"], request.get("stream", False)
-        questions = [_content(message) for message in request["messages"] if message["role"] == "user"]
+        messages = [(message["role"], _content(message)) for message in request["messages"]]
+        questions = [said for role, said in messages if role == "user"]
         question = questions[-1]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return _error("400 Bad Request", "This is not a chat completion request.", "invalid_request")
@@ -106,7 +107,7 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
         return lambda start_response: _be_silent(environ)
     reasoning, text = _speak(questions, words, thinking=model == "demo-thinking")
     usage = {
-        "prompt_tokens": sum(len(_tokens(said)) for said in questions),
+        "prompt_tokens": sum(len(_tokens(said)) for _, said in messages),
         "completion_tokens": len(_tokens(reasoning)) + len(_tokens(text)),
     }
     if not stream:
