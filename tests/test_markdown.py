@@ -62,6 +62,24 @@ def test_headings_by_underline_do_too() -> None:
     assert render("a\n=\n\nb\n-") == '<h3 dir="auto">a</h3>\n<h4 dir="auto">b</h4>\n'
 
 
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ("| 1 | 2 | 3 |", ["1", "2 | 3"]),
+        ("1|2|3|4", ["1", "2|3|4"]),
+        ("| 1 |", ["1", ""]),
+        ("| `a || b` | or |", ["<code>a || b</code>", "or"]),
+        ("| ``a|`|b`` | `c|d` |", ["<code>a|`|b</code>", "<code>c|d</code>"]),
+        (r"| `a \| b | or | c |", ["`a | b", "or | c"]),
+        ("| `a | b` |", ["`a", "b`"]),  # just enough: https://github.github.com/gfm/#example-200
+    ],
+)
+def test_a_table_loses_no_word_of_a_row_with_too_many_cells(row: str, cells: list[str]) -> None:
+    html = render(f"| A | B |\n|---|---|\n| x | y |\n{row}\n")
+
+    assert re.findall(r"<td>(.*)</td>", html)[2:] == cells
+
+
 def test_a_table_scrolls_and_aligns_by_class() -> None:
     html = render("| a | b | c | d |\n|---|:--|:-:|--:|\n| 1 | 2 | 3 | 4 |")
 

@@ -224,6 +224,15 @@ def test_a_table_after_a_long_table_stays() -> None:
     assert_stays(list(table + "\n" + table + "\nWords | and bars\n\n" + table))
 
 
+def test_a_table_whose_rows_have_too_many_cells_grows_to_the_same() -> None:
+    text, live = "| a | b |\n|---|---|\n" + "| `x || y` | or |\n| 1 | 2 | 3 |\n" * 10, LiveRenderer()
+    for character in text:
+        live.feed(character)
+    live.finish()
+
+    assert live.html == render(text)
+
+
 def shown(text: str) -> str:
     live = LiveRenderer()
     live.feed(text)

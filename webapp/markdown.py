@@ -44,11 +44,11 @@ from webapp.rendering.notes import (
     render_note_open,
     render_reference,
 )
-from webapp.rendering.rows import further_rows
+from webapp.rendering.rows import further_rows, whole_rows
 from webapp.rendering.rules import ask_by_character
 from webapp.rendering.tags import details, inline_tag, pair_tags
 
-RENDERER = 3
+RENDERER = 4
 """The version of the HTML; stored with it, and raised when the same text gives other HTML."""
 
 MAX_TEXT_CHARS = 100_000
@@ -245,6 +245,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.core.ruler.before("inline", "before_inline", _before_inline)
     markdown.core.ruler.push("finish", _finish)
     anywhere = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    markdown.block.ruler.at("table", whole_rows, {"alt": ["paragraph", "reference"]})
     markdown.block.ruler.before("table", "count_line", _count_line, anywhere)  # type: ignore[arg-type]
     markdown.block.ruler.before("table", "further_rows", further_rows)
     markdown.block.ruler.before("code", "math_block", math_block, anywhere)  # type: ignore[arg-type]
