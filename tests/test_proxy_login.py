@@ -81,6 +81,7 @@ def test_the_header_of_anybody_else_is_refused(ask, address):
     answer = ask(address=address, headers={HEADER: "alice", "X-Forwarded-For": "10.0.0.5"})
 
     assert answer.status_code == 403
+    assert "This server can be used through its proxy only" in answer.text
     assert ask.parts.team.users.all() == []
 
 
@@ -88,7 +89,10 @@ def test_the_header_of_anybody_else_is_refused(ask, address):
     "identity", ["alice,bob", "alice, alice", ",", "a\tb", "x" * 201, "\xff\xfe", "a\u202eb".encode().decode("latin-1")]
 )
 def test_an_unclear_identity_is_refused(ask, identity):
-    assert ask(headers={HEADER: identity}).status_code == 403
+    answer = ask(headers={HEADER: identity})
+
+    assert answer.status_code == 403
+    assert "The proxy in front of this server says in an unclear way who you are." in answer.text
     assert ask.parts.team.users.all() == []
 
 
@@ -100,7 +104,10 @@ def test_an_identity_beyond_ascii_is_read_as_utf_8(ask):
 
 @pytest.mark.parametrize("headers", [{}, {HEADER: ""}, {HEADER: "  "}])
 def test_without_the_header_nobody_is_let_in(ask, headers):
-    assert ask(headers=headers).status_code == 401
+    answer = ask(headers=headers)
+
+    assert answer.status_code == 401
+    assert "The proxy in front of this server does not say who you are. Sign in there." in answer.text
     assert ask("/conversations", "POST", headers=headers, text="Hi").status_code == 401
     assert ask("/healthz", headers=headers).status_code == 200
 
