@@ -141,6 +141,7 @@ def test_the_same_key_goes_on_once(alice, upstream):
         ("Here Iam", "am radio", "Here Iam am radio"),
         ("a quick brown", "\n\nbrown fox", "a quick brown fox"),
         ("I see an", "another", "I see an another"),
+        ("It is unexpec", "xpected", "It is unexpected"),
         ("~~~py\nx = 1\ny =", "~~~python\ny = 2\n~~~", "~~~py\nx = 1\ny = 2\n~~~"),
         ("```\na\n```\n```\nb\n```\n", "```js\nc", "```\na\n```\n```\nb\n```\n```js\nc"),
         ("```\na\n```\n```\nb\n", "```\nc", "```\na\n```\n```\nb\n```\nc"),
@@ -192,8 +193,21 @@ def test_the_whole_is_bounded():
     assert list(Rest(_Source([Delta("abc"), Delta("de")]), "1234.", 10)) == [Delta("abc"), Delta("de")]
 
 
+def test_who_waits_for_the_rest_hears_what_its_source_does():
+    source, heard = _Source(), []
+    Rest(source, "Begun", 1000).listen(heard.append, lambda: heard.append("waits"))
+
+    source.on_activity("loading")
+    source.on_wait()
+
+    assert heard == ["loading", "waits"]
+
+
 class _Source(list):
     """A source of deltas."""
+
+    def listen(self, on_activity, on_wait):
+        self.on_activity, self.on_wait = on_activity, on_wait
 
     def abort(self):
         pass
