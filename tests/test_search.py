@@ -349,15 +349,16 @@ def test_a_search_can_be_limited_to_titles_or_texts_models_and_days(alice, store
     assert len(re.findall('<li class="hit">', page)) == found
 
 
-@pytest.mark.parametrize("offset", ["", "x", "841", "-841"])
-def test_a_day_is_one_of_utc_where_the_readers_zone_is_unknown(alice, store, offset):
-    for hour, minute in [(0, 0), (23, 59)]:
-        store(["Whale"], at=datetime(2026, 3, 15, hour, minute, 30, tzinfo=UTC))
+@pytest.mark.parametrize(("offset", "hours"), [("", 0), ("x", 0), ("841", 0), ("-841", 0), ("-120", -2), ("300", 5)])
+def test_a_day_is_one_of_the_readers_zone_and_of_utc_where_that_is_unknown(alice, store, offset, hours):
+    begin = datetime(2026, 3, 15, tzinfo=UTC) + timedelta(hours=hours)
+    for title, seconds in [("before", -1), ("first", 0), ("last", 86_399), ("after", 86_400)]:
+        store([f"Whale {title}"], at=begin + timedelta(seconds=seconds))
     alice.cookies.set("offset", offset)
 
     page = alice.get("/search?q=whale&since=2026-03-15&until=2026-03-15").text
 
-    assert len(re.findall('<li class="hit">', page)) == 2
+    assert re.findall("<mark>Whale</mark> ([a-z]+)", page) == ["last", "first"]
 
 
 def _day(value: str) -> str:
@@ -382,6 +383,12 @@ def test_no_filter_is_an_error(alice, store, fields):
     store(["Whale"])
 
     assert alice.get("/search", params={"q": "whale", **fields}).status_code == 200
+
+
+def test_a_place_before_the_first_hit_is_that_of_the_first(alice, store):
+    store(["Whale"])
+
+    assert "<mark>Whale</mark>" in alice.get("/search?q=whale&skip=-1").text
 
 
 def test_the_script_gets_the_hits_alone(alice, store):

@@ -567,12 +567,12 @@ def test_a_newer_export_adds_its_new_messages(alice, read):
             ],
         ),
         (
-            2,
+            5,
             [
-                "2 conversations were imported.",
-                "2 conversations were already here.",
-                "2 of them have new messages now.",
-                "2 conversations could not be read and were left out: “odd 0”, “odd 1”.",
+                "5 conversations were imported.",
+                "5 conversations were already here.",
+                "5 of them have new messages now.",
+                "5 conversations could not be read and were left out: “odd 0”, “odd 1”, “odd 2”, “odd 3”, “odd 4”.",
             ],
         ),
         (
