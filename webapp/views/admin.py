@@ -11,9 +11,8 @@ from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
 from webapp.views.people import people, place
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.problems import page_with_list
+from webapp.views.visitor import actor
 
 blueprint = Blueprint("admin", __name__)
 
@@ -23,10 +22,9 @@ blueprint = Blueprint("admin", __name__)
 def show_users(error: AppError | None = None, token: str = "") -> ResponseReturnValue:
     """The page; `token` is that of a link to show once."""
     here = parts()
-    return form_page(
+    return page_with_list(
         "users.html",
         error,
-        **sidebar(current_user().id),
         **people(),
         last_seen=here.team.users.last_seen(),
         pending=here.team.invites.pending(),

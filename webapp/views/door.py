@@ -17,8 +17,7 @@ from webapp.views import visitor
 from webapp.views.hosts import local_path
 from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import form_page, page_with_list
 
 KNOWN_NAMES = 10  # that a browser remembers of those who signed in there
 # Without "cookies": that would sign the user out of every site of this domain. Without "executionContexts", which few
@@ -66,10 +65,9 @@ def sign_out() -> ResponseReturnValue:
 @blueprint.get("/account")
 def show_account(error: AppError | None = None) -> ResponseReturnValue:
     user = visitor.current_user()
-    return form_page(
+    return page_with_list(
         "account.html",
         error,
-        **sidebar(user.id),
         account=user.account,
         current=user.sign_in,
         sign_ins=parts().team.accounts.sign_ins(user.id),

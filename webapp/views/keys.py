@@ -9,8 +9,7 @@ from webapp.accounts import NAME_CHARS
 from webapp.errors import AppError
 from webapp.keys import DAYS
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import page_with_list
 from webapp.views.visitor import actor, current_user
 
 USUAL_DAYS = 90
@@ -21,12 +20,10 @@ blueprint = Blueprint("keys", __name__)
 @blueprint.get("/keys")
 def show_keys(error: AppError | None = None, key: str = "") -> ResponseReturnValue:
     """The page; `key` is a new one, to show once."""
-    user = current_user()
-    return form_page(
+    return page_with_list(
         "keys.html",
         error,
-        **sidebar(user.id),
-        keys=parts().team.keys.of(user.id),
+        keys=parts().team.keys.of(current_user().id),
         key=key,
         days=DAYS,
         chosen_days=request.form.get("days", "") if error else str(USUAL_DAYS),

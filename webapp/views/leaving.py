@@ -9,16 +9,14 @@ from webapp.errors import AppError
 from webapp.views import visitor
 from webapp.views.door import client_of, signed_out
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import page_with_list
 
 blueprint = Blueprint("leaving", __name__)
 
 
 @blueprint.get("/account/delete")
 def show_leaving(error: AppError | None = None) -> ResponseReturnValue:
-    user = visitor.current_user()
-    return form_page("leave.html", error, **sidebar(user.id), account=user.account)
+    return page_with_list("leave.html", error, account=visitor.current_user().account)
 
 
 @blueprint.post("/account/delete")

@@ -14,9 +14,8 @@ from webapp.team import ROLES
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
 from webapp.views.people import people
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.problems import page_with_list
+from webapp.views.visitor import actor
 
 blueprint = Blueprint("limits", __name__)
 
@@ -62,10 +61,9 @@ def _page(scopes: tuple[str, ...], error: AppError | None = None, typed: str = "
         values[typed] = request.form.to_dict()
     is_for_roles = scopes == ROLES
     account = None if is_for_roles else users.known(scopes[0])
-    return form_page(
+    return page_with_list(
         "limits.html",
         error,
-        **sidebar(current_user().id),
         values=values,
         names=NAMES,
         account=account,

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import orjson
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from webapp.language import gettext as _
@@ -19,8 +19,8 @@ from webapp.team import Entry
 from webapp.views.http import hold_open
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.problems import page_with_list
+from webapp.views.visitor import actor
 
 MOST_ID = 2**31 - 1
 ACTIONS = {
@@ -72,13 +72,12 @@ blueprint = Blueprint("log", __name__)
 def show_log() -> ResponseReturnValue:
     before = request.args.get("before", type=int)
     entries, has_older = parts().team.audit.page(min(max(before, 0), MOST_ID) if before is not None else None)
-    return render_template(
+    return page_with_list(
         "log.html",
         entries=entries,
         older=entries[-1].id if has_older else None,
         said=_said,
         days=parts().config.audit_days,
-        **sidebar(current_user().id),
     )
 
 

@@ -11,9 +11,8 @@ from webapp.errors import AppError
 from webapp.language import gettext as _
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.problems import page_with_list
+from webapp.views.visitor import actor
 
 MOST_BOXES = 80  # a form has 100 fields; of more models the names are written
 
@@ -29,10 +28,9 @@ def show_models(error: AppError | None = None, typed_role: str = "") -> Response
     if typed_role in allowed:
         allowed = {**allowed, typed_role: [name for name in map(str.strip, _typed()) if name]}
     boxes = {role: [*offered, *(name for name in names if name not in offered)] for role, names in allowed.items()}
-    return form_page(
+    return page_with_list(
         "models.html",
         error,
-        **sidebar(current_user().id),
         allowed=allowed,
         boxes=boxes,
         most_boxes=MOST_BOXES,

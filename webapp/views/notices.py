@@ -11,9 +11,8 @@ from webapp.notices import MOST_CHARS, NAMES, checked
 from webapp.views import site
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import actor, current_user
+from webapp.views.problems import page_with_list
+from webapp.views.visitor import actor
 
 blueprint = Blueprint("notices", __name__)
 
@@ -23,10 +22,9 @@ blueprint = Blueprint("notices", __name__)
 def show_notices(error: AppError | None = None, previews: dict[str, str] | None = None) -> ResponseReturnValue:
     """The page with the texts that were typed, or else hold now."""
     texts = parts().notices.texts()
-    return form_page(
+    return page_with_list(
         "notices.html",
         error,
-        **sidebar(current_user().id),
         texts={name: request.form.get(name, texts[name]) for name in NAMES},
         of_settings=parts().notices.of_settings,
         stored=texts,

@@ -33,7 +33,7 @@ from webapp.views import api_errors, site
 from webapp.views.hosts import SAFE_METHODS, came_from
 from webapp.views.parts import parts
 from webapp.views.sidebar import sidebar
-from webapp.views.visitor import is_open, known_user, wants_fragment
+from webapp.views.visitor import current_user, is_open, known_user, wants_fragment
 
 STATUSES: dict[type[AppError], int] = {
     Invalid: 400,
@@ -88,6 +88,11 @@ def form_page(template: str, error: AppError | None, **values: object) -> Respon
         return page
     count(error.code)
     return page, status_of(error), headers_of(error)
+
+
+def page_with_list(template: str, error: AppError | None = None, **values: object) -> ResponseReturnValue:
+    """Such a page, or one without forms, beside the list of the user's conversations."""
+    return form_page(template, error, **sidebar(current_user().id), **values)
 
 
 def _show_error(error: AppError) -> ResponseReturnValue:

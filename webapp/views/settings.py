@@ -14,8 +14,8 @@ from webapp.views import site, typed
 from webapp.views.chat import page
 from webapp.views.hosts import came_from
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import retention, sidebar
+from webapp.views.problems import page_with_list
+from webapp.views.sidebar import retention
 from webapp.views.visitor import current_user, wants_fragment
 
 THEMES = ("light", "dark")
@@ -27,13 +27,11 @@ blueprint = Blueprint("settings", __name__)
 @blueprint.get("/settings")
 def show_settings(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
     """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
-    user_id = current_user().id
-    return form_page(
+    return page_with_list(
         "settings.html",
         error,
-        **sidebar(user_id),
         **typed.again(),
-        presets=parts().presets.of(user_id),
+        presets=parts().presets.of(current_user().id),
         default_preset=session.get("preset"),
         models=site.models(),
         is_mac=_is_mac(),

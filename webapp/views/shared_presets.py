@@ -11,8 +11,7 @@ from webapp.language import gettext as _
 from webapp.views import site, typed
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import page_with_list
 from webapp.views.visitor import actor, current_user
 
 blueprint = Blueprint("shared_presets", __name__)
@@ -22,13 +21,11 @@ blueprint = Blueprint("shared_presets", __name__)
 @for_admins
 def show_presets(error: AppError | None = None, preset_id: str = "") -> ResponseReturnValue:
     """The page. After an error: its sentence, and the typed values in the form of that preset or the new one."""
-    user_id = current_user().id
-    return form_page(
+    return page_with_list(
         "shared_presets.html",
         error,
-        **sidebar(user_id),
         **typed.again(),
-        presets=[preset for preset in parts().presets.of(user_id) if preset.is_shared],
+        presets=[preset for preset in parts().presets.of(current_user().id) if preset.is_shared],
         models=site.models(),
         typed_id=preset_id if error else None,
     )

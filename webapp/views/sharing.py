@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.views.http import end_with_user
 from webapp.views.parts import parts
 from webapp.views.pictures import picture_answer
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import page_with_list
 from webapp.views.visitor import actor, current_user
 
 blueprint = Blueprint("sharing", __name__)
@@ -24,8 +24,7 @@ def share_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/shares")
 def show_shares() -> ResponseReturnValue:
-    user_id = current_user().id
-    return render_template("shares.html", **sidebar(user_id), shares=parts().team.shares.of(user_id))
+    return page_with_list("shares.html", shares=parts().team.shares.of(current_user().id))
 
 
 @blueprint.post("/shares/<id:share_id>/revoke")
@@ -36,9 +35,8 @@ def revoke_share(share_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/s/<id:share_id>")
 def show_share(share_id: str) -> ResponseReturnValue:
-    user_id = current_user().id
     reading = parts().team.shares.show(share_id, at=request.args.get("at"), before=request.args.get("before"))
-    return render_template("shared.html", **sidebar(user_id), reading=reading, share=reading.share)
+    return page_with_list("shared.html", reading=reading, share=reading.share)
 
 
 @blueprint.get("/s/<id:share_id>/p/<id:picture_id>")

@@ -21,8 +21,7 @@ from webapp.views import hosts
 from webapp.views.http import streamed
 from webapp.views.marks import for_admins, without_user
 from webapp.views.parts import parts
-from webapp.views.problems import form_page
-from webapp.views.sidebar import sidebar
+from webapp.views.problems import page_with_list
 from webapp.views.visitor import actor, address, current_user
 
 PATH = "/admin/upstream"
@@ -46,10 +45,9 @@ def show_upstream(
     ticket = _tickets().dumps(current_user().id)
     probe = url_for("upstream.show_probe", ticket=ticket)
     origin = f"{browser.scheme}://{browser.host}" if browser.host else f"{request.scheme}://{request.host}"
-    return form_page(
+    return page_with_list(
         "upstream.html",
         error,
-        **sidebar(current_user().id),
         address=here.team.trials.address,
         models=here.models.names(),
         model=trial.model if trial else "",

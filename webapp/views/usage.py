@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from webapp import language
@@ -14,8 +14,7 @@ from webapp.storage.spending import Figures
 from webapp.usage import PERIODS
 from webapp.views.marks import for_admins
 from webapp.views.parts import parts
-from webapp.views.sidebar import sidebar
-from webapp.views.visitor import current_user
+from webapp.views.problems import page_with_list
 
 DAYS = 30
 
@@ -28,9 +27,8 @@ def show_usage() -> ResponseReturnValue:
     days = request.args.get("days", DAYS, type=int)
     days = days if days in PERIODS else DAYS
     report = parts().team.usage.report(days)
-    return render_template(
+    return page_with_list(
         "usage.html",
-        **sidebar(current_user().id),
         report=report,
         table_days=[(language.date(day), one) for day, one in reversed(report.days) if one.messages],
         day_charts=_charts(columns, [(language.date(day), one) for day, one in report.days]),
