@@ -147,7 +147,7 @@ def _join(app: Flask, config: Config) -> None:
     upkeep, changes = Upkeep(storage, Retention(config, storage), config.audit_days), Changes(storage, hub)
     team = _team(app, config, storage, hub, upkeep, Trials(config, upstream, storage, models))
     # Closed in this order: the end of a reply at the close sends no queued message.
-    pulse.on_saved.append(queue.note_end)
+    pulse.on_saved.append(lambda _reply_id: queue.wake())
     pulse.on_interrupted.append(typesetter.wake)  # else a page shows their text as it is written, for seconds
     background = _started([queue, pulse, typesetter, upkeep, changes, team.openings, *_titlers(config, storage, pulse)])
     parts.keep(

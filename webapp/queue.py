@@ -88,10 +88,6 @@ class Queue(Background):
             return self._send(there)
         raise NotFound(_("The message was sent meanwhile."))
 
-    def note_end(self, reply_id: str) -> None:
-        """Look soon: this reply has ended and is saved."""
-        self.wake()
-
     def look(self) -> None:
         """Send every message whose reply has ended. The next look tries again what failed for now."""
         with self._storage.read() as tx:
