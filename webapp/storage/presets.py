@@ -60,13 +60,8 @@ def remove(tx: Connection, user_id: str, preset_id: str) -> str:
 
 
 def _values(preset: Preset) -> dict[str, object]:
-    return {
-        "name": preset.name,
-        "model": preset.model,
-        "temperature": preset.temperature,
-        "system": preset.system,
-        "options": preset.options or None,
-    }
+    values = {name: getattr(preset, name) for name in ("name", "model", "temperature", "system")}
+    return values | {"options": preset.options or None}
 
 
 def _preset(row: Row[Any]) -> Preset:
