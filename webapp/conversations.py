@@ -11,7 +11,7 @@ from itertools import accumulate
 from sqlalchemy import Connection
 
 from webapp.chat import Conversation, Folder, Listed, Message, Picture
-from webapp.errors import Gone, Invalid, NotFound, TooLarge
+from webapp.errors import Gone, Invalid, NotFound, TooLarge, existing
 from webapp.following import known_message, with_text
 from webapp.generation import Hub
 from webapp.language import gettext as _
@@ -149,9 +149,7 @@ class Conversations:
     def picture(self, user_id: str, picture_id: str) -> tuple[Picture, Iterator[bytes]]:
         """One picture of a reply, and its bytes in parts. Raises NotFound."""
         with self._storage.read() as tx:
-            picture = pictures.get(tx, user_id, picture_id)
-        if picture is None:
-            raise NotFound(_("This picture does not exist."))
+            picture = existing(pictures.get(tx, user_id, picture_id), _("This picture does not exist."))
         return picture, pictures.parts(self._storage, picture)
 
     def select(self, user_id: str, message_id: str) -> Message:

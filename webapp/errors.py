@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from webapp.chat import Failure
 from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
+
+Value = TypeVar("Value")
 
 
 class AppError(Exception):
@@ -39,6 +42,13 @@ class NotFound(AppError):
     """The page or record does not exist, or belongs to another user."""
 
     code = "not_found"
+
+
+def existing(value: Value | None, sentence: str) -> Value:
+    """The value. Raises NotFound for None."""
+    if value is None:
+        raise NotFound(sentence)
+    return value
 
 
 class ModelNotFound(NotFound):

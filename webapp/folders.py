@@ -8,10 +8,13 @@ from sqlalchemy import Connection
 
 from webapp.chat import Folder
 from webapp.conversations import known
-from webapp.errors import Invalid, NotFound
+from webapp.errors import Invalid, NotFound, existing
 from webapp.language import gettext as _
+from webapp.language import mark
 from webapp.storage import Storage, conversations, folders, presets
 from webapp.text import FOLDER_CHARS, clean
+
+UNKNOWN = mark("This folder does not exist.")
 
 
 class Folders:
@@ -28,7 +31,7 @@ class Folders:
     def get(self, user_id: str, folder_id: str) -> Folder:
         """One folder of this user; `folder_id` may be any text. Raises NotFound."""
         with self._storage.read() as tx:
-            return _known(folders.get(tx, user_id, folder_id))
+            return existing(folders.get(tx, user_id, folder_id), _(UNKNOWN))
 
     def add(self, user_id: str, name: str) -> str:
         """Make a folder, unless there is one with this name; return its id. Raises Invalid."""
@@ -45,7 +48,7 @@ class Folders:
             if folder.preset_id and presets.get(tx, user_id, folder.preset_id) is None:
                 raise NotFound(_("This preset does not exist."))
             if not folders.change(tx, user_id, folder):
-                raise _unknown()
+                raise NotFound(_(UNKNOWN))
 
         self._storage.run(change)
 
@@ -61,7 +64,7 @@ class Folders:
         name = _checked(new_name) if new_name.strip() else ""
 
         def move(tx: Connection) -> str:
-            folder_there = folder_id and not name and _known(folders.get(tx, user_id, folder_id))
+            folder_there = folder_id and not name and existing(folders.get(tx, user_id, folder_id), _(UNKNOWN))
             into = _named(tx, user_id, name) if name else folder_there.id if folder_there else None
             known(conversations.get(tx, user_id, conversation_id, lock=True))
             folders.put(tx, conversation_id, into)
@@ -71,12 +74,12 @@ class Folders:
 
 
 def _named(tx: Connection, user_id: str, name: str) -> str:
-    found = folders.named(tx, user_id, name, datetime.now(UTC))
-    if found is None:
+    folder_id = folders.named(tx, user_id, name, datetime.now(UTC))
+    if folder_id is None:
         raise Invalid(
             _("You have %(count)s folders, which is the limit. Delete one first.") % {"count": folders.FOLDERS}
         )
-    return found
+    return folder_id
 
 
 def _checked(name: str) -> str:
@@ -86,13 +89,3 @@ def _checked(name: str) -> str:
     if len(name) > FOLDER_CHARS:
         raise Invalid(_("The name is too long: %(limit)s characters are allowed.") % {"limit": FOLDER_CHARS})
     return name
-
-
-def _known(folder: Folder | None) -> Folder:
-    if folder is None:
-        raise _unknown()
-    return folder
-
-
-def _unknown() -> NotFound:
-    return NotFound(_("This folder does not exist."))

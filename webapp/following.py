@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from webapp.chat import Delta, Message, Outcome, merge
-from webapp.errors import NotFound, StorageUnavailable
+from webapp.errors import StorageUnavailable, existing
 from webapp.generation import BEAT_SECONDS, Generation, Hub
 from webapp.language import gettext as _
 from webapp.storage import Storage, messages
@@ -86,9 +86,7 @@ class Following:
 
 def known_message(message: Message | None) -> Message:
     """The message. Raises NotFound for None."""
-    if message is None:
-        raise NotFound(_("This message does not exist."))
-    return message
+    return existing(message, _("This message does not exist."))
 
 
 def with_text(tx: Connection, message: Message, running: Mapping[str, Generation]) -> Message:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from webapp.chat import Preset
-from webapp.errors import Invalid, NotFound
+from webapp.errors import Invalid, NotFound, existing
 from webapp.language import gettext as _
+from webapp.language import mark
 from webapp.settings import SettingsCheck, Typed
 from webapp.storage import Storage, audit, presets
 from webapp.storage.presets import EVERYBODY
@@ -21,6 +22,7 @@ from webapp.text import clean, new_id
 NAME_CHARS = 60
 PRESETS = 50  # of one user: one page shows all of them
 MOST_FIELDS = 20
+UNKNOWN = mark("This preset does not exist.")
 
 _FIELD = re.compile(r"\{\{([^{}\n]{1,60})\}\}")
 
@@ -43,10 +45,7 @@ class Presets:
     def get(self, user_id: str, preset_id: str) -> Preset:
         """One preset of this user or for everybody; `preset_id` may be any text. Raises NotFound."""
         with self._storage.read() as tx:
-            preset = presets.get(tx, user_id, clean(preset_id))
-        if preset is None:
-            raise unknown()
-        return preset
+            return existing(presets.get(tx, user_id, clean(preset_id)), _(UNKNOWN))
 
     def add(self, user_id: str, name: str, typed: Typed, *, sharer: Actor | None = None) -> Preset:
         """Store a new preset and return it. Raises Invalid, TooLarge."""
@@ -67,7 +66,7 @@ class Presets:
 
         def change(tx: Connection) -> None:
             if not presets.change(tx, owner, preset):
-                raise unknown()
+                raise NotFound(_(UNKNOWN))
             audit.note(tx, sharer, "preset_changed", preset.name)
 
         self._storage.run(change)
@@ -99,14 +98,8 @@ def beginning(presets: Iterable[Preset], asked: str | None, default: str) -> Pre
 
     Raises NotFound if the one asked for does not exist.
     """
-    found = next((one for one in presets if one.id == (default if asked is None else asked)), None)
-    if asked and found is None:
-        raise unknown()
-    return found
-
-
-def unknown() -> NotFound:
-    return NotFound(_("This preset does not exist."))
+    preset = next((one for one in presets if one.id == (default if asked is None else asked)), None)
+    return existing(preset, _(UNKNOWN)) if asked else preset
 
 
 def fields_in(preset: Preset) -> list[str]:

@@ -15,13 +15,15 @@ from sqlalchemy import Connection
 
 from webapp.chat import Message, Picture
 from webapp.conversations import LAST_MESSAGES, bounds, known
-from webapp.errors import Conflict, NotFound
+from webapp.errors import Conflict, NotFound, existing
 from webapp.language import gettext as _
+from webapp.language import mark
 from webapp.storage import Storage, audit, branches, conversations, messages, pictures, shares
 from webapp.team import Actor, Share
 from webapp.text import new_id
 
 MOST = 200  # of one user: one page shows all of them
+UNKNOWN = mark("This conversation is not shared, or not any more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Shares:
         """End a share of this user. Raises NotFound."""
         with self._storage.begin() as tx:
             if not shares.remove(tx, actor.user_id, share_id):
-                raise _unknown()
+                raise NotFound(_(UNKNOWN))
             audit.note(tx, actor, "share_revoked", share_id)
 
     def is_there(self, share_id: str) -> bool:
@@ -85,7 +87,7 @@ class Shares:
         Shows as much as a page of a conversation does.
         """
         with self._storage.read() as tx:
-            share = _known(shares.get(tx, share_id))
+            share = existing(shares.get(tx, share_id), _(UNKNOWN))
             path, wanted = _path(tx, share), before or at
             place = path.index(wanted) if wanted in path else 0
             is_end = before is not None and before in path
@@ -97,7 +99,7 @@ class Shares:
     def picture(self, share_id: str, picture_id: str) -> tuple[Picture, Iterator[bytes]]:
         """A picture of a share, and its bytes in parts. Raises NotFound."""
         with self._storage.read() as tx:
-            share = _known(shares.get(tx, share_id))
+            share = existing(shares.get(tx, share_id), _(UNKNOWN))
             picture, message_id = shares.picture(tx, share, picture_id) or (None, "")
             if picture is None or message_id not in _path(tx, share):
                 raise NotFound(_("This picture does not exist."))
@@ -106,13 +108,3 @@ class Shares:
 
 def _path(tx: Connection, share: Share) -> list[str]:
     return branches.path(tx, share.user_id, share.conversation_id, share.message_id)
-
-
-def _known(share: Share | None) -> Share:
-    if share is None:
-        raise _unknown()
-    return share
-
-
-def _unknown() -> NotFound:
-    return NotFound(_("This conversation is not shared, or not any more."))
