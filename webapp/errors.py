@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from webapp.chat import Failure
 from webapp.language import gettext as _
-from webapp.language import mark, ngettext, number
+from webapp.language import mark, ngettext
 
 Value = TypeVar("Value")
 
@@ -222,9 +222,8 @@ class UpstreamError(AppError):
     @property
     def sentence(self) -> str:
         sentences = [_(self._message)]
-        if self.retry_after:
-            wait = ngettext("It asks to wait %(num)s second.", "It asks to wait %(num)s seconds.", self.retry_after)
-            sentences.append(wait % {"num": number(self.retry_after)})
+        if seconds := self.retry_after:
+            sentences.append(ngettext("It asks to wait %(num)s second.", "It asks to wait %(num)s seconds.", seconds))
         if self.detail:
             sentences.append(f"({self.detail})")
         return " ".join(sentences)

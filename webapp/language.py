@@ -68,9 +68,9 @@ def gettext(message: str) -> str:
     return _catalogue(_current.get()).gettext(message)
 
 
-def ngettext(singular: str, plural: str, count: int) -> str:
-    """The form of the message that the current language uses for `count` things."""
-    return _catalogue(_current.get()).ngettext(singular, plural, count)
+def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
+    """The form of the message for `count` things in the current language, with `count` as %(num)s, and these values."""
+    return _catalogue(_current.get()).ngettext(singular, plural, count) % ({"num": number(count)} | values)
 
 
 def mark(message: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from webapp.errors import Busy
 from webapp.language import gettext as _
-from webapp.language import mark, ngettext, number
+from webapp.language import mark, ngettext
 
 RETRY_SECONDS = 5
 KEPT_SHARE = 5  # the last fifth of the places is kept for addresses with few
@@ -165,5 +165,4 @@ def _keys(holder: Holder) -> tuple[tuple[str, str], tuple[str, str]]:
 def wait(seconds: float) -> str:
     """The sentence that says how long to wait."""
     minutes = int(seconds / 60) + 1
-    sentence = ngettext("Try again in %(num)s minute.", "Try again in %(num)s minutes.", minutes)
-    return sentence % {"num": number(minutes)}
+    return ngettext("Try again in %(num)s minute.", "Try again in %(num)s minutes.", minutes)

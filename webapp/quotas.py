@@ -220,12 +220,12 @@ def _until(end: datetime, now: datetime) -> str:
     if seconds < HOUR_SECONDS:
         return wait(seconds)
     hours = int(seconds / HOUR_SECONDS) + 1
-    sentence = ngettext(
+    return ngettext(
         "Try again in %(num)s hour: on %(date)s at 00:00 UTC.",
         "Try again in %(num)s hours: on %(date)s at 00:00 UTC.",
         hours,
+        date=language.date(end),
     )
-    return sentence % {"num": number(hours), "date": language.date(end)}
 
 
 def _minute_after(now: datetime) -> datetime:

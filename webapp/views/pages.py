@@ -162,7 +162,7 @@ def _address(_root: str, endpoint: str, values: tuple[tuple[str, Any], ...]) -> 
 
 
 def _counted(singular: str, plural: str, count: int, /) -> Markup:
-    return Markup(language.ngettext(singular, plural, count)) % {"num": count}
+    return Markup(language.ngettext(singular, plural, count, num=count))
 
 
 def _shared() -> dict[str, Any]:

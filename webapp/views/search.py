@@ -69,10 +69,9 @@ def _count(found: Found) -> str:
     """How many hits there are; "" on later pages, which do not count them."""
     if not found.count or "skip" in request.args or "before" in request.args:
         return ""
-    number = {"num": language.number(found.count)}
     if not found.is_counted:
-        return _("More than %(num)s found") % number
-    return ngettext("%(num)s found", "%(num)s found", found.count) % number
+        return _("More than %(num)s found") % {"num": language.number(found.count)}
+    return ngettext("%(num)s found", "%(num)s found", found.count)
 
 
 def _next(typed: dict[str, str], found: Found) -> str:

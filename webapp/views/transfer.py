@@ -11,7 +11,6 @@ from typing import IO
 from flask import Blueprint, Response, flash, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp import language
 from webapp.archive import Imported
 from webapp.errors import Invalid
 from webapp.files import markdown, ours, zips
@@ -75,24 +74,19 @@ def import_file() -> ResponseReturnValue:
 def _told(imported: Imported) -> Iterator[str]:
     """Yield what the page says about an import."""
     if number := len(imported.new):
-        yield ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number) % {
-            "num": language.number(number)
-        }
+        yield ngettext("%(num)s conversation was imported.", "%(num)s conversations were imported.", number)
     if number := len(imported.there):
-        yield ngettext("%(num)s conversation was already here.", "%(num)s conversations were already here.", number) % {
-            "num": language.number(number)
-        }
+        yield ngettext("%(num)s conversation was already here.", "%(num)s conversations were already here.", number)
     if number := imported.grown:
-        yield ngettext("%(num)s of them has new messages now.", "%(num)s of them have new messages now.", number) % {
-            "num": language.number(number)
-        }
+        yield ngettext("%(num)s of them has new messages now.", "%(num)s of them have new messages now.", number)
     if number := len(imported.left_out):
         titles = ", ".join(f"“{title}”" for title in imported.left_out[:TITLES])
         yield ngettext(
             "%(num)s conversation could not be read and was left out: %(titles)s.",
             "%(num)s conversations could not be read and were left out: %(titles)s.",
             number,
-        ) % {"num": language.number(number), "titles": titles if number <= TITLES else f"{titles}, …"}
+            titles=titles if number <= TITLES else f"{titles}, …",
+        )
 
 
 @contextmanager

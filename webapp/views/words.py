@@ -135,7 +135,7 @@ def figures(message: Message) -> str:
     first, seconds = outcome.first_token_seconds, outcome.seconds
     parts = []
     if tokens:
-        parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens) % {"num": language.number(tokens)})
+        parts.append(ngettext("%(num)s token", "%(num)s tokens", tokens))
         if reasoning := outcome.usage and outcome.usage.reasoning_tokens:
             parts[0] += " " + _("(%(num)s of reasoning)") % {"num": language.number(reasoning)}
         if first is not None and seconds is not None and seconds - first > SHORTEST_SECONDS:
@@ -153,7 +153,7 @@ def retention(days: int, *, with_pinned: bool) -> str:
         "A conversation is deleted for good %(num)s day after its last message.",
         "A conversation is deleted for good %(num)s days after its last message.",
         days,
-    ) % {"num": language.number(days)}
+    )
     return first if with_pinned else first + " " + _("Pinned ones are kept.")
 
 
