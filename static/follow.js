@@ -3,8 +3,10 @@
 
 /** @typedef {["a" | "+" | "=", number, number, string] | ["x", number]} Patch */
 
-const BEAT_LIMIT = 16_500; // ms; the server beats after 15 s of silence
-const LOOK_LIMIT = 3000; // then the page says that the connection is lost: 20 s after the break at the latest
+// ms; the server beats after 15 s of silence
+const BEAT_LIMIT = 16_500;
+// Then the page says that the connection is lost: 20 s after the break at the latest.
+const LOOK_LIMIT = 3000;
 const ANSWER_LIMIT = 20_000;
 const RETRIES = 12; // about five minutes
 
@@ -74,7 +76,8 @@ export default function follow(tools, article) {
     try {
       patches.splice(0).forEach((patch) => apply(body, patch));
     } catch {
-      open(); // the copies differ: a new snapshot replaces this one
+      // The copies differ: a new snapshot replaces this one.
+      open();
     }
     stick();
   };
@@ -95,16 +98,17 @@ export default function follow(tools, article) {
     later(() => limit.abort(), ANSWER_LIMIT);
     alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
     try {
-      const { status, full } = await (await fetch(article.dataset.status, { signal })).json();
+      let page = await fetch(article.dataset.status, { signal });
+      if (page.redirected) return close(), tell(words.out);
+      const { status, full } = await page.json();
       failures %= RETRIES;
       if (full) tell(full);
       if (status === "streaming") return full || document.hidden ? doze() : open();
-      const page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
+      page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
       const finished = find("article", parse(await page.text()));
       thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
-      const { lang } = find(".message__body", finished);
-      finish(find(".message__footer", finished), finished.dataset.said, lang);
+      finish(find(".message__footer", finished), finished.dataset.said, find(".message__body", finished).lang);
     } catch {
       retry();
     }

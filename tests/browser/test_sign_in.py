@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.team_page import enter, flaws
 from tests.team import PASSWORD
-from tests.upstream import error
+from tests.upstream import Wait, body, error, token
 
 pytestmark = pytest.mark.browser
 
@@ -124,6 +124,22 @@ def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
     page.wait_for_url(f"{team.url}/sign-in**")
 
     assert "My secret" not in page.content()
+
+
+def test_a_reply_says_that_its_reader_was_signed_out(team, new_browser, upstream, network_may_fail):
+    alice = team.join("Carol")
+    upstream.answer(*body(token("Once "), Wait()))
+    alice.new_chat("Tell")
+    page = enter(new_browser(), team)
+    page.goto(f"{team.url}/c/{alice.conversation_id}")
+    expect(page.get_by_text("Once")).to_be_visible()
+
+    other = page.context.new_page()
+    other.goto(f"{team.url}/settings")
+    other.locator("form[action$='/sign-out'] button").click()
+
+    expect(page.locator(".lost")).to_have_text("You are signed out. Reload the page to sign in.")
+    expect(page.get_by_text("Once")).to_be_visible()
 
 
 def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_browser, network_may_fail):
