@@ -108,6 +108,18 @@ def test_axe_finds_nothing_on_the_pages_of_a_team(make_team, new_browser, width,
     assert found == dict.fromkeys(paths, (1, 0, []))
 
 
+@pytest.mark.parametrize("locale", ["en", "ru"])
+def test_the_figures_of_usage_fit_a_wide_page(team, new_browser, locale):
+    carol = team.join("Carol", "admin")
+    carol.end(carol.new_chat("Hi"))
+    page = enter(new_browser(viewport={"width": 1280, "height": 800}, locale=locale), team)
+    page.goto(f"{team.url}/admin/usage")
+
+    hidden = page.locator(".figures").evaluate_all("all => all.map((one) => one.scrollWidth - one.clientWidth)")
+
+    assert hidden == [0, 0, 0]
+
+
 def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
     alice = team.join("Carol")
     alice.end(alice.new_chat("My secret"))
