@@ -133,6 +133,48 @@ def test_what_is_no_answer_has_its_true_sentence(upstream: Upstream, script: lis
     assert outcome.failure.code == "protocol"
 
 
+@pytest.mark.parametrize("begins", ["", "Hello"])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"detail": "The GPU fell off the bus."}, "upstream"),
+        ({"message": "The GPU fell off the bus.", "code": 500}, "upstream"),
+        ({"success": False, "msg": "The GPU fell off the bus."}, "upstream"),
+        ({"errors": [{"message": "The GPU fell off the bus."}]}, "upstream"),
+        ({"type": "error", "message": "The GPU fell off the bus."}, "upstream"),
+        ({"status": 429, "title": "Too Many Requests", "detail": "The GPU fell off the bus."}, "rate_limited"),
+        ({"choices": [], "code": "1302", "msg": "The GPU fell off the bus."}, "upstream"),
+    ],
+    ids=str,
+)
+def test_an_event_without_choices_may_be_an_error(upstream: Upstream, begins: str, said: Any, code: str) -> None:
+    upstream.answer(*body(*([chunk({"content": begins})] if begins else []), event(said), DONE))
+
+    outcome = ask(upstream, OPENAI)
+
+    assert outcome.text == begins
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.detail) == (code, "The GPU fell off the bus.")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "ping"},
+        {"type": "status", "message": "Loading the model"},
+        {"code": 200, "message": "OK"},
+        {"code": 0, "msg": "success", "success": True, "errors": [], "detail": None},
+    ],
+    ids=str,
+)
+def test_an_event_without_choices_may_be_no_error(upstream: Upstream, said: Any) -> None:
+    upstream.answer(*body(event(said), chunk({"content": "Hello"}), event(said), chunk({}, "stop"), DONE))
+
+    outcome = ask(upstream, OPENAI)
+
+    assert (outcome.text, outcome.failure) == ("Hello", None)
+
+
 @pytest.mark.parametrize("spoken", ["max_tokens", "model_length", "MAX_TOKENS"])
 def test_the_end_of_a_length_has_many_names(upstream: Upstream, spoken: str) -> None:
     upstream.answer(*body(chunk({"content": "Hi"}, spoken), DONE))

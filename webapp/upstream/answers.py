@@ -41,7 +41,7 @@ def delta_of(said: Any) -> Delta:
     payload = load(said) if isinstance(said, str) else said
     if not isinstance(payload, dict):
         raise failure_of(None, said, unknown="protocol")
-    if payload.get("error") or payload.get("object") == "error":
+    if _is_error(payload):
         raise failure_of(None, payload)
     choice = first_choice(payload.get("choices"))
     if choice.get("error"):
@@ -59,6 +59,17 @@ def delta_of(said: Any) -> Delta:
         tool=_tool(part),
         images=pictures.pictures_in(part),
     )
+
+
+def _is_error(payload: dict[str, Any]) -> bool:
+    """Whether an event reports an error, which many gateways send in words of their own where the choices should be."""
+    if payload.get("error") or payload.get("object") == "error":
+        return True
+    if payload.get("choices"):
+        return False
+    has_code = str(payload.get("code") or 200) != "200" and bool(payload.get("message") or payload.get("msg"))
+    is_failed = payload.get("type") == "error" or payload.get("success") is False
+    return bool(payload.get("errors") or payload.get("detail") or has_code or is_failed)
 
 
 def text_of(payload: Any) -> str | None:
