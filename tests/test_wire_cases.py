@@ -332,14 +332,15 @@ class TestEnds:
             ({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}}, (None, 5, 4, None)),
             ({"completion_tokens": 5, "reasoning_tokens": 4}, (None, 5, 4, None)),
             ({"prompt_tokens": 0, "completion_tokens": 2**31 - 1}, (0, 2**31 - 1, None, None)),
-            ({"prompt_tokens": -1, "completion_tokens": 2**31}, (None, None, None, None)),
-            ({"prompt_tokens": "5", "completion_tokens": True}, (None, None, None, None)),
+            ({"prompt_tokens": -1, "completion_tokens": 2**31}, None),
+            ({"prompt_tokens": "5", "completion_tokens": True}, None),
+            ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
         ],
         ids=str,
     )
     @pytest.mark.parametrize("place", ["usage", "x_groq", "choice"])
     def test_tokens_are_counted_by_any_name_in_any_place(
-        self, upstream: Upstream, usage: dict[str, Any], expected: tuple[int | None, ...], place: str
+        self, upstream: Upstream, usage: dict[str, Any], expected: tuple[int | None, ...] | None, place: str
     ) -> None:
         choice = {"index": 0, "delta": {"content": "Hello"}}
         told: dict[str, Any] = {
@@ -351,6 +352,13 @@ class TestEnds:
         outcome = answer(upstream, stream(event({"choices": [choice], **told})))
 
         assert (outcome.text, counted(outcome.usage)) == ("Hello", expected)
+
+    def test_zeros_do_not_replace_a_count(self, upstream: Upstream) -> None:
+        counts, zeros = {"prompt_tokens": 5, "completion_tokens": 2}, {"prompt_tokens": 0, "completion_tokens": 0}
+
+        outcome = answer(upstream, stream(chunk({"content": "A"}, usage=counts), chunk({"content": "B"}, usage=zeros)))
+
+        assert counted(outcome.usage) == (5, 2, None, None)
 
     @pytest.mark.parametrize("call", [{"index": 0, "function": {"arguments": "{}"}}, {"function": {"name": 5}}, "x"])
     def test_a_tool_without_a_name_is_none_beside_text(self, upstream: Upstream, call: Any) -> None:

@@ -197,12 +197,13 @@ def _usage_in(payload: dict[str, Any], choice: dict[str, Any]) -> Usage | None:
     if not counts:
         return None
     prompt, completion = _dict(counts, "prompt_tokens_details"), _dict(counts, "completion_tokens_details")
-    return Usage(
+    usage = Usage(
         _count(counts, "prompt_tokens", "input_tokens"),
         _count(counts, "completion_tokens", "output_tokens"),
         _count(completion | counts, "reasoning_tokens"),
         _count(counts | prompt, "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"),
     )
+    return usage if any(astuple(usage)) else None  # LocalAI sends zeros for what it does not count
 
 
 def _dict(value: dict[str, Any], name: str) -> dict[str, Any]:
