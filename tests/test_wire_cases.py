@@ -379,6 +379,28 @@ class TestEnds:
         assert outcome.failure is not None
         assert outcome.failure.code == "network"
 
+    @pytest.mark.parametrize("nothing", [b"data: null\n\n", b"data:\n\n", b"data: {}\n\n"], ids=str)
+    def test_an_event_of_nothing_between_thought_and_text_loses_neither(
+        self, upstream: Upstream, nothing: bytes
+    ) -> None:
+        thought, text = chunk({"reasoning_content": "Hm"}), chunk({"content": "Hello"})
+
+        outcome = answer(upstream, body(nothing, thought, nothing, text, nothing, chunk({}, "stop"), DONE))
+
+        assert (outcome.divided, outcome.finish, outcome.failure) == (("Hm", "Hello"), "stop", None)
+
+    def test_a_finish_reason_that_spells_null_is_none(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Once upon"}, "null")))
+
+        assert outcome.text == "Once upon"
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "cut_off"
+
+    def test_a_tab_that_nobody_escaped_is_read(self, upstream: Upstream) -> None:
+        raw = chunk({"content": "one TAB two"}).replace(b"TAB", b"\t")
+
+        assert answer(upstream, body(raw, chunk({}, "stop"), DONE)).text == "one \t two"
+
     def test_events_divided_by_single_newlines_are_read(self, upstream: Upstream) -> None:
         events = [*(chunk({"content": word}) for word in ("one ", "two ", "three")), chunk({}, "stop"), DONE]
 

@@ -21,9 +21,9 @@ def load(data: str | bytes, max_values: int = MAX_JSON_VALUES) -> Any:
     except ValueError:
         if values > _MAX_ODD_JSON_VALUES:
             return None
-    # orjson refuses half a surrogate pair and NaN, which some upstreams send.
+    # orjson refuses half a surrogate pair, NaN and a bare tab, which some upstreams send.
     try:
-        return json.loads(_whole(json.dumps(json.loads(data), ensure_ascii=False)))
+        return json.loads(_whole(json.dumps(json.loads(data, strict=False), ensure_ascii=False)))
     except (ValueError, RecursionError):
         return None
 
