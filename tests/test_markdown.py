@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.samples import some
 from webapp.markdown import RENDERER, blocks, parse, render, render_block
+from webapp.patches import LiveRenderer
 from webapp.rendering.code import MAX_CODE_CHARS
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.md"))
@@ -500,6 +501,28 @@ def test_deep_nesting_and_wide_tables_are_bounded(text: str) -> None:
     render(text)
 
     assert time.thread_time() - started < 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join("  " * depth + f"- word{depth}.\n" for depth in range(30)) + "\nafter",
+        "".join("   " * depth + f"1. word{depth}.\n" for depth in range(30)) + "\nafter",
+        "".join("> " * (depth + 1) + f"word{depth}.\n>\n" for depth in range(30)) + "\nafter",
+        ">" * 30 + " word0.\n\nafter",
+        "  " * 8 + "\n".join("> - " * depth + f"word{depth}." for depth in range(30)) + "\n\nafter",
+        "<details>\n\n" * 30 + "word0.\n\n" + "</details>\n\n" * 30 + "after",
+    ],
+)
+def test_deep_nesting_loses_no_word(text: str) -> None:
+    live = LiveRenderer()
+
+    html = render(text)
+    live.feed(text)
+    live.finish()
+
+    assert re.findall(r"word\d+\.|after", html) == re.findall(r"word\d+\.|after", text)
+    assert live.html == html
 
 
 def test_a_text_beyond_all_measure_stays_as_it_is_written():

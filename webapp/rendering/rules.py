@@ -39,6 +39,9 @@ INLINE = {
     "entity": "&",
 }
 
+CONTAINERS = frozenset({"list", "blockquote", "details", "note"})
+DEEPEST_LEVEL = 17  # for them: the parser drops what is nested in its level 20, and an item of a list takes two
+
 
 def ask_by_character(markdown: MarkdownIt) -> None:
     """Let the parser ask its rules by the character at hand. No rule may be added afterwards."""
@@ -71,10 +74,12 @@ class _Chains(Ruler[Any]):
 
 def _ask_block(rules: list[Rule[Any]]) -> Ask:
     by_character, others = _by_character(rules, BLOCK)
+    flat, _ = _by_character([rule for rule in rules if rule.name not in CONTAINERS], BLOCK)
 
     def ask(state: StateBlock, line: int, end: int, silent: bool) -> bool:
         start = state.bMarks[line] + state.tShift[line]
-        for rule in by_character.get(state.src[start : start + 1], others):  # noqa: SIM110  # a third of the time
+        known = by_character if state.level <= DEEPEST_LEVEL else flat
+        for rule in known.get(state.src[start : start + 1], others):  # noqa: SIM110  # a third of the time
             if rule(state, line, end, silent):
                 return True
         return False
