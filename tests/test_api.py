@@ -506,7 +506,7 @@ def test_what_fails_at_the_upstream_has_its_class(client, upstream, stream, scri
 
     kinds = {"rate_limit_exceeded": "rate_limit_error", "insufficient_quota": "insufficient_quota"}
     usual = "server_error" if raised.value.status_code >= 500 else "invalid_request_error"
-    assert (raised.value.code, raised.value.type) == (code, kinds.get(code, usual))
+    assert (type(raised.value), raised.value.code, raised.value.type) == (kind, code, kinds.get(code, usual))
     assert raised.value.request_id
 
 

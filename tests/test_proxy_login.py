@@ -175,6 +175,17 @@ def test_who_asks_for_no_page_is_not_asked_about_chats(make_site, visit):
     assert sent.headers["Location"].startswith("/c/")
 
 
+def test_a_browser_without_chats_is_not_asked_about_them(make_site, visit):
+    opened = visit()
+    opened.get("/settings")
+    client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client(use_cookies=False)
+    headers = {HEADER: "alice", "Cookie": opened.cookie(), "Accept": "text/html"}
+
+    shown = client.get("/", headers=headers, environ_overrides={"REMOTE_ADDR": "10.0.0.5"})
+
+    assert shown.status_code == 200
+
+
 def test_there_is_no_page_for_passwords(ask):
     assert [ask(path, headers={HEADER: "alice"}).status_code for path in ("/sign-in", "/account")] == [404, 404]
 
