@@ -559,6 +559,18 @@ def test_an_answer_that_breaks_off_is_no_whole_one(client, upstream):
         ask(client)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("said", [[], [event({})], [event({"choices": []})]], ids=str)
+def test_an_answer_of_nothing_says_so_and_nothing_about_the_key(client, upstream, said, stream):
+    upstream.answer(*body(*said, b"data: [DONE]\n\n"))
+
+    with pytest.raises(openai.InternalServerError) as raised:
+        list(ask(client, stream=stream))
+
+    assert raised.value.code == "protocol"
+    assert "empty answer" in raised.value.message
+
+
 def test_an_upstream_that_is_away_is_an_internal_server_error(make_team):
     team = make_team(api=True, url="http://127.0.0.1:1", models=("gpt-4",), retries=0)
     key = make_key(team.join("Alice"))

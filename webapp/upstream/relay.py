@@ -112,6 +112,8 @@ class Relay(Asking[Payload]):
         progress = self._progress
         if not (progress.done or progress.finish_reason):
             raise UpstreamError("cut_off")
+        if not (progress.began or progress.held):
+            raise UpstreamError("empty")
         yield from self._release()
         if progress.whole:
             yield from self._passed(self._completion(progress.whole.payload()))
