@@ -208,6 +208,18 @@ def test_a_whole_answer_is_made_of_the_events_of_an_upstream_that_only_streams(c
     assert (text.object, text.choices[0].message.content, text.usage.total_tokens) == ("chat.completion", "Hello", 9)
 
 
+def test_a_whole_answer_is_made_of_parts_and_lists_too(client, upstream):
+    parts = [{"type": "text", "text": "Hel"}], [{"type": "text", "text": "lo"}]
+    pages = [[{"type": "url_citation", "url_citation": {"url": f"https://{name}.example/"}}] for name in "ab"]
+    deltas = [token(content=part, annotations=page) for part, page in zip(parts, pages, strict=True)]
+    upstream.answer(*body(*deltas, token(finish="stop"), b"data: [DONE]\n\n"))
+
+    answer = json.loads(client.chat.completions.with_raw_response.create(model="gpt-4", messages=HELLO).text)
+
+    message = answer["choices"][0]["message"]
+    assert (message["content"], message["annotations"]) == ("Hello", pages[0] + pages[1])
+
+
 def test_a_stream_is_made_of_the_whole_answer_of_an_upstream_that_does_not_stream(client, upstream):
     message = {"role": "assistant", "content": "Hi", "tool_calls": [CALLS[3] | {"index": 7}]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}

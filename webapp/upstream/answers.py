@@ -139,12 +139,12 @@ def first_choice(choices: Any) -> dict[str, Any]:
 def _content(part: dict[str, Any]) -> tuple[str, str]:
     """Text and reasoning of a message or delta."""
     content = part.get("content")
-    text = _text(content) or _text(part.get("text")) or _text(part.get("refusal"))
-    reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
+    text = text_in(content) or text_in(part.get("text")) or text_in(part.get("refusal"))
+    reasoning = text_in(part.get("reasoning_content")) or text_in(part.get("reasoning"))
     if not reasoning and (details := part.get("reasoning_details")):
-        reasoning = _text(details)
+        reasoning = text_in(details)
     if isinstance(content, list):
-        text = _text([one for one in content if not _is_reasoning(one)])
+        text = text_in([one for one in content if not _is_reasoning(one)])
         reasoning += "".join(map(_thinking, content))
     google = _dict(_dict(part, "extra_content"), "google") if "extra_content" in part else {}
     if google.get("thought") is True and not text.lstrip().startswith("</"):
@@ -153,7 +153,8 @@ def _content(part: dict[str, Any]) -> tuple[str, str]:
     return text, reasoning
 
 
-def _text(content: Any) -> str:
+def text_in(content: Any) -> str:
+    """The text of a content, which may be made of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
@@ -174,7 +175,7 @@ def _thinking(part: Any) -> str:
     """The reasoning in a part of the content: Mistral's and Anthropic's `thinking`."""
     if not isinstance(part, dict):
         return ""
-    said = _text(part.get("thinking")) or _text(part.get("reasoning"))
+    said = text_in(part.get("thinking")) or text_in(part.get("reasoning"))
     return said or (_text_of(part) if _is_reasoning(part) else "")
 
 

@@ -168,6 +168,7 @@ class _Whole:
         self._choice: Payload = {}
         self._message: Payload = {"role": "assistant", "content": None}
         self._texts: dict[str, list[str]] = defaultdict(list)
+        self._lists: dict[str, list[Any]] = defaultdict(list)  # sources, pictures, details of reasoning
         self._calls: dict[Any, Payload] = {}
         self._arguments: dict[Any, list[str]] = defaultdict(list)
         self._logprobs: dict[str, list[Any]] = defaultdict(list)
@@ -178,18 +179,21 @@ class _Whole:
         if choice.get("finish_reason"):
             self._choice["finish_reason"] = choice["finish_reason"]
         for name, value in _part(payload).items():
-            if name in _TEXTS and isinstance(value, str):
-                self._texts[name].append(value)
+            if name in _TEXTS:
+                if value is not None:
+                    self._texts[name].append(answers.text_in(value))
             elif name == "tool_calls":
                 self._add_calls(value)
-            elif value is not None and name not in _TEXTS:
+            elif isinstance(value, list):
+                self._lists[name] += value
+            elif value is not None:
                 self._message[name] = value
         for name, value in logprobs.items() if isinstance(logprobs, dict) else ():
             if isinstance(value, list):
                 self._logprobs[name] += value
 
     def payload(self) -> Payload:
-        message = self._message | {name: "".join(texts) for name, texts in self._texts.items()}
+        message = self._message | self._lists | {name: "".join(texts) for name, texts in self._texts.items()}
         for index, call in self._calls.items():
             call["function"]["arguments"] = "".join(self._arguments[index])
         if self._calls:
