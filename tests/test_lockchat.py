@@ -16,7 +16,7 @@ from webapp import lockchat
 from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat, _create_completion
-from webapp.upstream import exchange
+from webapp.upstream import transport
 
 QUESTION = [{"role": "user", "content": "hi"}]
 PLAIN = {"messages": QUESTION, "model": "gpt-4", "stream": True, "stream_options": {"include_usage": True}}
@@ -108,7 +108,7 @@ class TestTheRequest:
         ask(client)
 
         headers = upstream.requests[0].headers
-        assert headers["user-agent"] == exchange.USER_AGENT
+        assert headers["user-agent"] == transport.USER_AGENT
         assert headers["accept-encoding"] == "identity"
         assert headers["content-type"] == "application/json"
         assert not {"authorization", "cookie"} & headers.keys()

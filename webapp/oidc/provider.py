@@ -18,7 +18,7 @@ from webapp.language import gettext as _
 from webapp.oidc.settings import OidcConfig
 from webapp.upstream import transport
 from webapp.upstream.cleaning import clean
-from webapp.upstream.exchange import USER_AGENT, bounded
+from webapp.upstream.exchange import bounded
 from webapp.upstream.lifeline import Lifeline
 from webapp.upstream.payloads import load
 
@@ -72,10 +72,7 @@ class Provider:
     def __init__(self, config: OidcConfig, egress_proxy: str | None = None) -> None:
         self._config = config
         self._session = transport.open_session(config.ca_bundle, egress_proxy)
-        self._session.headers.clear()
-        self._session.headers.update(
-            {"user-agent": USER_AGENT, "accept": "application/json", "accept-encoding": "identity"}
-        )
+        self._session.headers["accept"] = "application/json"
         self._description = _Kept(self._ask_description)
         self._keys = _Kept(lambda: self._ask("GET", self.endpoint("jwks_uri")))
         self._asked_for_key_at = -UNKNOWN_KEY_SECONDS

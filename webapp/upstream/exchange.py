@@ -15,7 +15,6 @@ from webapp.upstream import cleaning, failures, transport
 from webapp.upstream.address import parse
 from webapp.upstream.lifeline import Lifeline
 
-USER_AGENT = "lockchat-webapp/1"
 ERROR_BYTES = 65536
 
 
@@ -31,8 +30,6 @@ class Exchange:
         self._query = "&".join(filter(None, (self.address.query, auth)))
         self._secrets = tuple(secret for secret in (config.auth, config.api_key) if secret)
         self._session = transport.open_session(config.ca_bundle, config.proxy)
-        self._session.headers.clear()
-        self._session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
         if config.api_key and self.address.takes_api_key_header:
             self._session.headers["api-key"] = config.api_key.encode()
         elif config.api_key:

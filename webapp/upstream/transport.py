@@ -27,6 +27,7 @@ from webapp.errors import UpstreamError
 from webapp.upstream import chunked
 from webapp.upstream.lifeline import Lifeline
 
+USER_AGENT = "lockchat-webapp/1"
 POOL_SIZE = 100
 READ_BYTES = 16384  # this much of the smallest events takes some 20 ms
 BYTES_PER_READ = 512  # one read costs as much time as this many bytes
@@ -45,6 +46,8 @@ class Passing(UpstreamError):
 def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requests.Session:
     """Return a session for many threads. It keeps no cookies, ignores the environment and always verifies TLS."""
     session = requests.Session()
+    session.headers.clear()
+    session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
     session.trust_env = False
     session.verify = ca_bundle or True
     session.proxies = {"http": proxy, "https": proxy} if proxy else {}
