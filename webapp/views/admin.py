@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -60,31 +62,19 @@ def create_reset(user_id: str) -> ResponseReturnValue:
 @blueprint.post("/admin/users/<id:user_id>/role")
 @for_admins
 def change_role(user_id: str) -> ResponseReturnValue:
-    try:
-        parts().team.users.change_role(actor(), user_id, request.form.get("role", ""))
-    except AppError as error:
-        return show_users(error)
-    return _to_users()
+    return _changed(parts().team.users.change_role, user_id, request.form.get("role", ""))
 
 
 @blueprint.post("/admin/users/<id:user_id>/retention")
 @for_admins
 def change_retention(user_id: str) -> ResponseReturnValue:
-    try:
-        parts().team.users.change_retention(actor(), user_id, request.form.get("days", ""))
-    except AppError as error:
-        return show_users(error)
-    return _to_users()
+    return _changed(parts().team.users.change_retention, user_id, request.form.get("days", ""))
 
 
 @blueprint.post("/admin/users/<id:user_id>/disable")
 @for_admins
 def disable_user(user_id: str) -> ResponseReturnValue:
-    try:
-        parts().team.users.disable(actor(), user_id)
-    except AppError as error:
-        return show_users(error)
-    return _to_users()
+    return _changed(parts().team.users.disable, user_id)
 
 
 @blueprint.post("/admin/users/<id:user_id>/enable")
@@ -109,6 +99,15 @@ def sign_out_user(user_id: str) -> ResponseReturnValue:
 @for_admins
 def show_users_again(user_id: str = "") -> ResponseReturnValue:
     # A form that was answered with the page leaves the browser at these addresses.
+    return _to_users()
+
+
+def _changed(change: Callable[..., None], *values: str) -> ResponseReturnValue:
+    """The page again; with the sentence of an error."""
+    try:
+        change(actor(), *values)
+    except AppError as error:
+        return show_users(error)
     return _to_users()
 
 
