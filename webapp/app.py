@@ -261,13 +261,15 @@ def _renderer() -> process.Renderer:
 
 def _followers(config: Config, storage: Storage, quotas: Quotas) -> Door:
     """Limits open streams: several tabs may follow one reply, and a reader who left is noticed a beat later."""
-    gate = Gate(
+    return Door(
         PAGES,
+        storage,
+        quotas,
+        FOLLOWERS,
         per_user=4 * config.streams_per_user,
         per_address=2 * config.streams_per_address,
         total=2 * config.streams_total,
     )
-    return Door(gate, storage, quotas, FOLLOWERS)
 
 
 def _streams(config: Config, words: Words) -> Gate:

@@ -18,7 +18,7 @@ from webapp.errors import NotFound
 from webapp.files.reader import Batch, Head, Limits, reading
 from webapp.files.record import Record
 from webapp.following import with_text
-from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Gate, Holder
+from webapp.limits import FILES, HOUR_SECONDS, IMPORTS, Allowance, Holder
 from webapp.loop import give_way
 from webapp.quotas import EXPORTS, Door, SendLimits
 from webapp.storage import Storage, audit, conversations, message_words, messages, pictures
@@ -60,8 +60,8 @@ class Archive:
         self._stored_chars = limits.stored
         self._quotas = limits.quotas
         self._imports = Allowance(IMPORTS, config.imports_per_hour, HOUR_SECONDS)
-        gate = Gate(FILES, per_user=FILES_PER_USER, per_address=FILES_PER_ADDRESS, total=FILES_TOTAL)
-        self.gate = Door(gate, storage, limits.quotas, EXPORTS)
+        most = {"per_user": FILES_PER_USER, "per_address": FILES_PER_ADDRESS, "total": FILES_TOTAL}
+        self.gate = Door(FILES, storage, limits.quotas, EXPORTS, **most)
 
     def find(self, user_id: str, wanted: Wanted, *, skip: int = 0, before: int | None = None) -> Found:
         """A page of the titles and messages with all terms; nothing without terms. See `message_words.find`."""

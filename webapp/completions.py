@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
@@ -128,11 +128,7 @@ class Completions:
         """Take a place for an answer to a request of `size` bytes while the block runs. Raises Busy and Limited."""
         limits = self._limits
         self._storage.run(lambda tx: limits.quotas.ask(tx, holder))
-        with ExitStack() as held:
-            limits.replies.enter(holder)
-            held.callback(limits.replies.leave, holder)
-            limits.histories.enter(holder, size)
-            held.callback(limits.histories.leave, holder, size)
+        with limits.replies.place(holder), limits.histories.place(holder, size):
             yield
 
     def ask(self, holder: Holder, body: Payload, size: int) -> Answer:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from webapp.errors import Busy
@@ -101,6 +102,15 @@ class Gate:
                 if not held[key]:
                     del held[key]
             self._inside -= amount
+
+    @contextmanager
+    def place(self, holder: Holder, amount: int = 1) -> Iterator[None]:
+        """Take `amount` places while the block runs. Raises as `enter`."""
+        self.enter(holder, amount)
+        try:
+            yield
+        finally:
+            self.leave(holder, amount)
 
     def count(self) -> int:
         """How many places are taken."""

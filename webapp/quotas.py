@@ -19,7 +19,7 @@ from webapp.config import Config
 from webapp.errors import Invalid, Limited, TooLarge
 from webapp.language import gettext as _
 from webapp.language import mark, ngettext, number
-from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, wait
+from webapp.limits import HOUR_SECONDS, RETRY_SECONDS, Allowance, Gate, Holder, Words, wait
 from webapp.storage import Storage, spending
 from webapp.storage.spending import Amount, Rules
 
@@ -140,33 +140,31 @@ class Quotas:
         return min(rules.limits.get(CONVERSATIONS, self._most_conversations), self._most_conversations)
 
 
-class Door:
+class Door(Gate):
     """A gate, with what administrators allow beside its own limits. Counts in memory: each worker on its own.
 
     Rows in the database would outlive a worker that dies, and cost a write for each stream.
     """
 
-    def __init__(self, gate: Gate, storage: Storage, quotas: Quotas, name: str) -> None:
-        self._gate = gate
+    def __init__(self, words: Words, storage: Storage, quotas: Quotas, name: str, **places: int) -> None:
+        super().__init__(words, **places)
         self._storage = storage
         self._quotas = quotas
         self._name = name
-        self.leave = gate.leave
-        self.count = gate.count
 
-    def enter(self, holder: Holder) -> None:
-        """Take a place. Raises Busy, Limited."""
+    def enter(self, holder: Holder, amount: int = 1) -> None:
+        """Take `amount` places. Raises Busy, Limited."""
         with self._storage.read() as tx:
             limit = spending.limit_for(tx, holder.user_id, self._name)
-        self._gate.enter(holder)
+        super().enter(holder, amount)
         if limit is None:
             return
         keys = spending.holders(holder.user_id, self._quotas.address(holder))
         try:
-            for key, taken in zip(keys, self._gate.taken(holder), strict=False):
-                _check(key, Rules({self._name: limit}, {}), self._name, taken - 1, None, datetime.now(UTC))
+            for key, taken in zip(keys, self.taken(holder), strict=False):
+                _check(key, Rules({self._name: limit}, {}), self._name, taken - amount, None, datetime.now(UTC))
         except Limited:
-            self._gate.leave(holder)
+            self.leave(holder, amount)
             raise
 
 

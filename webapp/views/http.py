@@ -21,7 +21,6 @@ from werkzeug.routing import BaseConverter
 from webapp import language, loop
 from webapp.limits import Gate
 from webapp.openings import Opening
-from webapp.quotas import Door
 from webapp.team import WITH_PAGE
 from webapp.users import Users
 from webapp.views import api_errors, forms, forwarded, hosts, kept, marks, problems, visitor
@@ -59,7 +58,7 @@ def init_app(app: Flask) -> None:
     problems.init_app(app)
 
 
-def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: Gate | Door | None = None) -> Response:
+def hold_open(pieces: Iterator[bytes] | Iterator[str], content_type: str, gate: Gate | None = None) -> Response:
     """Answer with pieces as they come. Raises Busy if the gate lets no more in; by default, that of followers."""
     gate, holder = gate or parts().followers, visitor.current_user().holder
     gate.enter(holder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -34,7 +33,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
     ending = request.args.get("format", "md")
     if ending not in ("md", "json"):
         raise Invalid(_("A conversation can be exported as md or json."))
-    with _place():
+    with parts().archive.gate.place(current_user().holder):
         record = parts().archive.export(current_user().id, conversation_id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         save(ours.write(record) if ending == "json" else markdown.write(record, sentence), file)
@@ -44,7 +43,7 @@ def export_conversation(conversation_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/export")
 def export_all() -> ResponseReturnValue:
-    with _place():
+    with parts().archive.gate.place(current_user().holder):
         records = parts().archive.export_all(current_user().id, known_actor())
         file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the answer closes it)
         zips.write(records, file, sentence)
@@ -60,7 +59,7 @@ def show_import() -> ResponseReturnValue:
 @blueprint.post("/import")
 @takes_file
 def import_file() -> ResponseReturnValue:
-    with _place():
+    with parts().archive.gate.place(current_user().holder):
         imported = parts().archive.add(current_user().holder, _file(), known_actor())
     ids = [one.id for one in imported.new] + imported.there
     if len(imported.new) != 1 or len(ids) != 1 or imported.left_out:
@@ -87,17 +86,6 @@ def _told(imported: Imported) -> Iterator[str]:
             number,
             titles=titles if number <= TITLES else f"{titles}, …",
         )
-
-
-@contextmanager
-def _place() -> Iterator[None]:
-    """Take a place for an export or import. Raises Busy if none is free."""
-    gate, holder = parts().archive.gate, current_user().holder
-    gate.enter(holder)
-    try:
-        yield
-    finally:
-        gate.leave(holder)
 
 
 def _download(file: IO[bytes], name: str, mimetype: str) -> Response:
