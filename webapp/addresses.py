@@ -36,6 +36,11 @@ def is_proxy(value: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address, not a name."""
+    return _parsed(host) is not None
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address belongs to this machine alone. The path of a unix socket does."""
     if host == "localhost" or host.startswith("/"):

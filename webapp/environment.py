@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from webapp.addresses import is_proxy
+from webapp.addresses import is_address, is_proxy
 from webapp.errors import ConfigError
 from webapp.secret_key import MIN_CHARS, is_weak
 from webapp.upstream.address import may_hold_key
@@ -162,15 +162,6 @@ def is_private(host: str) -> bool:
         local_names = (".local", ".internal", ".lan", ".home.arpa", ".localhost", ".test", ".example")
         return host == "localhost" or "." not in host or host.endswith(local_names)
     return address.is_private or address.is_loopback or address.is_link_local
-
-
-def is_address(host: str) -> bool:
-    """Return whether a host is an IP address, not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _refused(name: str, value: str | None, accepted: str) -> ConfigError:

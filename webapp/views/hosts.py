@@ -13,9 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from flask import request, url_for
 
-from webapp.addresses import is_loopback
+from webapp.addresses import is_address, is_loopback
 from webapp.config import PROXY
-from webapp.environment import is_address
 from webapp.errors import Forbidden, Invalid, Misdirected
 from webapp.language import gettext as _
 from webapp.views.parts import parts
