@@ -111,13 +111,11 @@ def show_status(message_id: str) -> ResponseReturnValue:
 
 
 def _refusal() -> dict[str, str]:
-    door, holder = parts().followers, current_user().holder
     try:
-        door.enter(holder)
+        with parts().followers.place(current_user().holder):
+            return {}
     except Busy as error:
         return {"full": error.sentence}
-    door.leave(holder)
-    return {}
 
 
 @blueprint.post("/m/<id:message_id>/stop")
