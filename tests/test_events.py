@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 from webapp import sse
-from webapp.chat import Delta
+from webapp.chat import Delta, Message
 from webapp.views import live
 from webapp.views.stream import RETRY_MILLISECONDS, events
 
@@ -69,6 +70,17 @@ def test_the_ids_of_notes_are_those_of_this_message_alone():
 
     for html in (snapshot["html"], json.dumps(patches)):
         assert "fnref-id-" in html
+
+
+def test_the_end_brings_the_html_that_is_stored():
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    ended = Message("ended", "c", None, "assistant", "Hello", "done", now, html="<p>Hello again</p>\n")
+    stream = events(iter([Delta("Hello"), ended]), "ended")
+
+    _reset, patch = sse.decode(next(stream) for _ in range(2))
+
+    assert patch.event == "patch"
+    assert "<p>Hello again</p>" in patch.data
 
 
 def test_nothing_is_kept_for_a_reader_who_is_alone():
