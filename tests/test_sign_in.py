@@ -275,6 +275,9 @@ def test_many_attempts_at_once_are_no_way_around(team, alice):
 
 
 def test_a_stranger_locks_nobody_out_who_has_signed_in_before(team, alice):
+    team.join("Bob")
+    alice.post_form("/sign-out")
+    sign_in(alice, "bob")  # a colleague, in the same browser
     alice.post_form("/sign-out")
     for _ in range(11):
         sign_in(team.stranger(), "alice", "wrong password")
