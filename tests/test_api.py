@@ -799,3 +799,18 @@ def test_an_odd_event_breaks_nothing(team, key, upstream, odd, stream):
     assert "Hello" in answers[0].text
     assert "other" not in answers[0].text
     assert answers[1].status_code in (200, 502)
+
+
+def test_an_answer_to_a_program_is_in_the_language_it_accepts_whatever_the_browser_chose(alice):
+    alice.post_form("/preferences", language="ru")
+    refused = {"Authorization": "Bearer lockchat-wrong"}
+
+    said = [
+        alice.get("/v1/models", headers=refused | accepted).json()["error"]["message"]
+        for accepted in ({}, {"Accept-Language": "ru"})
+    ]
+
+    assert said == [
+        "The API key is missing or wrong, or it has expired or been revoked.",
+        "Ключ API не указан или неверен, либо его срок истёк или он отозван.",
+    ]

@@ -10,6 +10,7 @@ import pytest
 from tests.upstream import error
 from tests.visitor import text_of
 from webapp.errors import StorageUnavailable
+from webapp.views import problems
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -194,3 +195,8 @@ def test_a_page_for_nobody_has_an_empty_list(alice):
 
     assert "Your conversations will appear here." in text_of(page)
     assert 'data-user=""' in page
+
+
+def test_a_status_without_words_of_its_own_has_a_sentence(site):
+    with site.test_request_context("/"):
+        assert problems._http_sentence(418) == "This request cannot be answered."
