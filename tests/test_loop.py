@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from webapp.loop import apart
 
 # A hundred greenlets that work 2 ms each, and one that wants to wake up every millisecond.
@@ -89,3 +91,32 @@ def test_the_loop_goes_on_while_work_apart_waits():
 
 def test_without_a_loop_work_apart_runs_here():
     assert apart(threading.current_thread) is threading.current_thread()
+
+
+# A worker is told to quit twice; it then takes its time to save.
+QUIT = """
+from gevent import monkey; monkey.patch_all()
+import sys, gevent
+from gunicorn.config import Config
+from gunicorn.workers.ggevent import GeventWorker
+from webapp.worker import Worker
+
+GeventWorker.run = lambda self: gevent.sleep(float(sys.argv[1]))
+worker = Worker.__new__(Worker)
+worker.alive, worker.booted, worker.cfg = True, True, Config()
+for _time in range(2):
+    gevent.spawn_later(0.05, lambda: worker.handle_quit(2, None))
+try:
+    worker.run()
+except SystemExit as end:
+    assert end.code == 0
+gevent.sleep(0.3)
+print("saved", worker.alive)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.06, 600], ids=["ends meanwhile", "has to be ended"])
+def test_what_a_worker_does_after_its_run_is_not_cut_short(seconds):
+    done = subprocess.run([sys.executable, "-c", QUIT, str(seconds)], capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("saved False\n", "")

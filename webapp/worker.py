@@ -7,6 +7,7 @@ connections could take every place.
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,7 @@ from webapp.views.headers import HEADERS, PRIVATE
 
 LEAST_SECONDS = 0.5
 LINGER_SECONDS = 1.0
+QUIT_SECONDS = 0.1  # in which streams see that the worker ends
 DISCARDED_PIECES = 64  # of 64 KiB
 # gevent accepts 100 at a time, whose requests then run in one round of the loop: 130 ms without a stream.
 StreamServer.max_accept = 1
@@ -40,19 +42,28 @@ class Worker(GeventWorker):  # type: ignore[misc]
     """Counts its connections. The fewer are free, the less time an idle connection or a slow request head gets."""
 
     open_connections = 0
+    is_running = False
 
     def run(self) -> None:
         from webapp.loop import note_round  # now that gevent has replaced `threading`
 
         rounds = gevent.get_hub().loop.prepare(ref=False)
         rounds.start(note_round)
-        super().run()
+        self.is_running = True
+        try:
+            super().run()
+        finally:
+            self.is_running = False
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        if self.booted:
-            super().handle_quit(sig, frame)
-        else:
-            self.alive = False  # `run` ends at once; gevent would show the exit of a greenlet with a traceback
+        """End `run` and nothing else: Ctrl-C comes here twice, and after `run` the app saves its replies."""
+        self.alive = False
+        if self.is_running:
+            gevent.spawn_later(QUIT_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if self.is_running:
+            sys.exit(0)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         self.open_connections += 1

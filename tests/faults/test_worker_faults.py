@@ -72,13 +72,24 @@ def test_sigterm_ends_every_stream_in_good_order(
     print(f"end event {seconds:.2f} s after SIGTERM")
 
 
-def test_sigterm_saves_a_reply_that_nobody_watches(server, alice, drip, database):
+def terminate(server):
+    server.signal(signal.SIGTERM)
+
+
+def interrupt(server):
+    """As Ctrl-C does. The worker is told twice: the first process, told too, tells it."""
+    for process in [*server.workers(), server.master]:
+        process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("stop", [terminate, interrupt])
+def test_a_stop_saves_a_reply_that_nobody_watches(server, alice, drip, database, stop):
     reply = alice.new_chat("Tell me")
     wait_until(lambda: "слово30 " in drip.text(), 20)
     alice.close()
 
     signalled = time.monotonic()
-    server.signal(signal.SIGTERM)
+    stop(server)
 
     assert server.wait(GRACEFUL_SECONDS + 5) == 0
     stored = database.message(reply)
