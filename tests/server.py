@@ -86,6 +86,15 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def terminate(self) -> None:
+        """As systemd and `kill` do: tell the first process, which then tells the worker."""
+        self.signal(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does: tell every process that the terminal knows. So a worker is told twice."""
+        for process in [self.master, *self.workers()]:
+            process.send_signal(signal.SIGINT)
+
     def wait(self, timeout: float = 30) -> int:
         return self._process.wait(timeout)
 

@@ -11,21 +11,10 @@ from contextlib import nullcontext, suppress
 import psutil
 import pytest
 
-from tests.server import ROOT, free_port
+from tests.server import ROOT, Server, free_port
 from tests.wait import wait_until
 
 pytestmark = pytest.mark.faults
-
-
-def terminate(server):
-    """As systemd and `kill` do: the first process, which then tells the worker."""
-    server.signal(signal.SIGTERM)
-
-
-def interrupt(server):
-    """As Ctrl-C does: every process that the terminal knows."""
-    for process in [server.master, *server.workers()]:
-        process.send_signal(signal.SIGINT)
 
 
 @pytest.fixture
@@ -58,7 +47,7 @@ def start(tmp_path, database_url, upstream):
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["with an open page", "without a page"])
-@pytest.mark.parametrize("stop", [terminate, interrupt])
+@pytest.mark.parametrize("stop", [Server.terminate, Server.interrupt])
 def test_a_stop_ends_the_log_without_a_traceback(server, alice, stop, is_open):
     stream = alice.get("/changes", stream=True) if is_open else nullcontext()
 

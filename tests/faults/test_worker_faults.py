@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.drip import Drip
 from tests.faults.vitals import draft_of
+from tests.server import Server
 from tests.upstream import tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
@@ -72,17 +73,7 @@ def test_sigterm_ends_every_stream_in_good_order(
     print(f"end event {seconds:.2f} s after SIGTERM")
 
 
-def terminate(server):
-    server.signal(signal.SIGTERM)
-
-
-def interrupt(server):
-    """As Ctrl-C does. The worker is told twice: the first process, told too, tells it."""
-    for process in [*server.workers(), server.master]:
-        process.send_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize("stop", [terminate, interrupt])
+@pytest.mark.parametrize("stop", [Server.terminate, Server.interrupt])
 def test_a_stop_saves_a_reply_that_nobody_watches(server, alice, drip, database, stop):
     reply = alice.new_chat("Tell me")
     wait_until(lambda: "слово30 " in drip.text(), 20)
