@@ -62,23 +62,13 @@ def test_only_a_worker_that_is_known_to_be_dead_is_buried_at_the_first_look(stor
     assert [stored(storage, reply_id).status for reply_id in (dead, silent)] == ["interrupted", "streaming"]
 
 
-def test_it_says_when_it_interrupted_replies(storage, watch):
+@pytest.mark.parametrize("worker_id", ["dead worker", "this worker"], ids=["dead", "its own that never began"])
+def test_it_says_once_when_it_interrupted_a_reply(storage, watch, worker_id):
     said = []
     watch.on_interrupted.append(lambda: said.append(stored(storage, reply_id).status))
-    reply_id = add_reply(storage, "dead worker")
+    reply_id = add_reply(storage, worker_id)
 
     for _ in range(4):
-        watch.look()
-
-    assert said == ["interrupted"]
-
-
-def test_it_says_when_it_interrupted_a_reply_that_never_began(storage, watch):
-    said = []
-    watch.on_interrupted.append(lambda: said.append(stored(storage, reply_id).status))
-    reply_id = add_reply(storage, "this worker")
-
-    for _ in range(3):
         watch.look()
 
     assert said == ["interrupted"]
