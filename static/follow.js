@@ -98,14 +98,14 @@ export default function follow(tools, article) {
     later(() => limit.abort(), ANSWER_LIMIT);
     alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
     try {
-      let page = await fetch(article.dataset.status, { signal });
-      if (page.redirected) return close(), tell(words.out);
-      const { status, full } = await page.json();
+      let answer = await fetch(article.dataset.status, { signal });
+      if (answer.redirected) return close(), tell(words.out);
+      const { status, full } = await answer.json();
       failures %= RETRIES;
       if (full) tell(full);
       if (status === "streaming") return full || document.hidden ? doze() : open();
-      page = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
-      const finished = find("article", parse(await page.text()));
+      answer = await fetch(article.dataset.url, { signal, headers: { "X-Fragment": "1" } });
+      const finished = find("article", parse(await answer.text()));
       thinkAnew(find(".reasoning__text", finished)?.textContent ?? "");
       update(body, find(".message__body", finished));
       finish(find(".message__footer", finished), finished.dataset.said, find(".message__body", finished).lang);
