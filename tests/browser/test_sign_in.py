@@ -108,6 +108,18 @@ def test_axe_finds_nothing_on_the_pages_of_a_team(make_team, new_browser, width,
     assert found == dict.fromkeys(paths, (1, 0, []))
 
 
+# The words that stand on more than one line.
+BROKEN_WORDS = """all => all.flatMap(({ firstChild: text }) => {
+  const isBroken = ({ 0: word, index }) => {
+    const range = new Range();
+    range.setStart(text, index);
+    range.setEnd(text, index + word.length);
+    return range.getClientRects().length > 1;
+  };
+  return [...text.data.matchAll(/\\S+/g)].filter(isBroken).map(String);
+})"""
+
+
 @pytest.mark.parametrize("locale", ["en", "ru"])
 def test_the_figures_of_usage_fit_a_wide_page(team, new_browser, locale):
     carol = team.join("Carol", "admin")
@@ -118,6 +130,7 @@ def test_the_figures_of_usage_fit_a_wide_page(team, new_browser, locale):
     hidden = page.locator(".figures").evaluate_all("all => all.map((one) => one.scrollWidth - one.clientWidth)")
 
     assert hidden == [0, 0, 0]
+    assert page.locator(".figures thead th").evaluate_all(BROKEN_WORDS) == []
 
 
 def test_after_a_sign_out_the_back_button_shows_nothing(team, new_browser):
