@@ -14,7 +14,6 @@ MAX_RETRY_DIGITS = 18  # a longer number is no waiting time, and int() refuses v
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_TEXT_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class LineTooLong(ValueError):
@@ -109,7 +108,8 @@ def encode(data: str, *, event: str | None = None, id: str | None = None, retry:
         fields.append(f"event: {_one_line('event', event)}")
     if id is not None:
         fields.append(f"id: {_one_line('id', id)}")
-    fields += [f"data: {line}" for line in _TEXT_LINE_END.split(data)]
+    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # quick on megabytes without a line end
+    fields += [f"data: {line}" for line in lines]
     return ("\n".join(fields) + "\n\n").encode("utf-8", "replace")
 
 

@@ -135,7 +135,7 @@ def write_chunk(client: Any, data: bytes) -> None:
     """Send a chunk: what the system takes at once, nearly always all, needs none of what gevent's `sendall` asks it."""
     chunk = b"%X\r\n%b\r\n" % (len(data), data)
     if (sent := client.send(chunk)) < len(chunk):
-        client.sendall(chunk[sent:])
+        client.sendall(memoryview(chunk)[sent:])
 
 
 def _discard_rest(client: Any) -> None:

@@ -80,6 +80,7 @@ class _Reader:
 
     def snapshot(self, state: dict[str, str | None]) -> bytes:
         html, thought, self._number = self._live.snapshot()
+        give_way()  # of megabytes, each step takes its time
         return _event(
             "reset", {"html": html, **state, "thought": thought, "seconds": self._seconds}, retry=RETRY_MILLISECONDS
         )
