@@ -37,6 +37,7 @@ def begun(chat: Chat) -> Chat:
     chat.box.fill("Tell of whales")
     chat.send_button.click()
     expect(chat.answer).to_have_text("Hello world")
+    expect(chat.retry_button).to_be_visible()  # without script, the page before it leads on by itself
     return chat
 
 
