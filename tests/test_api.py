@@ -70,7 +70,8 @@ def client(make_client):
 
 
 def open_client(team, key, timeout=30.0):
-    return openai.OpenAI(base_url=f"{team.url}/v1", api_key=key, max_retries=0, timeout=timeout)
+    plain = openai.DefaultHttpxClient(verify=False)  # which would read all certificates of the system: 30 ms
+    return openai.OpenAI(base_url=f"{team.url}/v1", api_key=key, max_retries=0, timeout=timeout, http_client=plain)
 
 
 def ask(client, **fields):
