@@ -79,10 +79,9 @@ def _sites_in(path: Path, tree: ast.Module, uses: dict[str, set[str]]) -> Iterat
         if isinstance(node, ast.Import) and any(one.name in ("re", "regex") and one.asname for one in node.names):
             raise ValueError(f"{path}: write `import re`, so that every call of it is found")
     for top in tree.body:
-        parents = {child: node for node in ast.walk(top) for child in ast.iter_child_nodes(node)}
-        for call in ast.walk(top):
-            if not _is_re(call):
-                continue
+        calls = [node for node in ast.walk(top) if _is_re(node)]
+        parents = {child: node for node in ast.walk(top) for child in ast.iter_child_nodes(node)} if calls else {}
+        for call in calls:
             target = _target(call, top, parents)
             yield Site(
                 name=f"{module}.{target}",
