@@ -73,6 +73,15 @@ def test_the_tokens_of_all_messages_are_counted(url: str) -> None:
     assert usage["prompt_tokens"] == 4  # with the two of "..."
 
 
+def test_a_message_that_only_calls_a_tool_has_no_text(url: str) -> None:
+    asked = {"role": "user", "content": "Hello"}
+    messages = [asked, {"role": "assistant", "content": None, "tool_calls": [{}]}, asked]
+
+    response = requests.post(f"{url}/v1/chat/completions", json={"model": "demo", "messages": messages}, timeout=5)
+
+    assert (response.status_code, response.json()["usage"]["prompt_tokens"]) == (200, 2)
+
+
 def test_models_are_listed(url: str) -> None:
     models = requests.get(f"{url}/v1/models", timeout=5).json()
 

@@ -119,6 +119,8 @@ def _complete(environ: WSGIEnvironment, tokens_per_second: float) -> Answer:
 def _content(message: dict[str, Any]) -> str:
     """Return the text of a message: its string, or the text of its parts."""
     content = message["content"]
+    if content is None and message["role"] == "assistant":
+        return ""  # it only calls a tool
     return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
 
 
