@@ -238,6 +238,15 @@ class TestEnds:
 
         assert (outcome.text, outcome.failure) == ("Hello", None)
 
+    def test_what_an_event_without_choices_says_before_text_is_not_why_it_breaks_off(self, upstream: Upstream) -> None:
+        before = (chunk({"content": "Hel"}), event({"message": "Searching the web"}), chunk({"content": "lo"}))
+
+        outcome = answer(upstream, body(event({"message": "Loading the model"}), *before))
+
+        assert outcome.text == "Hello"
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "cut_off"
+
     def test_the_word_null_is_no_finish_reason(self, upstream: Upstream) -> None:
         outcome = answer(upstream, body(chunk({"content": "Hel"}, "null"), chunk({"content": "lo"}, "null")))
 

@@ -276,6 +276,7 @@ class Asking(Iterator[Piece]):
             self._line.watch("idle_timeout", self._limits.idle_seconds)
 
     def _passed(self, piece: Piece) -> Iterator[Piece]:
+        self._progress.told = None  # the answer went on
         self._line.pause()
         yield piece
         self._line.resume()
