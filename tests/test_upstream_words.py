@@ -164,6 +164,8 @@ def test_an_event_without_choices_may_be_an_error(upstream: Upstream, begins: st
         {"type": "status", "message": "Loading the model"},
         {"code": 200, "message": "OK"},
         {"code": 0, "msg": "success", "success": True, "errors": [], "detail": None},
+        {"code": "0", "msg": "success"},
+        {"code": "Success", "message": "ok", "choices": [], "usage": {"prompt_tokens": 3}},
     ],
     ids=str,
 )

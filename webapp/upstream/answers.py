@@ -16,6 +16,7 @@ MAX_TOOL_CHARS = 64
 REPEAT_CHARS = 64  # as many in common make a message the same as the answer before it
 
 _WORD = re.compile(r"[\w.-]{1,64}")
+_GOOD_CODES = ("0", "200", "ok", "success")
 
 # The words of other APIs, which gateways let through.
 _FINISH_REASONS = {
@@ -67,7 +68,8 @@ def _is_error(payload: dict[str, Any]) -> bool:
         return True
     if payload.get("choices"):
         return False
-    has_code = str(payload.get("code") or 200) != "200" and bool(payload.get("message") or payload.get("msg"))
+    is_bad = str(payload.get("code") or 0).lower() not in _GOOD_CODES
+    has_code = is_bad and bool(payload.get("message") or payload.get("msg"))
     is_failed = payload.get("type") == "error" or payload.get("success") is False
     return bool(payload.get("errors") or payload.get("detail") or has_code or is_failed)
 
