@@ -68,6 +68,7 @@ CHUNKS = {
     "a message": ([{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}], [part("stop", content="Hi")]),
     "a call": ([part(tool_calls=[{"index": 0, **CALL}]), part("tool_calls")],) * 2,
     "log probabilities": ([{**part("stop", content="Hi"), "logprobs": LOGPROBS}],) * 2,
+    "text alone": ([{"index": 0, "text": "Hi"}, part("stop")], [part(content="Hi") | {"text": "Hi"}, part("stop")]),
     "no delta": ([{"index": 0, "delta": None, "finish_reason": "stop"}], [part("stop")]),
 }
 
@@ -160,6 +161,11 @@ COMPLETIONS = {
         {"role": "assistant", "content": None, "tool_calls": [CALL, CALL | {"id": "call_2", "type": "custom"}]},
         "tool_calls",
     ),
+    "text alone": (
+        [{"index": 0, "text": "Hel"}, {"index": 0, "text": "lo", "message": None, "finish_reason": "length"}],
+        {"role": "assistant", "content": "Hello"},
+        "length",
+    ),
     "no finish reason": ([part(content="Hi")], {"role": "assistant", "content": "Hi"}, "stop"),
 }
 
@@ -185,15 +191,16 @@ def test_log_probabilities_are_joined(client: Lockchat, upstream: Upstream) -> N
     assert completion["choices"][0]["logprobs"] == {"content": [1, 2], "refusal": [3]}
 
 
-def test_a_completion_gets_what_it_lacks(client: Lockchat, upstream: Upstream) -> None:
-    bare = {"choices": [{"message": {"content": "Hi"}}]}
+@pytest.mark.parametrize("said", [{"message": {"content": "Hi"}}, {"text": "Hi"}], ids=str)
+def test_a_completion_gets_what_it_lacks(client: Lockchat, upstream: Upstream, said: Any) -> None:
+    bare = {"choices": [said]}
     upstream.answer(*body(json.dumps(bare).encode(), framing="length", content_type="application/json"))
 
     [completion] = ask(client, stream=False)
 
     assert completion.pop("id").startswith("chatcmpl-")
     assert time.time() - 60 < completion.pop("created") <= time.time()
-    choice = {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop", "logprobs": None}
+    choice = said | {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop", "logprobs": None}
     assert completion == {"object": "chat.completion", "model": "gpt-4", "choices": [choice]}
 
 

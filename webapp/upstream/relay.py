@@ -156,7 +156,8 @@ class Relay(Asking[Payload]):
         return chunk
 
     def _completion(self, payload: Payload) -> Payload:
-        choices = [{"finish_reason": "stop", "logprobs": None, **_choice(payload), "index": 0}]
+        message = {"message": _part(payload)}
+        choices = [{"finish_reason": "stop", "logprobs": None, **_choice(payload), "index": 0} | message]
         return self._common | {"object": "chat.completion", "choices": choices} | _known(payload)
 
 
@@ -226,7 +227,8 @@ def _part(payload: Payload) -> Payload:
     """The delta or the message."""
     choice = _choice(payload)
     part = choice.get("delta") or choice.get("message")
-    return part if isinstance(part, dict) else {}
+    text = {"content": choice["text"]} if choice.get("text") else {}  # of a plain completion
+    return part if isinstance(part, dict) else text
 
 
 def _as_event(payload: Payload) -> Payload:
