@@ -182,6 +182,23 @@ def test_the_events_of_a_stream_become_one_completion(client: Lockchat, upstream
     assert "stream_options" not in upstream.requests[0].json
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("message", "text"), [("Hello", "Hello"), ("Hello there", "Hello there"), ("Oh", "Hello")])
+def test_a_last_event_with_the_message_adds_only_what_is_new(
+    client: Lockchat, upstream: Upstream, message: str, text: str, stream: bool
+) -> None:
+    last = {"content": message, "reasoning_content": "Hm", "annotations": [1]}
+    events = [part(reasoning_content="Hm"), part(content="Hel"), part(content="lo")]
+    upstream.answer(*streamed(*map(said, events), said({"index": 0, "message": last, "finish_reason": "stop"})))
+
+    got = [answer["choices"][0] for answer in ask(client, stream)]
+
+    parts = [choice.get("delta") or choice["message"] for choice in got]
+    assert "".join(one.get("content") or "" for one in parts) == text
+    assert "".join(one.get("reasoning_content") or "" for one in parts) == "Hm"
+    assert (parts[-1]["annotations"], got[-1]["finish_reason"]) == ([1], "stop")
+
+
 def test_log_probabilities_are_joined(client: Lockchat, upstream: Upstream) -> None:
     lists = [{"content": [1], "refusal": None}, {"content": [2], "refusal": [3]}, None]
     upstream.answer(*streamed(*(said({**part(content="x"), "logprobs": some}) for some in lists)))

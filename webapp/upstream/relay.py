@@ -40,6 +40,8 @@ class _Progress(Progress):
     event_bytes: int = 0
     held: list[Payload] = field(default_factory=list)
     whole: _Whole | None = None
+    names: set[str] = field(default_factory=set)  # of what has come, such as "content"
+    repeats: answers.Repeats = field(default_factory=answers.Repeats)
 
 
 class Relay(Asking[Payload]):
@@ -85,6 +87,7 @@ class Relay(Asking[Payload]):
         payload = load(data)
         delta = answers.delta_of(data if payload is None else payload)
         self._note_told(payload)
+        payload, delta = self._new_in(payload, delta)
         self._count(data, delta, payload)
         if self._is_stream:
             yield from self._hold(self._chunk(payload), delta)
@@ -94,6 +97,19 @@ class Relay(Asking[Payload]):
             self._progress.whole = self._progress.whole or _Whole()
             self._progress.whole.add(payload)
         self._note_finish(delta)
+
+    def _new_in(self, payload: Payload, delta: Delta) -> tuple[Payload, Delta]:
+        """The event and its delta; of a message that repeats what came before it, only what is new."""
+        progress, part = self._progress, _part(payload)
+        if answers.is_whole(payload):
+            text = progress.repeats.rest_of(delta.text, is_last=bool(delta.finish_reason))
+            if text != delta.text:
+                part = {name: value for name, value in part.items() if name not in progress.names} | {"content": text}
+                payload = payload | {"choices": [_choice(payload) | {"message": part}]}
+                delta = answers.delta_of(payload)
+        progress.names.update(name for name, value in part.items() if value)
+        progress.repeats.note(delta.text)
+        return payload, delta
 
     def _take_whole(self, payload: Any) -> Iterator[Payload]:
         delta = answers.delta_of(payload)
