@@ -573,7 +573,7 @@ def test_an_answer_that_breaks_off_is_no_whole_one(client, upstream):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("said", [[], [event({})], [event({"choices": []})]], ids=str)
+@pytest.mark.parametrize("said", [[], [event({})], [event({"choices": []})], [token(role="assistant")]], ids=str)
 def test_an_answer_of_nothing_says_so_and_nothing_about_the_key(client, upstream, said, stream):
     upstream.answer(*body(*said, b"data: [DONE]\n\n"))
 

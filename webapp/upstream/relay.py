@@ -128,9 +128,8 @@ class Relay(Asking[Payload]):
         progress = self._progress
         if not (progress.done or progress.finish_reason):
             raise UpstreamError("cut_off")
-        if not (progress.began or progress.held):
+        if not progress.began:
             raise UpstreamError("empty")
-        yield from self._release()
         if progress.whole:
             yield from self._passed(self._completion(progress.whole.payload()))
 
@@ -141,14 +140,10 @@ class Relay(Asking[Payload]):
             return  # programs take the first choice of each chunk
         progress.held.append(chunk)
         if progress.began or _is_beginning(delta) or len(progress.held) > HELD_EVENTS:
-            yield from self._release()
-
-    def _release(self) -> Iterator[Payload]:
-        held, self._progress.held = self._progress.held, []
-        if held:
+            held, progress.held = progress.held, []
             self._begin()
-        for chunk in held:
-            yield from self._passed(chunk)
+            for one in held:
+                yield from self._passed(one)
 
     def _count(self, data: str, delta: Delta, payload: Any) -> None:
         """Raise UpstreamError for an answer that is too large, counted as the pages count it."""
