@@ -134,6 +134,15 @@ COMPLETIONS = {
         {"role": "assistant", "content": None, "reasoning_content": "Hm", "reasoning": "a", "refusal": "No"},
         "stop",
     ),
+    "parts, and some of reasoning": (
+        [
+            part(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "H"}]}]),
+            part(content=[{"type": "reasoning", "text": "m"}, {"type": "text", "text": "Hel"}]),
+            part("stop", content="lo"),
+        ],
+        {"role": "assistant", "content": "Hello", "reasoning_content": "Hm"},
+        "stop",
+    ),
     "what else a message has": (
         [part(content="Hi", annotations=[1], audio=None), part("length", content=None)],
         {"role": "assistant", "content": "Hi", "annotations": [1]},

@@ -50,7 +50,7 @@ def delta_of(said: Any) -> Delta:
     part = choice.get("delta") or choice.get("message")
     if not isinstance(part, dict):
         part = choice
-    text, reasoning = _content(part)
+    text, reasoning = content(part)
     return Delta(
         text=text + pictures.links_in(part),
         reasoning=reasoning,
@@ -138,16 +138,16 @@ def first_choice(choices: Any) -> dict[str, Any]:
     return next((one for one in choices if isinstance(one, dict) and one.get("index") in (0, None)), {})
 
 
-def _content(part: dict[str, Any]) -> tuple[str, str]:
+def content(part: dict[str, Any]) -> tuple[str, str]:
     """Text and reasoning of a message or delta."""
-    content = part.get("content")
-    text = text_in(content) or text_in(part.get("text")) or text_in(part.get("refusal"))
+    said = part.get("content")
+    text = text_in(said) or text_in(part.get("text")) or text_in(part.get("refusal"))
     reasoning = text_in(part.get("reasoning_content")) or text_in(part.get("reasoning"))
     if not reasoning and (details := part.get("reasoning_details")):
         reasoning = text_in(details)
-    if isinstance(content, list):
-        text = text_in([one for one in content if not _is_reasoning(one)])
-        reasoning += "".join(map(_thinking, content))
+    if isinstance(said, list):
+        text = text_in([one for one in said if not _is_reasoning(one)])
+        reasoning += "".join(map(_thinking, said))
     google = _dict(_dict(part, "extra_content"), "google") if "extra_content" in part else {}
     if google.get("thought") is True and not text.lstrip().startswith("</"):
         # Gemini marks its thoughts so, with or without tags in the text.

@@ -190,7 +190,11 @@ class _Whole:
         choice, logprobs = _choice(payload), _choice(payload).get("logprobs")
         if choice.get("finish_reason"):
             self._choice["finish_reason"] = choice["finish_reason"]
-        for name, value in _part(payload).items():
+        part = _part(payload)
+        if isinstance(part.get("content"), list):  # some of its parts may be reasoning
+            text, reasoning = answers.content(part)
+            part = part | {"content": text, "reasoning_content": reasoning or None}
+        for name, value in part.items():
             if name in _TEXTS:
                 if value is not None:
                     self._texts[name].append(answers.text_in(value))
