@@ -512,6 +512,7 @@ def test_deep_nesting_and_wide_tables_are_bounded(text: str) -> None:
         ">" * 30 + " word0.\n\nafter",
         "  " * 8 + "\n".join("> - " * depth + f"word{depth}." for depth in range(30)) + "\n\nafter",
         "<details>\n\n" * 30 + "word0.\n\n" + "</details>\n\n" * 30 + "after",
+        "".join("  " * depth + f"- x\n\n  {'  ' * depth}[^{depth}]: word{depth}.\n\n" for depth in range(30)) + "after",
     ],
 )
 def test_deep_nesting_loses_no_word(text: str) -> None:

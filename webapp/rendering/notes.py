@@ -19,7 +19,6 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.footnote.index import footnote_def
 
-MAX_LEVEL = 8  # of notes within notes, lists and quotes
 ID_PREFIX = "fn"
 LINK_TO_NOTE = re.compile(r"#fn(?:ref)?-[0-9a-f]{8}")
 REFERENCED = re.compile(r'<sup id="fnref-([0-9a-f]{8})"')
@@ -29,7 +28,8 @@ Env = MutableMapping[str, Any]
 
 def note(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Parser rule: the words of a note, `[^1]: words`, with the lines below that are indented."""
-    return state.level <= MAX_LEVEL and footnote_def(state, start, end, silent)
+    is_note: bool = footnote_def(state, start, end, silent)
+    return is_note
 
 
 def gather_notes(state: StateCore) -> None:

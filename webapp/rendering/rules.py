@@ -39,7 +39,7 @@ INLINE = {
     "entity": "&",
 }
 
-CONTAINERS = frozenset({"list", "blockquote", "details", "note"})
+CONTAINERS = frozenset({"list", "blockquote", "details", "note", "reference"})  # else a note passes for a reference
 DEEPEST_LEVEL = 17  # for them: the parser drops what is nested in its level 20, and an item of a list takes two
 
 
