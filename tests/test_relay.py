@@ -208,6 +208,15 @@ def test_a_last_event_with_the_message_adds_only_what_is_new(
     assert (parts[-1]["annotations"], got[-1]["finish_reason"]) == ([1], "stop")
 
 
+def test_names_that_an_upstream_makes_up_are_not_remembered(client: Lockchat, upstream: Upstream) -> None:
+    upstream.answer(*streamed(*(said(part(content="x", **{f"made_up_{number}": 1})) for number in range(3))))
+
+    relay = ask(client, stream=True)
+
+    assert len(list(relay)) == 3
+    assert relay._progress.names == {"content"}
+
+
 def test_log_probabilities_are_joined(client: Lockchat, upstream: Upstream) -> None:
     lists = [{"content": [1], "refusal": None}, {"content": [2], "refusal": [3]}, None]
     upstream.answer(*streamed(*(said({**part(content="x"), "logprobs": some}) for some in lists)))

@@ -30,6 +30,7 @@ EVENT_BYTES_PER_ANSWER_BYTE = 16  # for the whole of a streamed answer: log prob
 _FIELDS = ("id", "created", "model", "system_fingerprint", "service_tier", "citations", "usage")
 _SPELLINGS = ("stream", "stream_options", "system", "developer", "max_tokens", "max_completion_tokens")
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_NAMED = frozenset(("role", *_TEXTS, "reasoning_details", "tool_calls", "annotations", "images"))
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class _Progress(Progress):
     event_bytes: int = 0
     held: list[Payload] = field(default_factory=list)
     whole: _Whole | None = None
-    names: set[str] = field(default_factory=set)  # of what has come, such as "content"
+    names: set[str] = field(default_factory=set)  # of _NAMED, those that have come
     repeats: answers.Repeats = field(default_factory=answers.Repeats)
 
 
@@ -107,7 +108,7 @@ class Relay(Asking[Payload]):
                 part = {name: value for name, value in part.items() if name not in progress.names} | {"content": text}
                 payload = payload | {"choices": [_choice(payload) | {"message": part}]}
                 delta = answers.delta_of(payload)
-        progress.names.update(name for name, value in part.items() if value)
+        progress.names.update(name for name in _NAMED if part.get(name))
         progress.repeats.note(delta.text)
         return payload, delta
 
