@@ -318,8 +318,9 @@ class TestEnds:
 
         assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "cut_off")
 
-    def test_a_filter_that_leaves_nothing_is_named(self, upstream: Upstream) -> None:
-        upstream.always(*body(token(finish="content_filter"), DONE))
+    @pytest.mark.parametrize("finish", ["content_filter", "content_filter: PROHIBITED_CONTENT", "SAFETY", "refusal"])
+    def test_a_filter_that_leaves_nothing_is_named(self, upstream: Upstream, finish: str) -> None:
+        upstream.always(*body(token(finish=finish), DONE))
 
         assert fail(upstream.url)[1].reason == "filtered"
 

@@ -2,7 +2,8 @@
 
 https://ai.google.dev/gemini-api/docs/openai (address, thoughts), .../docs/troubleshooting (codes). Errors are arrays:
 continuedev/continue issue 10748 (key). Thoughts are text between tags, marked by `extra_content`; usage is in every
-chunk. A parameter is refused as any unknown field of a Google API: google.rpc.BadRequest.
+chunk. A parameter is refused as any unknown field of a Google API: google.rpc.BadRequest. Finish reasons name the
+filter: "content_filter: PROHIBITED_CONTENT", "function_call_filter: MALFORMED_FUNCTION_CALL".
 """
 
 from typing import Any
@@ -47,6 +48,13 @@ GEMINI = Dialect(
             ),
             reasoning="**Weighing**\n\nLet me see.",
             text="Yes.",
+            usage=Counted(8, 3),
+        ),
+        Answer(
+            "answer that a filter ends, which is named",
+            (part("Well, first", 0), part("", 3, "content_filter: PROHIBITED_CONTENT"), DONE),
+            text="Well, first",
+            finish="content_filter",
             usage=Counted(8, 3),
         ),
         Answer(

@@ -29,6 +29,7 @@ _FINISH_REASONS = {
     "recitation": "content_filter",
     "prohibited_content": "content_filter",
     "sensitive": "content_filter",  # Zhipu
+    "refusal": "content_filter",  # Claude behind one-api
     "function_call": "tool_calls",
     "tool_use": "tool_calls",
 }
@@ -187,7 +188,9 @@ def _is_reasoning(part: Any) -> bool:
 
 def _finish_reason(choice: dict[str, Any]) -> str | None:
     finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or not _WORD.fullmatch(finish):
+    # Gemini adds which filter it was: "content_filter: PROHIBITED_CONTENT".
+    finish = finish.partition(": ")[0] if isinstance(finish, str) else ""
+    if not _WORD.fullmatch(finish):
         return None
     return _FINISH_REASONS.get(finish.lower(), finish) or None
 
