@@ -25,6 +25,7 @@ _CLOSINGS = {
     "◁think▷": "◁/think▷",  # Kimi
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|start_thinking|>": "<|end_thinking|>",  # Command A
+    "<|channel>thought": "<channel|>",  # Gemma 4
 }
 _TAGS = (*_CLOSINGS, *_CLOSINGS.values())
 _STARTS = (*_TAGS, *Harmony.STARTS)
