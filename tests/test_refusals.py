@@ -33,6 +33,11 @@ def body(**parameters: Any) -> dict[str, Any]:
         ("System messages are not supported; use the 'developer' role instead.", "developer"),
         ("The upstream broke in the middle of a stream", None),
         ("Invalid value for 'messages'", None),
+        ("Model grok-4-latest does not support parameter reasoningEffort.", "reasoning_effort"),
+        ("This model doesn't support the topP field. Remove topP and try again.", "top_p"),
+        ('"llama3.1:8b" does not support thinking', "reasoning_effort"),
+        ('think value "medium" is not supported for this model', "reasoning_effort"),
+        ("The model thinks that images are not supported", None),
     ],
 )
 def test_an_error_names_a_parameter(words: str, name: str | None) -> None:

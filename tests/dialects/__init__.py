@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A parameter that is refused, in the upstream's words: temperature, stream_options, stream or system."""
+    """A parameter that is refused, in the upstream's words: one of those in `HAS` of tests/test_dialects.py."""
 
     parameter: str
     status: int

@@ -66,6 +66,9 @@ GEMINI = Dialect(
     ),
     refusals=(
         Refusal(
+            "reasoning_effort", 400, said(400, "Thinking level is not supported for this model.", "INVALID_ARGUMENT")
+        ),
+        Refusal(
             "stream_options",
             400,
             said(

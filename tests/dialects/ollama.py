@@ -5,7 +5,7 @@ server/routes.go (models), server/sched.go (queue), llm/llama_server.go (context
 parameters that it does not know; a model without thinking refuses only `reasoning_effort`.
 """
 
-from tests.dialects import DONE, Answer, Counted, Dialect, Failure, chunk, error
+from tests.dialects import DONE, Answer, Counted, Dialect, Failure, Refusal, chunk, error
 from tests.upstream import event
 
 OLLAMA = Dialect(
@@ -37,7 +37,13 @@ OLLAMA = Dialect(
             text="Yes.",
         ),
     ),
-    refusals=(),
+    refusals=(
+        Refusal(
+            "reasoning_effort",
+            400,
+            error('"llama3.1:8b" does not support thinking', type="invalid_request_error", param=None, code=None),
+        ),
+    ),
     failures=(
         Failure(
             "unknown model",

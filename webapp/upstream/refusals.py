@@ -25,6 +25,8 @@ _SYSTEM = re.compile(
 _DEVELOPER = re.compile(
     r"(?:use|supported|expected|instead)\b.{0,60}['\"`]?developer\b|developer\b.{0,20}instead", re.I
 )
+# Ollama and Gemini, of `reasoning_effort`.
+_THINKING = re.compile(r"\bthink(?:ing)?\b.{0,40}(?:not|n't) supported|(?:not|n't) support thinking", re.I)
 _NAME = re.compile(r"\w+")
 _HINT = re.compile(r"did you mean \W?\w+", re.I)
 _RANGE = re.compile(r"must be|(?:less|greater) than|at (?:most|least)|between|\brange\b|[<>]", re.I)
@@ -56,14 +58,19 @@ class Refusals:
 def named(body: Body, words: str) -> Refusal | None:
     """The parameter of this request that the words of an error name; None if they name none."""
     words = _HINT.sub("", words)
-    named_words = set(_NAME.findall(words))
+    named_words = set(map(_plain, _NAME.findall(words)))
     for name in [name for name in body if name not in ("messages", "model", "stream")]:
-        if name in named_words:
+        if _plain(name) in named_words or (name == "reasoning_effort" and _THINKING.search(words)):
             return Refusal(name, body[name] if _RANGE.search(words) else None)
     roles = {message["role"] for message in body["messages"]}
     if roles & {"system", "developer"} and _SYSTEM.search(words):
         return Refusal("system" if "developer" in roles or not _DEVELOPER.search(words) else "developer")
     return Refusal("stream") if body["stream"] and _STREAM.search(words) else None
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings differ in: xAI and Bedrock write reasoningEffort and topP."""
+    return name.replace("_", "").lower()
 
 
 def without(body: Body, refused: Sequence[Refusal]) -> Body:
