@@ -79,6 +79,23 @@ def test_a_program_is_told_of_a_refusal_that_a_chat_has_left_out(client: Lockcha
     assert ["temperature" in request.json for request in upstream.requests] == [True, False, True]
 
 
+def test_only_a_chat_leaves_out_a_limit_of_tokens_that_is_too_high(client: Lockchat, upstream: Upstream) -> None:
+    said = error(400, {"error": {"message": "max_tokens is too large: 64000. This model supports at most 16384."}})
+    names = ("max_tokens", "max_completion_tokens")
+    upstream.always(lambda request: said if any(name in request.json for name in names) else tokens("Hi"))
+
+    (*_, last) = client.stream(QUESTION, "gpt-4", options={"max_tokens": 64_000})
+    with pytest.raises(UpstreamError, match="bad_request"):
+        list(client.relay({"model": "gpt-4", "messages": QUESTION, "max_tokens": 64_000, "stream": False}))
+
+    assert last.dropped == ("max_tokens",)
+    assert [[name for name in names if name in request.json] for request in upstream.requests] == [
+        ["max_tokens"],
+        [],
+        ["max_tokens"],
+    ]
+
+
 def test_what_a_model_refused_adds_up(client: Lockchat, upstream: Upstream) -> None:
     def refuse_one(request: Request) -> Script:
         name = next((name for name in ("temperature", "top_p") if name in request.json), None)

@@ -65,6 +65,24 @@ def test_max_tokens_has_another_spelling_which_may_be_refused_too() -> None:
     assert (dropped(asked, once), dropped(asked, twice)) == ((), ("max_tokens",))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_tokens is too large: 64000. This model supports at most 16384 completion tokens.",
+        "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku",
+    ],
+)
+def test_a_value_that_is_too_large_is_so_in_every_spelling(words: str) -> None:
+    """OpenAI and Claude call it `max_tokens` in both."""
+    asked = body(max_tokens=64_000)
+
+    refusal = named(asked, words)
+
+    assert refusal == Refusal("max_tokens", 64_000)
+    assert without(asked, [refusal]) == body()
+    assert without(body(max_tokens=8000), [refusal]) == body(max_tokens=8000)
+
+
 def test_a_refused_system_prompt_heads_the_first_question() -> None:
     sent = without(body(), [Refusal("system")])
 

@@ -84,7 +84,7 @@ def without(body: Body, refused: Sequence[Refusal]) -> Body:
         elif name == "stream":
             body = {key: body[key] for key in body if key != "stream_options"} | {"stream": False}
         elif name in body and value in (None, body[name]):
-            other = _OTHER_SPELLING.get(name)
+            other = _OTHER_SPELLING.get(name) if value is None else None
             rest = {key: body[key] for key in body if key != name}
             body = rest | {other: body[name]} if other and other not in respelled else rest
             respelled.add(name)

@@ -78,8 +78,8 @@ class Relay(Asking[Payload]):
         return self._line.aborted
 
     def _can_leave_out(self, refusal: Refusal) -> bool:
-        # A program that asks for a format or a temperature has to know that it does not get it.
-        return refusal.name in _SPELLINGS
+        # A program that asks for a format, a temperature or so many tokens has to know that it does not get them.
+        return refusal.name in _SPELLINGS and not isinstance(refusal.value, int)
 
     def _new_progress(self) -> _Progress:
         return _Progress()
