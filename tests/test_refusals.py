@@ -29,6 +29,7 @@ def body(**parameters: Any) -> dict[str, Any]:
         ("Your organization must be verified to stream this model.", "stream"),
         ("property 'seed' is unsupported, did you mean 'top_p'?", None),
         ("Conversation roles must alternate user/assistant/user/assistant/...", "system"),
+        ("Only user, assistant and tool roles are supported, got system.", "system"),
         ("Developer instruction is not enabled for models/gemma-3-27b-it", "system"),
         ("System messages are not supported; use the 'developer' role instead.", "developer"),
         ("The upstream broke in the middle of a stream", None),

@@ -3,10 +3,11 @@
 In ggml-org/llama.cpp: tools/server/server-task.cpp (the chunks of a stream, with `timings` on the last one),
 tools/server/server-common.cpp (types of errors and their codes), tools/server/server-context.cpp (context size),
 tools/server/README.md (--reasoning-format, --api-key). Harmony: openai/harmony docs/format.md, where no parser is on.
-It ignores parameters that it does not know; a template that refuses a role is an error of the server (500).
+It ignores parameters that it does not know. A template that refuses a role is an error of the server: issues 19851 and
+21879, janhq/jan issue 6254.
 """
 
-from tests.dialects import DONE, Answer, Counted, Dialect, Failure, chunk, error
+from tests.dialects import DONE, Answer, Counted, Dialect, Failure, Refusal, chunk, error
 from tests.upstream import event
 
 TIMINGS = {"cache_n": 5, "prompt_n": 9, "prompt_ms": 40.1, "predicted_n": 3, "predicted_ms": 20.2}
@@ -81,7 +82,19 @@ LLAMACPP = Dialect(
             text="Yes.",
         ),
     ),
-    refusals=(),
+    refusals=(
+        Refusal(
+            "system",
+            500,
+            error(
+                "\n------------\nWhile executing CallExpression at line 1, column 69 in source:\n"
+                "...{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not suppo...\n"
+                "                                           ^\nError: Jinja Exception: System role not supported",
+                code=500,
+                type="server_error",
+            ),
+        ),
+    ),
     failures=(
         Failure("too long", 400, TOO_LONG, "context_length", "request (9412 tokens)"),
         Failure("too long, in the stream", None, event(TOO_LONG), "context_length", "request (9412 tokens)"),

@@ -74,6 +74,11 @@ LMSTUDIO = Dialect(
                 "This is usually an issue with the model's prompt template."
             },
         ),
+        Refusal(
+            "system",
+            200,
+            {"error": {"message": 'Error rendering prompt with jinja template: "System role not supported".'}},
+        ),
     ),
     failures=(
         Failure("too long", 400, {"error": TOO_LONG}, "context_length", "Trying to keep the first 14538 tokens"),

@@ -76,6 +76,8 @@ _FILTER = re.compile(
     r"|inappropriate content|responsible ?ai|safety (?:system|settings|polic|filter)|usage polic|prohibited_content",
     re.I,
 )
+# llama.cpp calls it an error of the server, LM Studio says it in a stream.
+_TEMPLATE = re.compile(r"\bjinja\b|raise_exception|roles must alternate", re.I)
 _KEY = re.compile(r"api.?key (?:is )?(?:not valid|invalid)|invalid.api.key|incorrect api key|api_key_invalid", re.I)
 _IN_BAND = (
     ("auth", re.compile(r"authentication|unauthorized", re.I)),
@@ -92,6 +94,7 @@ _BY_WORDS = (
     ("context_length", _CONTEXT),
     ("filtered", _FILTER),
     ("model_not_found", _MODEL),
+    ("bad_request", _TEMPLATE),
 )
 _FORBIDDEN_WORDS = (("filtered", _FILTER), ("model_not_found", _MODEL))
 _CREDENTIAL = re.compile(r"key\b|token|credential|authenti|unauthori|\bauth\b|login|^\W*(?:403\W*)?forbidden\W*$", re.I)
@@ -135,7 +138,8 @@ def failure_of(
     may_pass = status in _PASSING_STATUSES and reason in ("rate_limited", "unavailable")
     if may_pass and (retry_after or 0) <= MAX_RETRY_AFTER_SECONDS:
         return Passing(reason, message, retry_after)
-    if status in _REFUSING_STATUSES and reason in ("bad_request", "other_api"):
+    may_be_refused = status in _REFUSING_STATUSES or _TEMPLATE.search(words)
+    if may_be_refused and reason in ("bad_request", "other_api"):
         return Refused(reason, message, words)
     return UpstreamError(reason, message, retry_after)
 

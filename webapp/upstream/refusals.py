@@ -19,7 +19,7 @@ _STREAM = re.compile(
 )
 _SYSTEM = re.compile(
     r"""\bsystem\W{0,3}(?:role|message|prompt|instruction)|role\W{1,5}system|['"`]system['"`]"""
-    r"|developer instruction|user and assistant roles|user/assistant",
+    r"|developer instruction|user and assistant roles|user/assistant|got system\b",
     re.I,
 )
 _DEVELOPER = re.compile(
