@@ -64,6 +64,14 @@ def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) 
         (429, {"error": {"message": "Your credit balance is too low to access the API."}}, "quota"),
         (429, {"error": {"message": "Rate limit reached: Limit 6000 tokens per minute"}}, "rate_limited"),
         (500, {"error": {"code": 500, "status": "INTERNAL"}}, "upstream"),
+        (
+            403,
+            {"error": "Content violates usage guidelines. API key ID: 7. Failed check: SAFETY_CHECK_TYPE_BIO"},
+            "filtered",
+        ),
+        (400, {"error": {"message": "Output blocked by content filtering policy"}}, "filtered"),
+        (400, {"error": {"message": "Content Exists Risk", "type": "invalid_request_error"}}, "filtered"),
+        (400, {"error": {"message": "Not so.", "code": "InputTextSensitiveContentDetected"}}, "filtered"),
     ],
 )
 def test_an_error_is_what_its_words_say(status: int, said: Any, reason: str) -> None:

@@ -72,8 +72,9 @@ _OTHER_API = re.compile(
 )
 _UNSUITED = re.compile(r"no endpoints found (?:matching|that)", re.I)  # OpenRouter: of this model, for this request
 _FILTER = re.compile(
-    r"content_filter|content.policy|content management policy|moderation|\bflagged\b|data_inspection_failed"
-    r"|inappropriate content|responsible ?ai|safety (?:system|settings|polic|filter)|usage polic|prohibited_content",
+    r"content[_ ]filter|content.policy|content management policy|moderation|\bflagged\b|data_inspection_failed"
+    r"|inappropriate content|responsible ?ai|safety (?:system|settings|polic|filter)|usage (?:polic|guideline)"
+    r"|prohibited_content|content exists risk|SensitiveContent",
     re.I,
 )
 # llama.cpp calls it an error of the server, LM Studio says it in a stream.
