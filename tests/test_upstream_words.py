@@ -64,6 +64,21 @@ def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) 
         (429, {"error": {"message": "Your credit balance is too low to access the API."}}, "quota"),
         (429, {"error": {"message": "Rate limit reached: Limit 6000 tokens per minute"}}, "rate_limited"),
         (500, {"error": {"code": 500, "status": "INTERNAL"}}, "upstream"),
+        (403, {"error": {"message": "user quota is not enough", "code": "insufficient_user_quota"}}, "quota"),
+        (
+            401,
+            {"error": {"message": "该令牌额度已用尽 TokenStatusExhausted[sk-abc***xyz]", "type": "one_api_error"}},
+            "quota",
+        ),
+        (403, {"error": {"message": "Your account is not active, organization o exceeded current quota"}}, "quota"),
+        (403, {"code": "INSUFFICIENT_BALANCE", "message": "Insufficient account balance"}, "quota"),
+        (
+            400,
+            {"error": {"message": "Access denied, make sure your account is in good standing", "code": "Arrearage"}},
+            "quota",
+        ),
+        (403, {"error": {"message": "Access denied due to overdue account"}}, "quota"),
+        (429, {"error": {"message": "余额不足或无可用资源包,请充值。", "code": "1113"}}, "quota"),
         (
             403,
             {"error": "Content violates usage guidelines. API key ID: 7. Failed check: SAFETY_CHECK_TYPE_BIO"},

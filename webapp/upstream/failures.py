@@ -43,7 +43,9 @@ _PASSING_STATUSES = frozenset({429, 502, 503, 504})
 _REFUSING_STATUSES = frozenset({400, 422})
 
 _QUOTA = re.compile(
-    r"insufficient_quota|insufficient (?:balance|credits?|funds|quota)|exceeded your current quota|billing_hard_limit"
+    r"insufficient[_ ](?:\w{1,20}[_ ])?(?:balance|credits?|funds|quota)|余额不足|额度(?:不足|已用尽)"
+    r"|(?:balance|quota) is (?:insufficient|not enough)|exceeded (?:your )?current (?:token )?quota|billing_hard_limit"
+    r"|overdue (?:account|balance)|arrearage"
     r"|budget_exceeded|budget has been exceeded|crossed budget|(?:exceeded|over) (?:your |the )?(?:\w+ )?budget"
     r"|credit balance is too low|out of credits|spend(?:ing)? limit",
     re.I,
