@@ -64,6 +64,9 @@ def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) 
         (429, {"error": {"message": "Your credit balance is too low to access the API."}}, "quota"),
         (429, {"error": {"message": "Rate limit reached: Limit 6000 tokens per minute"}}, "rate_limited"),
         (500, {"error": {"code": 500, "status": "INTERNAL"}}, "upstream"),
+        (400, {"error": {"message": "a/b is not a valid model ID", "code": 400}}, "model_not_found"),
+        (400, {"error": {"message": "The provided model identifier is invalid."}}, "model_not_found"),
+        (400, {"error": {"message": "Not so.", "param": "model", "code": "model_not_supported"}}, "model_not_found"),
         (403, {"error": {"message": "user quota is not enough", "code": "insufficient_user_quota"}}, "quota"),
         (
             401,

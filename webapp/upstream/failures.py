@@ -63,6 +63,7 @@ _CONTEXT = re.compile(
 )
 _MODEL = re.compile(
     r"model_not_found|(?:unknown|invalid|no such) model|DeploymentNotFound|model_decommissioned|no models? loaded"
+    r"|not a valid model|model identifier is invalid|model_not_supported"
     r"|model\b(?:(?!model\b).){0,200}?not (?:found|exist|available)|no (?:allowed )?endpoints found"
     r"|not have access to (?:the )?model",
     re.I | re.S,
