@@ -101,6 +101,15 @@ def test_an_error_is_what_its_words_say(status: int, said: Any, reason: str) -> 
     [
         ({"error": '{"error":{"message":"inner words"}}'}, "inner words"),
         (
+            {"error_code": "ModelArts.81003", "error_msg": "Invalid authorization header."},
+            "Invalid authorization header.",
+        ),
+        (
+            {"error": {"message": 'litellm.PermissionDeniedError: BedrockException - {"Message":"User: u may not"}'}},
+            "User: u may not",
+        ),
+        ({"Message": "User: u may not"}, "User: u may not"),
+        (
             'litellm.BadRequestError: AnthropicException - {"error":{"message":"It\'s too much"}}. '
             "Received Model Group=a\nAvailable Model Group Fallbacks=None",
             "It's too much",

@@ -105,7 +105,8 @@ _CREDENTIAL = re.compile(r"key\b|token|credential|authenti|unauthori|\bauth\b|lo
 
 # A sentence inside quoted JSON, or inside a dictionary as Python writes it.
 _QUOTED = re.compile(
-    r"""['"](?:message|msg|detail|error|raw)['"]\s{0,9}:\s{0,9}(?:'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)")""", re.S
+    r"""['"](?:[Mm]essage|msg|error_msg|detail|error|raw)['"]\s{0,9}:\s{0,9}(?:'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)")""",
+    re.S,
 )
 _HTML = re.compile(r"\s*+<[!?/a-z]", re.I)
 _CHAIN = re.compile(r"(?:(?:litellm\.)?\w{1,60}(?:Error|Exception)(?:: | - |:$))+")
@@ -114,7 +115,8 @@ _CHAIN_END = re.compile(
 )
 
 
-_PARTS = ("error", "errors", "message", "msg", "detail", "base_resp", "status_msg")  # the last two are MiniMax's
+# `Message` is Amazon's, `error_msg` Huawei's; the last two are MiniMax's.
+_PARTS = ("error", "errors", "message", "Message", "msg", "error_msg", "detail", "base_resp", "status_msg")
 
 
 class Refused(UpstreamError):
