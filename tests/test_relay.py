@@ -124,6 +124,11 @@ COMPLETIONS = {
         {"role": "assistant", "content": "Hello"},
         "stop",
     ),
+    "reasoning of Copilot": (
+        [part(reasoning_text="H"), part(reasoning_text="m"), part("stop", content="Hi")],
+        {"role": "assistant", "content": "Hi", "reasoning_text": "Hm"},
+        "stop",
+    ),
     "reasoning and a refusal": (
         [
             part(reasoning_content="H"),

@@ -149,6 +149,7 @@ class TestThinking:
             {"type": "reasoning_text", "text": "Hmm"},
             {"type": "summary_text", "text": "Hmm"},
             {"type": "thinking", "summary": "Hmm"},
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hmm", "signature": "s"}]},
         ],
         ids=str,
     )
@@ -173,6 +174,7 @@ class TestThinking:
             ({"reasoning_details": [{"type": "reasoning.text", "text": "A"}], "content": "B"}, ("A", "B")),
             ({"reasoning_details": [{"type": "reasoning.summary", "summary": "A"}], "content": "B"}, ("A", "B")),
             ({"reasoning_details": {"text": "A"}, "content": "B"}, ("A", "B")),
+            ({"reasoning_text": "A", "content": "B"}, ("A", "B")),
             ({"text": "B"}, ("", "B")),
             ({"refusal": "B"}, ("", "B")),
             ({"content": {"type": "text", "text": "B"}}, ("", "B")),

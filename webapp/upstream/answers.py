@@ -144,7 +144,7 @@ def content(part: dict[str, Any]) -> tuple[str, str]:
     said = part.get("content")
     text = text_in(said) or text_in(part.get("text")) or text_in(part.get("refusal"))
     reasoning = text_in(part.get("reasoning_content")) or text_in(part.get("reasoning"))
-    if not reasoning and (details := part.get("reasoning_details")):
+    if not reasoning and (details := part.get("reasoning_details") or part.get("reasoning_text")):
         reasoning = text_in(details)
     if isinstance(said, list):
         text = text_in([one for one in said if not _is_reasoning(one)])
@@ -175,11 +175,11 @@ def _text_of(part: Any) -> str:
 
 
 def _thinking(part: Any) -> str:
-    """The reasoning in a part of the content: Mistral's and Anthropic's `thinking`."""
+    """The reasoning in a part of the content: Mistral's and Anthropic's `thinking`, Databricks' list of summaries."""
     if not isinstance(part, dict):
         return ""
     said = text_in(part.get("thinking")) or text_in(part.get("reasoning"))
-    return said or (_text_of(part) if _is_reasoning(part) else "")
+    return said or (_text_of(part) or text_in(part.get("summary")) if _is_reasoning(part) else "")
 
 
 def _is_reasoning(part: Any) -> bool:

@@ -29,7 +29,7 @@ EVENT_BYTES_PER_ANSWER_BYTE = 16  # for the whole of a streamed answer: log prob
 
 _FIELDS = ("id", "created", "model", "system_fingerprint", "service_tier", "citations", "usage")
 _SPELLINGS = ("stream", "stream_options", "system", "developer", "max_tokens", "max_completion_tokens")
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_text")
 _NAMED = frozenset(("role", *_TEXTS, "reasoning_details", "tool_calls", "annotations", "images"))
 
 
