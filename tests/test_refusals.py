@@ -135,6 +135,26 @@ def test_a_value_out_of_range_is_not_every_value() -> None:
     assert without(body(temperature=0.5), [refusal]) == body(temperature=0.5)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'low'.",
+        "Invalid reasoning_effort: none. Valid values are: high, low, medium",
+        "{'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or 'high'\"}",
+        'invalid reasoning value: \'none\' (must be "high", "medium" or "low")',
+        "Validation error for `reasoning_effort`: expected one of 'low' | 'medium' | 'high', received 'none'.",
+        "Reasoning is mandatory for this endpoint and cannot be disabled.",
+        "Budget 0 is invalid. This model only works in thinking mode.",
+    ],
+    ids=["OpenAI", "Gemini", "SGLang", "Ollama", "Kimi", "OpenRouter", "Gemini Pro"],
+)
+def test_a_refused_effort_is_not_every_effort(words: str) -> None:
+    refusal = named(body(reasoning_effort="none"), words)
+
+    assert refusal == Refusal("reasoning_effort", "none")
+    assert without(body(reasoning_effort="high"), [refusal])["reasoning_effort"] == "high"
+
+
 def test_a_parameter_without_a_range_is_refused_with_every_value() -> None:
     refusal = named(body(temperature=1.5), "Unsupported parameter: 'temperature'")
 

@@ -25,11 +25,19 @@ _SYSTEM = re.compile(
 _DEVELOPER = re.compile(
     r"(?:use|supported|expected|instead)\b.{0,60}['\"`]?developer\b|developer\b.{0,20}instead", re.I
 )
-# Ollama and Gemini, of `reasoning_effort`.
-_THINKING = re.compile(r"\bthink(?:ing)?\b.{0,40}(?:not|n't) supported|(?:not|n't) support thinking", re.I)
+# Ollama, Gemini and OpenRouter, of `reasoning_effort`.
+_THINKING = re.compile(
+    r"\bthink(?:ing)?\b.{0,40}(?:not|n't) supported|(?:not|n't) support thinking"
+    r"|invalid reasoning value|only works in thinking mode|reasoning is mandatory",
+    re.I,
+)
 _NAME = re.compile(r"\w+")
 _HINT = re.compile(r"did you mean \W?\w+", re.I)
-_RANGE = re.compile(r"must be|(?:less|greater) than|at (?:most|least)|between|\brange\b|[<>]", re.I)
+_RANGE = re.compile(
+    r"must be|should be|(?:less|greater) than|at (?:most|least)|between|\brange\b|[<>]"
+    r"|(?:valid|supported) values|\bone of\b|is mandatory|only works in",
+    re.I,
+)
 
 
 class Refusal(NamedTuple):
