@@ -90,6 +90,9 @@ def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) 
         (400, {"error": {"message": "Output blocked by content filtering policy"}}, "filtered"),
         (400, {"error": {"message": "Content Exists Risk", "type": "invalid_request_error"}}, "filtered"),
         (400, {"error": {"message": "Not so.", "code": "InputTextSensitiveContentDetected"}}, "filtered"),
+        (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}, "filtered"),
+        (400, {"error": {"code": "1301", "message": "It may contain unsafe or sensitive content"}}, "filtered"),
+        (200, {"choices": None, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}, "filtered"),
     ],
 )
 def test_an_error_is_what_its_words_say(status: int, said: Any, reason: str) -> None:

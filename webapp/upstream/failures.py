@@ -77,7 +77,7 @@ _UNSUITED = re.compile(r"no endpoints found (?:matching|that)", re.I)  # OpenRou
 _FILTER = re.compile(
     r"content[_ ]filter|content.policy|content management policy|moderation|\bflagged\b|data_inspection_failed"
     r"|inappropriate content|responsible ?ai|safety (?:system|settings|polic|filter)|usage (?:polic|guideline)"
-    r"|prohibited_content|content exists risk|SensitiveContent",
+    r"|prohibited_content|content exists risk|sensitive ?content|敏感内容|new_sensitive",
     re.I,
 )
 # llama.cpp calls it an error of the server, LM Studio says it in a stream.
