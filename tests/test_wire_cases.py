@@ -16,7 +16,7 @@ from tests.upstream import Close, Step, Upstream, Wait, body, error, event, toke
 from tests.visitor import Visitor, text_of
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import answers
+from webapp.upstream import answers, asking
 
 NO_TEMPERATURE = {
     "error": {
@@ -399,6 +399,30 @@ class TestEnds:
         outcome = answer(upstream, body(nothing, thought, nothing, text, nothing, chunk({}, "stop"), DONE))
 
         assert (outcome.divided, outcome.finish, outcome.failure) == (("Hm", "Hello"), "stop", None)
+
+    @pytest.mark.parametrize("name", ["content", "reasoning_content"])
+    def test_an_answer_that_goes_on_after_its_finish_reason_may_be_cut_off(self, upstream: Upstream, name: str) -> None:
+        outcome = answer(upstream, body(chunk({"role": "assistant"}, "stop"), chunk({name: "Once upon"}), Close()))
+
+        assert "".join(outcome.divided) == "Once upon"
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "cut_off"
+
+    def test_the_limit_that_an_answer_reached_is_told_though_text_follows(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Once"}, "length"), chunk({"content": " upon"}), DONE))
+
+        assert (outcome.text, outcome.finish, outcome.failure) == ("Once upon", "length", None)
+
+    def test_a_finish_reason_before_the_answer_leaves_it_its_time(
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(asking, "FINISH_SECONDS", 0.05)
+
+        outcome = answer(
+            upstream, body(chunk({"role": "assistant"}, "stop"), Wait(0.3), chunk({"content": "Hi"}), DONE)
+        )
+
+        assert (outcome.text, outcome.finish, outcome.failure) == ("Hi", None, None)
 
     def test_a_finish_reason_that_spells_null_is_none(self, upstream: Upstream) -> None:
         outcome = answer(upstream, body(chunk({"content": "Once upon"}, "null")))

@@ -293,9 +293,15 @@ class Asking(Iterator[Piece]):
     def _note_finish(self, delta: Delta) -> None:
         if failed := _FAILED.get(delta.finish_reason or ""):
             raise UpstreamError(failed)
+        progress = self._progress
         if delta.finish_reason:
-            self._progress.finish_reason = delta.finish_reason
-            self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
+            progress.finish_reason = delta.finish_reason
+            if progress.began:
+                self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
+        elif progress.finish_reason == "stop" and (delta.text or delta.reasoning):
+            # Open WebUI says "stop" in the first chunk of an answer of Ollama.
+            progress.finish_reason = None
+            self._line.watch("idle_timeout", self._limits.idle_seconds)
 
     def _raise_for_no_answer(self) -> None:
         """Say what came instead of an answer, if it was none."""
