@@ -400,6 +400,14 @@ class TestEnds:
 
         assert (outcome.divided, outcome.finish, outcome.failure) == (("Hm", "Hello"), "stop", None)
 
+    @pytest.mark.parametrize("finish", ["abort", "timeout", "cancelled", "TIMEOUT"])
+    def test_an_answer_that_the_server_gave_up_is_cut_off(self, upstream: Upstream, finish: str) -> None:
+        outcome = answer(upstream, body(chunk({"content": "Hel"}), chunk({}, finish), DONE))
+
+        assert outcome.text == "Hel"
+        assert outcome.failure is not None
+        assert outcome.failure.reason == "cut_off"
+
     @pytest.mark.parametrize("name", ["content", "reasoning_content"])
     def test_an_answer_that_goes_on_after_its_finish_reason_may_be_cut_off(self, upstream: Upstream, name: str) -> None:
         outcome = answer(upstream, body(chunk({"role": "assistant"}, "stop"), chunk({name: "Once upon"}), Close()))

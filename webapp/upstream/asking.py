@@ -36,6 +36,8 @@ _FAILED = {
     "network_error": "upstream",  # Zhipu
     "insufficient_system_resource": "unavailable",
     "abort": "cut_off",
+    "cancelled": "cut_off",  # TensorRT-LLM
+    "timeout": "cut_off",
 }
 
 Piece = TypeVar("Piece")
@@ -291,7 +293,7 @@ class Asking(Iterator[Piece]):
             self._progress.told = payload
 
     def _note_finish(self, delta: Delta) -> None:
-        if failed := _FAILED.get(delta.finish_reason or ""):
+        if failed := _FAILED.get((delta.finish_reason or "").lower()):
             raise UpstreamError(failed)
         progress = self._progress
         if delta.finish_reason:
