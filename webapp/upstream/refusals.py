@@ -14,7 +14,7 @@ _OTHER_SPELLING = {"max_tokens": "max_completion_tokens", "max_completion_tokens
 _SETTINGS = ("temperature", "top_p", "seed", "reasoning_effort", "max_tokens", "max_completion_tokens")
 _STREAM = re.compile(
     r"""['"`]stream['"`]|\bstream\s?[=:]|\bstream(?:ing)? (?:is |are )?not (?:supported|allowed)"""
-    r"|(?:not|n't) support stream(?:ing)?\b|verified to stream",
+    r"|(?:not|n't) support stream(?:ing)?\b|verified to stream|unsupported for streaming",
     re.I,
 )
 _SYSTEM = re.compile(
@@ -25,12 +25,15 @@ _SYSTEM = re.compile(
 _DEVELOPER = re.compile(
     r"(?:use|supported|expected|instead)\b.{0,60}['\"`]?developer\b|developer\b.{0,20}instead", re.I
 )
-# Ollama, Gemini and OpenRouter, of `reasoning_effort`.
-_THINKING = re.compile(
-    r"\bthink(?:ing)?\b.{0,40}(?:not|n't) supported|(?:not|n't) support thinking"
-    r"|invalid reasoning value|only works in thinking mode|reasoning is mandatory",
-    re.I,
-)
+_WITHOUT_THE_NAME = {
+    # Ollama, Gemini and OpenRouter.
+    "reasoning_effort": re.compile(
+        r"\bthink(?:ing)?\b.{0,40}(?:not|n't) supported|(?:not|n't) support thinking"
+        r"|invalid reasoning value|only works in thinking mode|reasoning is mandatory",
+        re.I,
+    ),
+    "stream_options": re.compile(r"\binclude_usage\b"),  # Bedrock
+}
 _NAME = re.compile(r"\w+")
 _HINT = re.compile(r"did you mean \W?\w+", re.I)
 _RANGE = re.compile(
@@ -68,7 +71,8 @@ def named(body: Body, words: str) -> Refusal | None:
     words = _HINT.sub("", words)
     named_words = set(map(_plain, _NAME.findall(words)))
     for name in [name for name in body if name not in ("messages", "model", "stream")]:
-        if _plain(name) in named_words or (name == "reasoning_effort" and _THINKING.search(words)):
+        other_words = _WITHOUT_THE_NAME.get(name)
+        if _plain(name) in named_words or (other_words and other_words.search(words)):
             return Refusal(name, body[name] if _RANGE.search(words) else None)
     roles = {message["role"] for message in body["messages"]}
     if roles & {"system", "developer"} and _SYSTEM.search(words):
