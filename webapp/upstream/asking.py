@@ -300,10 +300,6 @@ class Asking(Iterator[Piece]):
             progress.finish_reason = delta.finish_reason
             if progress.began:
                 self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
-        elif progress.finish_reason == "stop" and (delta.text or delta.reasoning):
-            # Open WebUI says "stop" in the first chunk of an answer of Ollama.
-            progress.finish_reason = None
-            self._line.watch("idle_timeout", self._limits.idle_seconds)
 
     def _raise_for_no_answer(self) -> None:
         """Say what came instead of an answer, if it was none."""

@@ -127,6 +127,8 @@ class Stream(Asking[Delta]):
             known = (*progress.sources, *delta.sources)
             progress.sources = references.of((source.url, source.title) for source in known)
         if delta.text or delta.reasoning:
+            if not progress.began:  # Open WebUI says "stop" in the first chunk of an answer of Ollama
+                progress.finish_reason = None
             progress.thinking.has_reasoning |= bool(delta.reasoning)
             progress.repeats.note(delta.text)
             text, reasoning, was_reasoning = progress.thinking.feed(delta.text)
