@@ -88,6 +88,8 @@ def test_a_conversation_that_is_too_long_is_told_in_everyones_words(words: str) 
             "filtered",
         ),
         (400, {"error": {"message": "Output blocked by content filtering policy"}}, "filtered"),
+        (500, {"title": "Internal Server Error", "status": 500, "detail": "System role not supported"}, "bad_request"),
+        (500, {"error": {"message": "Only user, assistant and tool roles are supported, got system."}}, "bad_request"),
         (400, {"error": {"message": "Content Exists Risk", "type": "invalid_request_error"}}, "filtered"),
         (400, {"error": {"message": "Not so.", "code": "InputTextSensitiveContentDetected"}}, "filtered"),
         (400, {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}, "filtered"),

@@ -80,8 +80,10 @@ _FILTER = re.compile(
     r"|prohibited_content|content exists risk|sensitive ?content|敏感内容|new_sensitive",
     re.I,
 )
-# llama.cpp calls it an error of the server, LM Studio says it in a stream.
-_TEMPLATE = re.compile(r"\bjinja\b|raise_exception|roles must alternate", re.I)
+# llama.cpp and NVIDIA call it an error of the server, LM Studio says it in a stream.
+_TEMPLATE = re.compile(
+    r"\bjinja\b|raise_exception|roles must alternate|system role not supported|roles are supported", re.I
+)
 _KEY = re.compile(r"api.?key (?:is )?(?:not valid|invalid)|invalid.api.key|incorrect api key|api_key_invalid", re.I)
 _IN_BAND = (
     ("auth", re.compile(r"authentication|unauthorized", re.I)),
