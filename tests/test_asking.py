@@ -280,6 +280,16 @@ def test_the_model_that_answers_is_named(client: Lockchat, upstream: Upstream) -
     assert models[-1] == "gpt-4-" + "x" * (MODEL_CHARS - 6)
 
 
+def test_what_is_named_before_the_first_text_is_not_the_model(client: Lockchat, upstream: Upstream) -> None:
+    wait = event({"model": "keepalive", "choices": [{"index": 0, "delta": {"content": ""}}]})
+    text = event({"model": "qwen3", "choices": [{"index": 0, "delta": {"content": "Hi"}}]})
+    upstream.answer(*body(wait, text, wait, STOP))
+    stream = client.stream(QUESTION, "gpt-4")
+
+    assert "".join(delta.text for delta in stream) == "Hi"
+    assert stream.model == "qwen3"
+
+
 def test_the_model_that_answers_as_a_whole_is_named(client: Lockchat, upstream: Upstream) -> None:
     completion = {"model": "gpt-4-0613", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
     upstream.answer(*body(json.dumps(completion).encode(), framing="length", content_type="application/json"))

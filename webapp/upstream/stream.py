@@ -106,7 +106,7 @@ class Stream(Asking[Delta]):
         progress = self._progress
         pictures.pause_for(data)
         payload = load(data)
-        if not progress.model:
+        if not (progress.model and progress.began):  # oMLX names "keepalive" before the first text
             self._note_model(payload)
         delta = answers.delta_of(data if payload is None else payload)
         self._note_told(payload)
@@ -117,7 +117,8 @@ class Stream(Asking[Delta]):
 
     def _note_model(self, payload: Any) -> None:
         name = payload.get("model") if isinstance(payload, dict) else None
-        self._progress.model = name[:MODEL_CHARS] if isinstance(name, str) else ""
+        if isinstance(name, str) and name:
+            self._progress.model = name[:MODEL_CHARS]
 
     def _give(self, delta: Delta) -> Iterator[Delta]:
         """Yield the delta's text and reasoning. Keep its usage and finish reason for the last delta."""
