@@ -124,7 +124,7 @@ LLAMACPP = Dialect(
             "refused role",
             500,
             error("System role not supported", code=500, type="server_error"),
-            "upstream",
+            "bad_request",
             "System role not supported",
         ),
     ),
