@@ -23,6 +23,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup
+from mdit_py_plugins.footnote.index import footnote_def
 
 from webapp.rendering.budget import Budget, OverBudget
 from webapp.rendering.cleaner import clean
@@ -38,7 +39,6 @@ from webapp.rendering.notes import (
     OPEN,
     gather_notes,
     label_notes,
-    note,
     note_reference,
     render_label,
     render_note_open,
@@ -251,7 +251,7 @@ def _make_markdown() -> MarkdownIt:
     markdown.block.ruler.before("code", "math_block", math_block, anywhere)  # type: ignore[arg-type]
     markdown.inline.ruler.after("text", "count_mark", _count_mark)
     markdown.block.ruler.before("code", "details", details, anywhere)  # type: ignore[arg-type]
-    markdown.block.ruler.before("reference", "note", note, anywhere)  # type: ignore[arg-type]
+    markdown.block.ruler.before("reference", "note", footnote_def, anywhere)  # type: ignore[arg-type]
     markdown.inline.ruler.before("autolink", "note_reference", note_reference)
     markdown.inline.ruler.before("autolink", "inline_tag", inline_tag)
     markdown.inline.ruler.before("escape", "math_inline", math_inline)

@@ -13,23 +13,15 @@ from hashlib import blake2s
 from html import escape
 from typing import Any
 
-from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
-from mdit_py_plugins.footnote.index import footnote_def
 
 ID_PREFIX = "fn"
 LINK_TO_NOTE = re.compile(r"#fn(?:ref)?-[0-9a-f]{8}")
 REFERENCED = re.compile(r'<sup id="fnref-([0-9a-f]{8})"')
 OPEN, CLOSE = "footnote_reference_open", "footnote_reference_close"
 Env = MutableMapping[str, Any]
-
-
-def note(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Parser rule: the words of a note, `[^1]: words`, with the lines below that are indented."""
-    is_note: bool = footnote_def(state, start, end, silent)
-    return is_note
 
 
 def gather_notes(state: StateCore) -> None:
