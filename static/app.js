@@ -76,9 +76,19 @@ function freshKey() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
+const /** @type {Record<string, string>} */ queries = {};
+
+/** Fetch a module. After a failure it gets a new address: browsers remember that the old one failed. @param {string} name */
+function fetchModule(name) {
+  return import(`./${name}.js${queries[name] ?? ""}`).catch((error) => {
+    queries[name] = `?${Date.now()}`;
+    throw error;
+  });
+}
+
 /** Load a module when it is first needed, and call it. @param {string} name @param {any} [argument] */
 async function load(name, argument) {
-  return (await import(`./${name}.js`)).default(tools, argument);
+  return (await fetchModule(name)).default(tools, argument);
 }
 
 /** Load and call a module that nobody waits for. Without a connection it is tried again at the next occasion. @param {string} name */
@@ -163,7 +173,7 @@ async function send() {
   const text = box.value.trim();
   if (sending || !text) return;
   const draft = draftKey();
-  import("./follow.js").catch(() => {}); // meanwhile
+  fetchModule("follow").catch(() => {}); // meanwhile
   if (text !== unacknowledged) fill("key", freshKey());
   unacknowledged = sending = text;
   const answer = post(composer, streams.size ? composer.action.replace(/messages$/, "queue") : composer.action);
@@ -370,8 +380,13 @@ function wake() {
 
 let checkWatch = () => {};
 
+/** Without a connection it is tried again later. */
 async function watchOthers() {
-  checkWatch = await load("watch");
+  try {
+    checkWatch = await load("watch");
+  } catch {
+    setTimeout(watchOthers, HIDDEN_LIMIT);
+  }
 }
 
 /* ---- stopped ---- */
@@ -512,5 +527,5 @@ if (find(".log")) {
   else pinned = false; // the reader opened a link to a message
   // After loading: until then Chromium takes the focus away for the address's fragment.
   if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
-  setTimeout(() => watchOthers().catch(() => {}), WATCH_DELAY);
+  setTimeout(watchOthers, WATCH_DELAY);
 }

@@ -30,9 +30,15 @@ def told(chat):
     """A finished conversation whose page is told of changes."""
     chat.say("First")
     expect(chat.answer).to_have_text("Hello world")
-    with chat.page.expect_response("**/changes?since=*"):
-        chat.page.reload()
+    reload(chat)
     return chat
+
+
+def reload(chat):
+    """Load the page anew, and wait until it is told of changes."""
+    chat.page.reload(wait_until="commit")  # a late answer to the page before is no answer to this one
+    with chat.page.expect_response("**/changes?since=*"):
+        pass
 
 
 def entry(chat, title):
@@ -155,8 +161,7 @@ def wait_for(chat, streams, number):
 def test_a_page_finds_its_stream_again_and_misses_nothing(relayed, relay, network_may_fail):
     relayed.say("First")
     expect(relayed.answer).to_have_text("Hello world")
-    with relayed.page.expect_response("**/changes?since=*"):
-        relayed.page.reload()
+    reload(relayed)
 
     relay.refuse = True
     relay.cut_all()
@@ -168,3 +173,19 @@ def test_a_page_finds_its_stream_again_and_misses_nothing(relayed, relay, networ
 
     expect(entry(relayed, "Meanwhile")).to_have_count(1)
     expect(relayed.lost).to_be_hidden()
+
+
+@pytest.mark.firefox
+def test_scripts_that_did_not_arrive_are_asked_for_again(relayed, network_may_fail):
+    scripts = re.compile("/(follow|watch)[.]js")
+    relayed.page.route(scripts, lambda route: route.abort())
+    with relayed.page.expect_event("requestfailed", lambda request: "watch.js" in request.url):
+        relayed.say("First")
+        expect(relayed.state).to_have_text("The connection is lost. Reload the page to go on.")
+        relayed.page.clock.run_for(1000)
+    relayed.page.unroute(scripts)
+    relayed.say("Second")
+
+    expect(relayed.answer).to_have_text("Hello world")
+    with relayed.page.expect_response("**/changes?since=*"):
+        relayed.page.clock.run_for(20_000)
