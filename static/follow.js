@@ -98,8 +98,8 @@ export default function follow(tools, article) {
     later(() => limit.abort(), ANSWER_LIMIT);
     alarm = window.setTimeout(tell, LOOK_LIMIT, words.lost);
     try {
-      let answer = await fetch(article.dataset.status, { signal });
-      if (answer.redirected) return close(), tell(words.out);
+      let answer = await fetch(article.dataset.status, { signal, redirect: "manual" });
+      if ([0, 401].includes(answer.status)) return close(), tell(words.out); // 0: led to where one signs in, maybe elsewhere
       const { status, full } = await answer.json();
       failures %= RETRIES;
       if (full) tell(full);

@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.chat import Chat
 from tests.browser.team_page import enter, flaws
+from tests.relay import Relay
 from tests.team import PASSWORD
 from tests.upstream import Wait, body, error, token
 
 pytestmark = pytest.mark.browser
+
+SECRET = "kept-between-the-two-7c1f"
+IDENTITY = {"Remote-User": "alice", "X-Lockchat-Secret": SECRET}
 
 # The gutter of the scroll bar is 10 px wide.
 IS_CENTRED = """() => {
@@ -167,17 +172,35 @@ def test_a_reply_says_that_its_reader_was_signed_out(team, new_browser, upstream
     expect(page.get_by_text("Once")).to_be_visible()
 
 
+@pytest.mark.parametrize("login_page", [None, "https://login.invalid/"], ids=["refused", "led elsewhere"])
+def test_a_reply_says_that_a_proxy_signed_its_reader_out(
+    start_server, new_browser, upstream, network_may_fail, login_page
+):
+    server = start_server(LOGIN="proxy", PROXIES="127.0.0.1", LOGIN_SECRET=SECRET)
+    upstream.answer(*body(token("Once "), Wait()))
+    page = new_browser(extra_http_headers=IDENTITY).new_page()
+    with Relay(server.port) as relay:
+        chat = Chat(page, relay.url).open()
+        chat.say("Tell")
+        expect(chat.answer).to_have_text("Once")
+
+        page.set_extra_http_headers({"Remote-User": ""})
+        if login_page:
+            page.route("**/status", lambda route: route.fulfill(status=302, headers={"Location": login_page}))
+        relay.cut_all()
+
+        expect(chat.lost).to_have_text("You are signed out. Reload the page to sign in.")
+
+
 def test_axe_finds_nothing_on_the_first_visit_behind_a_proxy(start_server, new_browser, network_may_fail):
     opened = start_server()
-    secret = "kept-between-the-two-7c1f"
-    headers = {"Remote-User": "alice", "X-Lockchat-Secret": secret}
-    page = new_browser(viewport={"width": 320, "height": 800}, extra_http_headers=headers).new_page()
+    page = new_browser(viewport={"width": 320, "height": 800}, extra_http_headers=IDENTITY).new_page()
     page.goto(opened.url)
     page.locator("#text").fill("Hello")
     page.keyboard.press("Enter")
     page.wait_for_url("**/c/*")
     opened.kill()
-    server = start_server(port=opened.port, LOGIN="proxy", PROXIES="127.0.0.1", LOGIN_SECRET=secret)
+    server = start_server(port=opened.port, LOGIN="proxy", PROXIES="127.0.0.1", LOGIN_SECRET=SECRET)
 
     page.goto(f"{server.url}/")
     found = flaws(page)
