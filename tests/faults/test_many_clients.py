@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 import struct
 import threading
@@ -38,6 +39,8 @@ class Reader(threading.Thread):
         if is_far:  # packets as on the internet, not of 64 KB: with those the server's buffer holds megabytes
             self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            # Nor what the system has learnt of this machine as a client, which also makes the server's buffer large.
+            self._connection.bind((f"127.{random.randrange(1, 255)}.{random.randrange(255)}.9", 0))
         self._connection.connect(("127.0.0.1", server.port))
         request = f"GET /m/{reply}/stream HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n"
         self._connection.sendall(request.encode())
