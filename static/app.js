@@ -16,6 +16,7 @@ const jumpButton = find(".jump");
 const problem = find(".problem");
 const coarse = matchMedia("(pointer: coarse)");
 const HIDDEN_LIMIT = 20_000;
+const LOAD_PAUSE = 20_000;
 const WATCH_DELAY = 500; // the first view comes first
 const NEAR = 64; // px from the end that count as "at the end"
 
@@ -91,9 +92,12 @@ async function load(name, argument) {
   return (await fetchModule(name)).default(tools, argument);
 }
 
-/** Load and call a module that nobody waits for. Without a connection it is tried again at the next occasion. @param {string} name */
-function prepare(name) {
-  load(name).catch(() => {});
+/**
+ * Load and call a module that nobody waits for. Without a connection it is tried again later.
+ * @param {string} name @param {(result: any) => void} [use]
+ */
+function prepare(name, use = () => {}) {
+  load(name).then(use, () => setTimeout(prepare, LOAD_PAUSE, name, use));
 }
 
 function focusBox() {
@@ -302,7 +306,7 @@ function count(state, seconds) {
   show();
 }
 
-/** @type {Set<object>} the replies whose connection is lost */
+/** @type {Set<object>} the replies, and buttons, whose connection is lost */
 const lost = new Set();
 const bar = document.createElement("p");
 let hiding = 0;
@@ -313,7 +317,7 @@ bar.hidden = true;
 find(".dock")?.prepend(bar);
 
 /**
- * Show and say that a reply's connection is lost; with an empty sentence, that it is back.
+ * Show and say that a reply's or a button's connection is lost; with an empty sentence, that it is back.
  * @param {object} reply @param {string} sentence @param {string} back the sentence for the end
  */
 function tellConnection(reply, sentence, back) {
@@ -379,15 +383,6 @@ function wake() {
 /* ---- told: what other tabs and chats do ---- */
 
 let checkWatch = () => {};
-
-/** Without a connection it is tried again later. */
-async function watchOthers() {
-  try {
-    checkWatch = await load("watch");
-  } catch {
-    setTimeout(watchOthers, HIDDEN_LIMIT);
-  }
-}
 
 /* ---- stopped ---- */
 
@@ -463,7 +458,8 @@ function onClick(event) {
   const button = event.target.closest("[data-module]");
   if (!button) return;
   event.preventDefault();
-  load(button.dataset.module, button);
+  const tell = (sentence = "") => tellConnection(button, sentence, words.back);
+  load(button.dataset.module, button).then(() => tell(), () => tell(words.gone));
 }
 
 /* ---- listed: the list keeps its place from page to page, with the current chat in view ---- */
@@ -527,5 +523,5 @@ if (find(".log")) {
   else pinned = false; // the reader opened a link to a message
   // After loading: until then Chromium takes the focus away for the address's fragment.
   if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
-  setTimeout(watchOthers, WATCH_DELAY);
+  setTimeout(prepare, WATCH_DELAY, "watch", (/** @type {() => void} */ check) => { checkWatch = check; });
 }

@@ -177,15 +177,24 @@ def test_a_page_finds_its_stream_again_and_misses_nothing(relayed, relay, networ
 
 @pytest.mark.firefox
 def test_scripts_that_did_not_arrive_are_asked_for_again(relayed, network_may_fail):
-    scripts = re.compile("/(follow|watch)[.]js")
-    relayed.page.route(scripts, lambda route: route.abort())
-    with relayed.page.expect_event("requestfailed", lambda request: "watch.js" in request.url):
+    def abort(route):
+        route.abort()
+
+    def loses(name):
+        return relayed.page.expect_event("requestfailed", lambda request: name in request.url)
+
+    for name in ("follow", "reading", "watch"):
+        relayed.page.route(f"**/{name}.js*", abort)
+    with loses("watch.js"):
         relayed.say("First")
         expect(relayed.state).to_have_text("The connection is lost. Reload the page to go on.")
         relayed.page.clock.run_for(1000)
-    relayed.page.unroute(scripts)
-    relayed.say("Second")
+    relayed.page.unroute("**/follow.js*", abort)
+    with loses("reading.js"):
+        relayed.say("Second")
 
     expect(relayed.answer).to_have_text("Hello world")
+    relayed.page.unroute_all()
     with relayed.page.expect_response("**/changes?since=*"):
         relayed.page.clock.run_for(20_000)
+    expect(relayed.page.locator("time[title]").first).to_be_visible()

@@ -56,6 +56,20 @@ def test_a_selection_is_quoted_into_the_box(answered):
     expect(answered.box).to_be_focused()
 
 
+@pytest.mark.firefox
+def test_a_button_whose_script_does_not_arrive_says_so_and_works_later(answered, network_may_fail):
+    quote = answered.footer.get_by_role("button", name="Quote")
+    answered.page.route("**/quote.js*", lambda route: route.abort())
+    quote.click()
+    expect(answered.lost).to_have_text("The connection is lost. Reload the page to go on.")
+
+    answered.page.unroute_all()
+    quote.click()
+
+    expect(answered.lost).to_have_text("The connection is back.")
+    expect(answered.box).to_have_value(re.compile("^> One"))
+
+
 def test_code_is_wrapped_and_downloaded(answered):
     page = answered.page
     page.get_by_role("button", name="Wrap lines").click()
