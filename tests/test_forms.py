@@ -137,8 +137,9 @@ def test_a_message_somewhat_too_long_is_given_back_in_every_script(make_visitor,
     assert letter * 12_000 in answer.text
 
 
-def test_a_page_reads_no_form(alice):
-    answer = alice.get("/settings", data=b"name=Typed", headers=FORM)
+@pytest.mark.parametrize("environ", [{}, {"wsgi.input_terminated": True}], ids=["test server", "gunicorn"])
+def test_a_page_reads_no_form(site, environ):
+    answer = site.test_client().get("/settings", data=b"name=Typed", headers=FORM, environ_overrides=environ)
 
     assert answer.status_code == 200
     assert "Typed" not in answer.text

@@ -25,12 +25,23 @@ class Body:
         self.left, self.size, self.is_closed = list(pieces), sum(map(len, pieces)), False
 
     def read(self, size: int) -> bytes:
+        assert 0 < size <= forms.PIECE_BYTES
         gevent.sleep(PIECE_SECONDS)
-        return self.left.pop(0) if self.left else b""
+        return self.left.pop(0) if self.left else self.end()
+
+    def end(self) -> bytes:
+        return b""
 
     def close_connection(self) -> None:
         """As the bodies of our worker."""
         self.is_closed = True
+
+
+class Broken(Body):
+    """A body whose connection breaks."""
+
+    def end(self) -> bytes:
+        raise ConnectionResetError
 
 
 def dripping(pieces: int = 40) -> Body:
@@ -48,8 +59,8 @@ def post(site, monkeypatch):
     connection = gevent.socket.socket()
 
     def post(body: Body, path: str = "/conversations", *, size: int = 0, headers: dict[str, str] = FORM) -> int:
-        environ = {"wsgi.input": body, "gunicorn.socket": connection, "REMOTE_ADDR": ADDRESS}
-        environ["CONTENT_LENGTH"] = str(size or body.size)
+        environ = {"wsgi.input": body, "wsgi.input_terminated": True, "gunicorn.socket": connection}
+        environ |= {"REMOTE_ADDR": ADDRESS, "CONTENT_LENGTH": str(size or body.size or "")}
         with site.test_client().post(path, headers=headers, environ_overrides=environ) as answer:
             return answer.status_code
 
@@ -86,6 +97,26 @@ def test_a_form_that_drips_is_given_up(post, upstream, monkeypatch):
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize("kind", [Body, Broken])
+def test_a_form_whose_connection_ends_early_is_given_up(post, upstream, kind):
+    body = kind(b"text=Half")
+
+    assert post(body, size=20) == 408
+    assert body.is_closed
+    assert upstream.requests == []
+
+
+def test_the_page_about_a_broken_form_does_not_fail_as_it_asks_for_the_form_again(post):
+    assert post(Body(b"text=" + b"%" * 2000)) == 400
+
+
+def test_a_form_of_nothing_is_empty_and_keeps_its_connection(post):
+    body = Body()
+
+    assert post(body) == 400
+    assert not body.is_closed
+
+
 def test_a_long_form_has_more_time(post, monkeypatch):
     monkeypatch.setattr(forms, "QUICK_SECONDS", AT_ONCE)
     monkeypatch.setattr(forms, "RECEIVE_SECONDS", 0.0)
@@ -115,7 +146,7 @@ def test_what_nobody_reads_is_discarded_and_the_connection_closed(post, monkeypa
 
 def test_what_is_not_wanted_is_discarded_for_a_moment_only(post, monkeypatch):
     monkeypatch.setattr(forms, "LINGER_SECONDS", AT_ONCE)
-    body = dripping(400)
+    body = dripping()
 
     assert post(body, "/nowhere") == 404
     assert body.left
@@ -132,7 +163,7 @@ def test_a_form_that_is_too_large_is_read_to_its_end_so_that_a_browser_shows_why
 def test_a_form_that_is_too_large_is_not_read_for_ever(post, monkeypatch):
     monkeypatch.setattr(forms, "LINGER_SECONDS", AT_ONCE)
     monkeypatch.setattr(forms, "RECEIVE_SECONDS", 0.05)
-    body = dripping(400)
+    body = dripping()
 
     assert post(body, size=2**30) == 413
     assert body.left

@@ -122,7 +122,7 @@ def hold_back() -> None:
     """Put the body aside, unread, so that the form is empty until `receive`."""
     environ = request.environ
     is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-    length = environ.pop("CONTENT_LENGTH", "") or "0"
+    length = environ.pop("CONTENT_LENGTH", "")
     environ[BODY] = _Body(environ["wsgi.input"], None if is_chunked else int(length) if length.isdecimal() else 0)
     environ["wsgi.input"] = BytesIO()
 
@@ -134,22 +134,14 @@ def receive() -> None:
     LengthRequired, UnsupportedMediaType, and Busy if too many slow forms are arriving.
     """
     body: _Body = request.environ[BODY]
-    if body.left == 0:
-        return
-    _check(body)
+    size = _check(body)
     if request.mimetype not in (URLENCODED, MULTIPART):
         return
     with SpooledTemporaryFile(MEMORY_BYTES) as file:
-        size = body.left or 0
         _copy(body, file)
         file.seek(0)
         request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(size)}
-        try:
-            request.form  # noqa: B018 (parses it)
-        finally:
-            # Nothing reads the closed file: neither a second attempt nor an error page.
-            request.environ |= {"wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"}
-            request.__dict__.pop("stream", None)
+        request.form  # noqa: B018 (parses it)
 
 
 def size() -> int:
@@ -177,7 +169,8 @@ def _checked_size(body: _Body) -> int:
     return body.left
 
 
-def _check(body: _Body) -> None:
+def _check(body: _Body) -> int:
+    """The bytes of a form. Raises as `_checked_size`, and for one that is too large."""
     size = _checked_size(body)
     if request.mimetype == MULTIPART and marks.takes_file.is_set():
         limit = parts().config.max_import_bytes
@@ -185,6 +178,7 @@ def _check(body: _Body) -> None:
             raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit // 2**20})
     elif size > form_bytes(parts().config.max_question_chars):
         raise RequestEntityTooLarge
+    return size
 
 
 def _copy(body: _Body, file: IO[bytes]) -> None:
