@@ -31,7 +31,8 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("Links (2.28; Linux 6.1.0 x86_64; GNU C 12.2; text)", "Links, Linux"),
         ("curl/8.5.0", "curl"),
         ("python-requests/2.32.5", "python-requests/2.32.5"),
-        ("x" * 200, "x" * 40 + "…"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, "x" * 40 + "…"),
         ("", ""),
     ],
 )

@@ -129,6 +129,13 @@ def test_a_proxy_that_changes_no_name_is_not_blamed_for_another_scheme(make_visi
     assert "changes the name" not in caplog.text
 
 
+def test_a_browser_that_names_another_site_is_believed(make_visitor):
+    answer = post(make_visitor(hosts=frozenset({"chat.example.org"})), "https://chat.example.org", "cross-site")
+
+    assert answer.status_code == 403
+    assert "comes from another site" in answer.text
+
+
 def test_a_name_that_a_proxy_changed_to_an_unknown_one_is_named(make_visitor):
     visitor = make_visitor(allow_open=frozenset({"proxy"}), hosts=frozenset({"chat.example.org"}))
 
