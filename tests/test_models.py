@@ -274,6 +274,7 @@ def test_an_upstream_without_models_is_told_and_no_other_names_are_offered(upstr
 
     assert f"{upstream.url}/v1/models: The upstream offers no model to chat with." in text_of(page)
     assert "gpt" not in page
+    assert 'name="model"' not in page
     assert answer.status_code == 502
     assert "The upstream offers no model to chat with." in answer.text
     assert "Is anybody there?" in answer.text

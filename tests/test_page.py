@@ -267,7 +267,9 @@ def test_without_script_the_page_itself_streams_the_answer(alice, upstream):
 
     assert page.index(b'<div class="message__live"') < page.index(b"<strong>one</strong> two")
     assert page.endswith(b"</html>\n") or page.endswith(b"</html>")
-    assert composer(page.decode()) == composer(alice.page())
+    ended = alice.page()
+    assert composer(page.decode()) == composer(ended)
+    assert "?live=1" not in ended
 
 
 def test_without_script_each_of_two_running_replies_stands_under_its_own_question(alice, upstream):
