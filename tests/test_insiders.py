@@ -40,7 +40,7 @@ def test_nobody_does_through_a_proxy_of_this_machine(ask, header):
 
 def test_the_token_opens_from_everywhere(ask):
     assert ask("/metrics", "10.0.0.9", Authorization=f"Bearer {TOKEN}").status_code == 200
-    assert ask("/metrics", Authorization=f"bearer {TOKEN}", X_Forwarded_For="10.0.0.9").status_code == 200
+    assert ask("/metrics", Authorization=f"bearer  {TOKEN}", X_Forwarded_For="10.0.0.9").status_code == 200
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Bearer é", f"Basic {TOKEN}", TOKEN, ""])

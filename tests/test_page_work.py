@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import zlib
+from random import Random
 
 import pytest
 from sqlalchemy import event
@@ -125,6 +126,16 @@ def test_kept_messages_are_compressed_for_any_place(order):
     page = [b"before", *shown[:2], b"", *shown[2:], b"behind"]
 
     assert gzip.decompress(kept.compressed(page, 6)) == b"".join(page)
+
+
+def test_a_new_message_refers_to_the_words_of_those_before():
+    *old, new = [kept.Chunk(Random(seed).randbytes(10_000)) for seed in (1, 2, 1)]
+    before = len(kept.compressed(old, 6))
+
+    longer = kept.compressed([*old, new], 6)
+
+    assert gzip.decompress(longer) == b"".join([*old, new])
+    assert len(longer) < 1.1 * before
 
 
 def test_the_messages_that_are_shown_again_stay():
