@@ -38,6 +38,13 @@ def test_a_reader_is_told_of_each_change_alone():
     assert [data["state"] for name, data in changes if name == "status"] == ["thinking", "answering"]
 
 
+def test_a_single_letter_comes_at_once():
+    _reset, (name, patches), thought = sent(Delta("你", "H"), Delta("好"), Delta(reasoning="m"))
+
+    assert (name, thought) == ("patch", ("thought", "m"))
+    assert "好" in str(patches)
+
+
 def test_silence_is_a_beat():
     assert [name for name, _data in sent(Delta("Hello"), Delta(), Delta())] == ["reset", "beat", "beat"]
 
@@ -88,7 +95,8 @@ def test_nothing_is_kept_for_a_reader_who_is_alone():
     for _ in range(51):
         next(stream)
 
-    assert live.of("alone").since(live.of("alone").number - 1) is None
+    shared = live.of("alone", was_reasoning=False)
+    assert shared.since(shared.number - 1) is None
     stream.close()
 
 

@@ -118,7 +118,7 @@ class Live:
 _live: WeakValueDictionary[tuple[str, bool], Live] = WeakValueDictionary()
 
 
-def of(message_id: str, was_reasoning: bool = False) -> Live:
+def of(message_id: str, was_reasoning: bool) -> Live:
     """The rendering that all followers of a reply share. Another one after its text turned out to be reasoning."""
     key = (message_id, was_reasoning)
     live = _live.get(key)
