@@ -39,10 +39,11 @@ def test_a_reader_is_told_of_each_change_alone():
 
 
 def test_a_single_letter_comes_at_once():
-    _reset, (name, patches), thought = sent(Delta("你", "H"), Delta("好"), Delta(reasoning="m"))
+    (_, snapshot), (name, patches), thought = sent(Delta("你", "H"), Delta("好"), Delta(reasoning="m"))
 
-    assert (name, thought) == ("patch", ("thought", "m"))
-    assert "好" in str(patches)
+    assert ("你" in snapshot["html"], snapshot["thought"]) == (True, "H")
+    assert ("好" in str(patches), name) == (True, "patch")
+    assert thought == ("thought", "m")
 
 
 def test_silence_is_a_beat():
