@@ -139,7 +139,7 @@ def signed_out(answer: ResponseReturnValue) -> Response:
 def client_of(name: str) -> Client:
     """The browser, with its device if this name has signed in there before."""
     is_known = visitor.tag_of(login_of(name)) in session.get("known", [])
-    return replace(visitor.client(), device=str(session.get("device", "")) if is_known else "")
+    return replace(visitor.client(), device=session["device"] if is_known else "")
 
 
 def place_of(wanted: str) -> str:

@@ -130,7 +130,7 @@ def _pieces(chunks: Sequence[Chunk]) -> Iterator[bytes]:
         if piece and numbers == after:
             deflate = None
         else:
-            deflate = deflate or zlib.compressobj(LEVEL, zlib.DEFLATED, -15, 8, zdict=b"".join(before)[-WINDOW:])
+            deflate = deflate or zlib.compressobj(LEVEL, zlib.DEFLATED, -15, zdict=b"".join(before)[-WINDOW:])
             piece = deflate.compress(chunk) + deflate.flush(zlib.Z_SYNC_FLUSH)
             chunk.compressed = numbers, piece
         yield piece
