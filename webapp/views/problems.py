@@ -110,7 +110,7 @@ def _show_http_error(error: HTTPException) -> ResponseReturnValue:
     if status < 400:
         return error
     count(f"http_{status}")
-    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     return _answer(status, _http_sentence(status), headers)
 
 
@@ -142,7 +142,7 @@ def _answer(status: int, sentence: str, headers: dict[str, str], *, with_list: b
         return sentence, status, {**headers, "Content-Type": "text/plain; charset=utf-8"}
     models, model = site.models(), _typed("model")
     if not is_open() and known_user() is None:  # who posts without a sign-in reads no more than they typed
-        models = [model] if model else []
+        models = [model]
     page = render_template(
         "error.html",
         status=status,
