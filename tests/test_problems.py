@@ -7,6 +7,7 @@ import re
 import html5lib
 import pytest
 
+from tests.test_models import offered
 from tests.upstream import error
 from tests.visitor import text_of
 from webapp.errors import StorageUnavailable
@@ -77,8 +78,8 @@ def fields_of(page: str) -> tuple[str, dict[str, str]]:
     return form.get("action"), values
 
 
-def test_a_refused_message_is_given_back_with_all_that_was_set(make_visitor):
-    alice = make_visitor(models=("small", "large"))
+def test_a_refused_message_is_given_back_with_all_that_was_set(make_team):
+    alice = make_team(models=("small", "large")).join("Alice")
     typed = {"parent": UNKNOWN, "model": "large", "temperature": "hot", "system": "Be <kind>"}
     untyped = {"parent": "", "model": "small", "temperature": "", "system": ""}
 
@@ -91,6 +92,7 @@ def test_a_refused_message_is_given_back_with_all_that_was_set(make_visitor):
 
         assert answer.status_code == 400
         assert fields_of(answer.text) == (path, {"text": "Keep me", **kept})
+        assert sorted(offered(answer.text)) == ["large", "small"]
 
 
 def test_a_message_to_a_conversation_that_is_gone_can_begin_another_one(alice):
@@ -167,15 +169,14 @@ def test_a_bug_is_counted_and_its_page_says_where_to_look(site, alice, caplog):
     alice.get("/")  # now she has a cookie
     site.view_functions["listing.show_conversations"] = lambda: 1 / 0
 
-    answer = alice.get("/conversations")
+    answer, part = alice.get("/conversations"), alice.get("/conversations", headers={"X-Fragment": "1"})
 
-    assert answer.status_code == 500
-    assert sentence_of(answer.text) == (
-        "Something went wrong in this server. The administrator can find the error in the log."
-    )
+    assert [answer.status_code, part.status_code] == [500, 500]
+    assert part.text == "Something went wrong in this server. The administrator can find the error in the log."
+    assert sentence_of(answer.text) == part.text
     assert f"request {answer.headers['X-Request-Id']} failed" in caplog.text
     assert re.findall("lockchat_errors_total{.*", alice.get("/metrics").text) == [
-        'lockchat_errors_total{code="internal"} 1.0'
+        'lockchat_errors_total{code="internal"} 2.0'
     ]
 
 

@@ -266,6 +266,7 @@ def pages_of(alice, **fields: str) -> list[str]:
     """The pages of a search, one after the other."""
     pages = [alice.get("/search", params=fields).text]
     while next_page := re.search(r'<a class="button" href="(/search[^"]*)">More results', pages[-1]):
+        assert len(pages) < 9, "the pages have no end"
         pages.append(alice.get(unescape(next_page[1])).text)
     return pages
 

@@ -47,7 +47,7 @@ def test_a_stranger_is_sent_to_sign_in_and_back_to_the_page_that_they_wanted(tea
     [
         ("/", "/sign-in"),
         ("/settings", "/sign-in?next=/settings"),
-        ("/search?q=x?", "/sign-in?next=/search?q%3Dx"),
+        ("/search?q=X?", "/sign-in?next=/search?q%3DX"),
     ],
 )
 def test_the_address_of_the_sign_in_names_a_page_other_than_the_first(team, path, place):

@@ -185,6 +185,13 @@ def test_people_are_found_by_a_part_of_their_names(carol, crowd, path):
     assert "There is nobody here." in text_of(carol.get(path, params={"name": "Zoe"}).text)
 
 
+def test_after_the_last_of_a_hundred_people_there_are_no_more(carol, crowd):
+    page = carol.get("/admin/users", params={"name": "Person 0"}).text
+
+    assert people_of(page) == [f"Person {number:03}" for number in range(100)]
+    assert "More people" not in text_of(page)
+
+
 @pytest.mark.parametrize("start", ["-1", "x", "9" * 40])
 def test_a_start_that_is_none_breaks_nothing(carol, start):
     assert carol.get("/admin/users", params={"start": start}).status_code == 200
