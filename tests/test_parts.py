@@ -89,8 +89,9 @@ def test_the_list_and_the_menu_follow_a_rename_a_pin_and_a_move(alice):
 
     assert "The old title" not in page.replace('dir="auto">The old title</div>', "")  # the question says it
     assert page.count("The new title") > 2
+    assert 'name="title" required maxlength="200" value="The new title"' in page
     assert "Unpin" in page
-    assert '<option value="' in page.split('name="folder"')[1]
+    assert re.search('<option value="[^"]+" selected>A folder', page.split('name="folder"')[1])
     assert 'aria-current="true"' in page.split("data-folder")[1]
 
 

@@ -60,9 +60,10 @@ def test_a_member_reads_a_shared_conversation(alice, bob, upstream):
     upstream.answer(*body(token("An **answer**"), DONE))
     alice.end(alice.new_chat("A <question>"))
 
-    page = bob.get(share(alice)).text
+    offer, page = alice.page(), bob.get(share(alice)).text
 
     said = text_of(page)
+    assert "Share with the team" in offer
     assert "Alice shared this conversation as it stood on" in said
     assert "A <question>" in said
     assert "<strong>answer</strong>" in page
