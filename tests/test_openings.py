@@ -109,6 +109,20 @@ def test_a_silent_stream_ends_with_the_sign_in(team, alice, more, end):
     assert not is_signed_in(alice)
 
 
+def test_a_stream_ends_where_a_server_gives_no_connection_to_cut(team, alice, more):
+    reply = alice.new_chat("Hello")
+    client = team.site.test_client(use_cookies=False)
+    pieces = client.get(f"/m/{reply}/stream", headers={"Cookie": alice.cookie()}).iter_encoded()
+    while b"beginning" not in next(pieces):
+        pass
+
+    sign_out(team, alice)
+    team.parts.team.openings.look()
+    more.set()
+
+    assert b"the rest" not in b"".join(pieces)
+
+
 def test_a_page_that_grows_ends_too(team, alice, more):
     reader = open_stream(alice, "page")
 
