@@ -130,6 +130,7 @@ def test_markdown_holds_the_shown_branch(alice, branched):
     )
     assert answer.headers["Content-Type"] == "text/markdown; charset=utf-8"
     assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["Content-Length"] == str(len(answer.content))  # how far a browser's download is
 
 
 def test_markdown_says_how_a_reply_ended(alice, upstream):
