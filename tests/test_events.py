@@ -27,14 +27,15 @@ def test_a_new_reader_gets_the_whole_reply_so_far():
 
 
 def test_a_reader_is_told_of_each_change_alone():
-    steps = [Delta(), Delta(reasoning="Why?"), Delta(reasoning=" So."), Delta("Hello"), Delta(" you", " Yes.")]
+    thoughts = [Delta(reasoning="Why?"), Delta(reasoning=" So.")]
+    steps = [Delta(), *thoughts, Delta("Hello"), Delta(" you", " Yes."), Delta("", " Sure.")]
 
     (_, snapshot), *changes = sent(*steps)
     names = [name for name, _data in changes]
 
     assert snapshot == {"html": "", "state": "queued", "activity": None, "thought": "", "seconds": 0}
-    assert names == ["status", "thought", "thought", "status", "patch", "thought", "patch"]
-    assert [data for name, data in changes if name == "thought"] == ["Why?", " So.", " Yes."]
+    assert names == ["status", "thought", "thought", "status", "patch", "thought", "patch", "thought"]
+    assert [data for name, data in changes if name == "thought"] == ["Why?", " So.", " Yes.", " Sure."]
     assert [data["state"] for name, data in changes if name == "status"] == ["thinking", "answering"]
 
 
@@ -89,6 +90,20 @@ def test_the_end_brings_the_html_that_is_stored():
 
     assert patch.event == "patch"
     assert "<p>Hello again</p>" in patch.data
+
+
+def test_a_reader_far_behind_gets_the_whole_reply_at_its_end():
+    ended = Message("behind", "c", None, "assistant", "", "done", datetime(2026, 11, 1, tzinfo=UTC))
+    late = events(iter([Delta("Hello"), ended]), "behind")
+    next(late)
+    for _ in events(iter([Delta("Hello"), *map(Delta, ["word " * 200] * 20)]), "behind"):
+        pass
+
+    (event,) = sse.decode([next(late)])
+
+    snapshot = json.loads(event.data)
+    assert (event.event, snapshot["state"], snapshot["activity"]) == ("reset", "answering", None)
+    assert snapshot["html"].count("word") == 4000
 
 
 def test_nothing_is_kept_for_a_reader_who_is_alone():

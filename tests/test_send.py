@@ -79,7 +79,7 @@ def test_the_answer_streams_while_it_grows(alice, upstream):
 
 def test_the_end_of_a_stream_brings_how_the_answer_ended_and_its_buttons(alice, upstream):
     go_on = Event()
-    upstream.answer(*body(token("Hello"), Wait(go_on), token(finish="length")))
+    upstream.answer(*body(token("Привет"), Wait(go_on), token(finish="length")))
     reply = alice.new_chat("Hi")
     events = alice.events(reply)
     next(events)
@@ -87,7 +87,7 @@ def test_the_end_of_a_stream_brings_how_the_answer_ended_and_its_buttons(alice, 
     go_on.set()
     end = json.loads([*events][-1].data)
 
-    assert end["why"] == "length"
+    assert (end["why"], end["lang"]) == ("length", "ru")
     assert end["message"] == "The answer reached the model's length limit."
     assert end["message"] in text_of(end["html"])
     assert f"/m/{reply}/retry" in end["html"]

@@ -15,7 +15,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from webapp import sse
-from webapp.chat import Delta, Message, Outcome
+from webapp.chat import Delta, Message
 from webapp.language import foreign
 from webapp.loop import give_way
 from webapp.views import live, site
@@ -45,7 +45,7 @@ def events(steps: Iterator[Delta | Message], message_id: str, seconds: int = 0) 
 
     `seconds` are those since the question.
     """
-    state: dict[str, str | None] = {"state": "queued", "activity": None}
+    state: dict[str, str | None] = {"state": "queued"}
     reader: _Reader | None = None
     for step in steps:
         if isinstance(step, Message):
@@ -112,7 +112,8 @@ class _Reader:
 
 
 def _end(message: Message) -> bytes:
-    outcome = message.outcome or Outcome("interrupted")
+    outcome = message.outcome
+    assert outcome  # `Following.follow` ends with a reply that has one
     why = "length" if outcome.status == "done" and outcome.finish_reason == "length" else outcome.status
     footer = render_template("_footer.html", message=message)
     return _event("end", {"why": why, "html": footer, "message": said(message), "lang": foreign(message.text)})
