@@ -306,6 +306,26 @@ def test_the_measured_stream_is_judged_and_the_form_leads_back_to_the_page(carol
     assert again.headers["Location"] == PAGE
 
 
+def test_a_proxy_that_no_setting_names_is_named_with_the_line_for_it(make_team):
+    carol = make_team(proxies=("10.0.0.1",)).join("Carol", "admin")
+
+    said = text_of(carol.post(f"{PAGE}/proxy", headers={"X-Forwarded-For": "10.1.2.3"}).text)
+
+    assert "The requests come from 127.0.0.1 with the headers of a proxy, which is not in LOCKCHAT_PROXIES." in said
+    assert "LOCKCHAT_PROXIES=10.0.0.1,127.0.0.1" in said
+
+
+def test_a_proxy_that_tells_its_path_is_right(make_team):
+    carol = make_team(proxies=("127.0.0.1",)).join("Carol", "admin")
+    told = {"X-Forwarded-Prefix": "/chat", "X-Forwarded-For": "10.1.2.3", "Origin": carol.base_url}
+
+    answer = carol.post(f"{PAGE}/proxy", data={"address": f"{carol.base_url}/chat{PAGE}"}, headers=told)
+
+    said = text_of(answer.text)
+    assert "the scheme and the path arrive as your browser sent them" in said
+    assert "below /chat" not in said
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http://[", "https://a'b/", "x" * 9000, "http://\n/"])
 def test_an_address_that_is_none_makes_no_command(carol, address):
     answer = carol.post_form(f"{PAGE}/proxy", address=address, held="x", server="<b>", encoding="<i>")
@@ -319,7 +339,7 @@ def test_an_address_that_is_none_makes_no_command(carol, address):
 def test_the_check_uses_all_that_a_browser_tells(make_team):
     carol = make_team(proxies=("127.0.0.1",)).join("Carol", "admin")
     asked = "https://chat.example.org"
-    measured = {"address": f"{asked}/chat{PAGE}", "held": "12", "cut": "1", "encoding": "br"}
+    measured = {"address": f"{asked}/chat{PAGE}/proxy", "held": "12", "cut": "1", "encoding": "br"}
 
     from_form = carol.post(f"{PAGE}/proxy", data=measured, headers={"Referer": f"{carol.base_url}{PAGE}"}).text
     elsewhere = carol.post_form(f"{PAGE}/proxy", address=f"{asked}/chat/", held="12").text

@@ -120,12 +120,12 @@ def _tickets() -> URLSafeTimedSerializer:
 
 def _arrived() -> Arrived:
     proxies = parts().config.proxies
-    peer = request.remote_addr or ""
+    peer = request.remote_addr or addresses.UNIX
     return Arrived(
         scheme=request.scheme,
         host=request.host,
         prefix=request.script_root,
-        peer=peer or addresses.UNIX,
+        peer=peer,
         is_trusted=addresses.is_among(peer, proxies),
         is_forwarded=hosts.is_forwarded(),
         proxies=proxies,
