@@ -217,3 +217,10 @@ def test_every_action_has_words_on_the_page():
 
     assert len(noted) > 20
     assert noted <= set(ACTIONS)
+
+
+def test_an_action_of_a_later_version_is_shown_by_its_name(team, carol):
+    with team.parts.storage.begin() as tx:
+        tx.execute(update(audit).values(action="tea_made"))
+
+    assert "tea_made" in text_of(carol.get("/admin/log").text)
