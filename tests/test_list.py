@@ -100,6 +100,11 @@ def test_the_script_gets_the_next_part_of_the_list_alone(alice, fill):
     assert links(f"<nav>{part}</nav>", ".//nav") == titles[59:]
     assert "<nav" not in part
     assert "data-next" not in part
+    assert 'data-group="today"' not in part
+
+
+def test_the_list_has_a_place_for_the_first_chat_of_the_day(alice):
+    assert '<section class="group" data-group="today" hidden>' in alice.get("/").text
 
 
 @pytest.mark.parametrize("after", ["x", "0 2026 x y", "1 2026-01-01T00:00:00+00:00", "\0", "0 9999-99-99 x", "% %"])

@@ -15,8 +15,7 @@ def sidebar(user_id: str, after: str = "", folder_id: str = "") -> dict[str, obj
     The first page begins with the user's folders; with `folder_id` it is one of that folder alone.
     """
     page = parts().conversations.listed(user_id, after, folder_id)
-    is_start = not after and not folder_id
-    shown = groups.grouped(page.conversations, local_now(), is_start=is_start)
+    shown = groups.grouped(page.conversations, local_now(), is_start=not after)
     return {"groups": shown, "further": page.further, "folders": page.folders}
 
 
