@@ -17,6 +17,7 @@ from tests.test_models import answer_list, offered
 from tests.upstream import Wait, body, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
+from webapp.storage import site
 from webapp.upstream.listing import MAX_MODELS
 
 LISTED = ["big", "small", "odd"]
@@ -61,6 +62,17 @@ def test_a_role_is_offered_what_is_allowed_and_another_role_the_rest_too(team, c
     assert offered(carol.get("/").text) == LISTED
     assert ticked(carol.get("/admin/models").text, "member") == ["small", "odd"]
     assert ticked(carol.get("/admin/models").text, "admin") == []
+
+
+def test_a_page_reads_once_what_is_allowed(alice, monkeypatch):
+    alice.end(alice.new_chat("Hi"))
+    alice.end(alice.say("And now?"))
+    reads, allowed_for = [], site.allowed_for
+    monkeypatch.setattr(site, "allowed_for", lambda tx, user_id: reads.append(user_id) or allowed_for(tx, user_id))
+
+    alice.page()
+
+    assert len(reads) == 1
 
 
 def test_nothing_chosen_allows_all_models_again(team, carol, alice):
