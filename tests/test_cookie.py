@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import requests
 from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import TimestampSigner
 
 from tests.visitor import Visitor
-from webapp.views.visitor import cookie_name
+from webapp.views.visitor import cookie_name, tag_of
 
 OLD = "lockchat"
 
@@ -83,6 +84,39 @@ def test_a_cookie_means_the_same_each_time_whatever_a_request_does(site, alice):
     again = alice.get("/").text
 
     assert 'content="light dark"' in again
+
+
+def test_the_signature_of_a_cookie_is_checked_once(alice, monkeypatch):
+    alice.get("/")
+    checked, unsign = [], TimestampSigner.unsign
+    monkeypatch.setattr(TimestampSigner, "unsign", lambda self, value: checked.append(value) or unsign(self, value))
+
+    alice.get("/")
+    alice.get("/")
+
+    assert len(checked) == 1
+
+
+def test_a_cookie_in_use_is_set_again_each_day(site, alice):
+    alice.get("/")
+    (cookie,) = alice.cookies
+    serializer = site.session_interface.get_signing_serializer(site)
+    before = serializer.loads(cookie.value)
+    old = signed(site, before | {"renewed": "2026-01-01"})
+
+    answer = requests.get(f"{alice.base_url}/", cookies={cookie.name: old})
+
+    assert "Expires=" in answer.headers["Set-Cookie"]
+    assert serializer.loads(answer.cookies[cookie.name])["user_id"] == before["user_id"]
+
+
+def test_the_tag_of_a_name_needs_the_secret_of_the_instance(site):
+    with site.test_request_context("/"):
+        tags = [tag_of("alice"), tag_of("alice")]
+        site.secret_key = "another"
+        tags.append(tag_of("alice"))
+
+    assert tags[0] == tags[1] != tags[2]
 
 
 def test_a_changed_cookie_is_refused_after_the_right_one_was_seen(site, alice):

@@ -15,6 +15,7 @@ from webapp.groups import grouped
 from webapp.storage import conversations
 from webapp.storage.schema import users
 from webapp.text import new_id
+from webapp.views.visitor import local_now
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 NEW_YORK = timezone(timedelta(hours=-5))
@@ -193,6 +194,12 @@ def test_the_page_counts_days_as_the_browser_does(alice, fill):
     assert here.count("Today</h2>") == there.count("Today</h2>") == 2
     main = there.split("<main")[1].split("Today</h2>")[1].split("</section>")[0]
     assert abs(main.count("<li>") - expected) <= 1  # an hour may end between the two
+
+
+@pytest.mark.parametrize(("offset", "hours"), [("-840", 14), ("840", -14), ("-330", 5.5)])  # -840: Kiritimati
+def test_the_clock_is_right_in_every_time_zone(site, offset, hours):
+    with site.test_request_context("/", headers={"Cookie": f"offset={offset}"}):
+        assert local_now().utcoffset() == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("offset", ["x", "841", "-99999999999999999999", ""])

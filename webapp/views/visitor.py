@@ -127,7 +127,7 @@ class Sessions(SecureCookieSessionInterface):
         """The values of a cookie. Checks the signature of one cookie once. Raises BadSignature."""
         payload = self._payloads.get(cookie)
         if payload is None:
-            payload = serializer.make_signer(serializer.salt).unsign(cookie)
+            payload = serializer.make_signer().unsign(cookie)
             if len(cookie) <= LONGEST_COOKIE_CHARS:
                 self._payloads.put(cookie, payload)
         values: dict[str, Any] = serializer.load_payload(payload)
@@ -181,7 +181,6 @@ def greet() -> None:
     """Make a browser without a session a new user: with open login each browser is one."""
     if "user_id" not in session:
         session["user_id"] = str(uuid.uuid4())
-        session.permanent = True
     if marks.renews_cookie.is_set() and session.get("renewed") != (today := date.today().isoformat()):
         session["renewed"] = today  # sets the cookie again
 
