@@ -235,10 +235,12 @@ def test_a_redirect_is_not_compressed(browser):
     assert b"<!doctype html>" in answer.data
 
 
-def test_a_file_is_compressed_once(alice):
+def test_a_file_is_compressed_once_and_a_page_is_no_file(alice):
     alice.get("/static/app.css")
-    before = http.compressed_file.cache_info().misses
+    before = http.compressed_file.cache_info()
 
     alice.get("/static/app.css")
+    alice.get("/")
 
-    assert http.compressed_file.cache_info().misses == before
+    after = http.compressed_file.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
