@@ -227,6 +227,17 @@ def test_a_page_of_kept_messages_asks_for_no_branch(site, browser, long_chat):
     assert not [query for query in read if "WITH RECURSIVE" in query or "parent_id IN" in query]
 
 
+@pytest.mark.parametrize("agent", ["Firefox", "Lynx/2.9.0"])  # whose page has one part
+def test_a_page_that_is_too_long_is_sent_as_it_is(alice, monkeypatch, agent):
+    alice.end(alice.new_chat("Hi"))
+    monkeypatch.setattr(http, "MOST_COMPRESSED_BYTES", 1000)
+
+    answer = alice.get(f"/c/{alice.conversation_id}", headers={"User-Agent": agent})
+
+    assert "Content-Encoding" not in answer.headers
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
 def test_a_redirect_is_not_compressed(browser):
     answer = browser.post("/conversations", data={"text": "Hi", "key": "one"}, headers={"Accept-Encoding": "gzip"})
 

@@ -226,7 +226,8 @@ def _compress(response: Response) -> None:
     if not is_whole or not is_text:
         return
     response.vary.add("Accept-Encoding")
-    if 300 <= response.status_code < 400 or (response.content_length or 0) > MOST_COMPRESSED_BYTES:
+    size = response.content_length or response.calculate_content_length() or 0
+    if 300 <= response.status_code < 400 or size > MOST_COMPRESSED_BYTES:
         return
     if isinstance(response.response, list) and len(response.response) > 1:
         _join(response, response.response)
@@ -249,7 +250,7 @@ def _compress(response: Response) -> None:
 
 def _join(response: Response, parts: list[bytes]) -> None:
     """Send the parts of a page as one, compressed if the browser wants that."""
-    if request.accept_encodings["gzip"] and sum(map(len, parts)) <= MOST_COMPRESSED_BYTES:
+    if request.accept_encodings["gzip"]:
         size = sum(len(part) for part in parts if not isinstance(part, kept.Chunk) or len(part) > kept.CHUNK_BYTES)
         response.set_data(kept.compressed(parts, _level(size)))
         response.content_encoding = "gzip"
@@ -258,7 +259,7 @@ def _join(response: Response, parts: list[bytes]) -> None:
 
 
 def _level(size: int) -> int:
-    return next((level for most, level in LEVELS.items() if size <= most), 1)
+    return next(level for most, level in LEVELS.items() if size <= most)
 
 
 @lru_cache(FILES)

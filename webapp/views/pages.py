@@ -109,7 +109,7 @@ def rendered(template: str, context: Mapping[str, object]) -> Response:
     parts = [next(others).encode()]
     for pages, other in zip(g.pop("parts"), others, strict=True):
         parts += [*pages, other.encode()] if other else pages
-    return Response(parts, mimetype="text/html")
+    return Response(parts)
 
 
 def _put(pages: Sequence[bytes]) -> Markup:
