@@ -10,6 +10,7 @@ import zlib
 from random import Random
 
 import pytest
+from flask import Response
 from sqlalchemy import event
 
 from tests.history import add_turns
@@ -116,6 +117,20 @@ def test_a_message_too_long_to_be_kept_is_compressed_as_the_rest_of_the_page(mon
 
     assert gzip.decompress(kept.compressed([b"<p>", long], 1)) == b"<p>" + long
     assert levels == [1]
+
+
+@pytest.mark.parametrize(
+    ("part", "level"),
+    [(kept.Chunk(bytes(kept.CHUNK_BYTES)), 6), (kept.Chunk(bytes(kept.CHUNK_BYTES + 1)), 4), (bytes(2**19), 1)],
+)
+def test_a_page_is_compressed_the_less_the_more_of_it_is_new(site, monkeypatch, part, level):
+    levels = []
+    monkeypatch.setattr(kept, "compressed", lambda _parts, level: levels.append(level) or b"")
+
+    with site.test_request_context("/", headers={"Accept-Encoding": "gzip"}):
+        http._join(Response(), [b"<p>", part])
+
+    assert levels == [level]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 2, 3], [3, 2, 1, 0], [2, 2, 0, 1]])
