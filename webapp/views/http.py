@@ -33,9 +33,9 @@ SEND_SECONDS = 60.0  # without reading, up to twice this within one event: then 
 ANSWER_SECONDS = 300.0  # for a whole page, on the slowest connection
 COMPRESSED_BYTES = 300  # less hardly shrinks
 MOST_COMPRESSED_BYTES = 4 * 2**20  # compressing more would delay the other streams
-# The level for content of up to so many bytes. Level 6 takes 1.6 ms for a page of 60 messages, level 4 half of that for
-# 5 % more bytes; level 6 takes 150 ms for a page with a long message.
-LEVELS = {32 * 2**10: 6, 256 * 2**10: 4, MOST_COMPRESSED_BYTES: 1}
+# The level for content of up to so many bytes, else 1. Level 6 takes 1.6 ms for a page of 60 messages, level 4 half of
+# that for 5 % more bytes; level 6 takes 150 ms for a page with a long message.
+LEVELS = {32 * 2**10: 6, 256 * 2**10: 4}
 FILES = 64  # of ours, kept as they are sent
 
 
@@ -259,7 +259,7 @@ def _join(response: Response, parts: list[bytes]) -> None:
 
 
 def _level(size: int) -> int:
-    return next(level for most, level in LEVELS.items() if size <= most)
+    return next((level for most, level in LEVELS.items() if size <= most), 1)
 
 
 @lru_cache(FILES)
