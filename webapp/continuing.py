@@ -80,10 +80,7 @@ class Joint:
 
     def end(self) -> str:
         """Return the text that was kept back, without what it repeats."""
-        held, self._held = self._held, ""
-        if self._is_joined or not held:
-            return ""
-        self._is_joined = True
+        held, self._held, self._is_joined = self._held, "", True
         inner = self._inner(held)
         for text in (inner, inner.lstrip()):
             for length in range(min(len(text), len(self._tail)), 1, -1):
