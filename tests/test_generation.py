@@ -85,6 +85,7 @@ def test_a_follower_is_told_what_the_upstream_does_until_text_comes(script, gene
 
     script.tell("calling")
     told = next(steps)
+    script.tell("calling")  # again, which is no news
     script.say("Because")
 
     assert [told, next(steps)] == [Delta(activity="calling"), Delta("Because")]
