@@ -154,7 +154,7 @@ def test_a_clock_whose_thread_could_not_start_starts_it_later(monkeypatch):
     assert has_started
 
 
-def test_a_reply_whose_source_cannot_be_closed_ends():
+def test_a_reply_whose_source_cannot_be_closed_ends(caplog):
     class Source(Script):
         def __iter__(self):
             yield Delta("x")
@@ -164,10 +164,11 @@ def test_a_reply_whose_source_cannot_be_closed_ends():
 
     hub = Hub(lambda text: text)
 
-    hub.start("reply", Source(), lambda: None)
-    wait_until(lambda: hub.all()["reply"].is_rendered, 15)
+    hub.start("0123456789", Source(), lambda: None)
+    wait_until(lambda: hub.all()["0123456789"].is_rendered, 15)
 
-    assert hub.all()["reply"].since()[2].status == "done"
+    assert hub.all()["0123456789"].since()[2].status == "done"
+    assert "reply 01234567: its answer could not be closed" in caplog.messages
 
 
 class _Once:
