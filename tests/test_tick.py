@@ -118,7 +118,7 @@ def test_a_reply_that_no_database_takes_does_not_hold_up_the_others(storage, hub
     assert stored(storage, finished.id).text == "Done"
 
 
-def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, pulse):
+def test_followers_of_a_reply_that_no_database_takes_are_told_and_so_is_the_log(storage, hub, pulse, caplog):
     bad = Reply(storage, hub, "this worker")
     bad.say("\ud800")
     bad.end()
@@ -128,6 +128,7 @@ def test_followers_of_a_reply_that_no_database_takes_are_told(storage, hub, puls
     with storage.read() as tx:
         shown = with_text(tx, messages.find(tx, bad.id), hub.all())
     assert (shown.text, shown.status, shown.outcome.saved) == ("\ud800", "done", False)
+    assert caplog.messages == ["the pulse could not save", f"reply {bad.id} cannot be saved"]
 
 
 def test_a_saved_reply_leaves_the_worker_and_the_others_are_told_which(hub, pulse, reply):
@@ -390,6 +391,17 @@ def test_the_pulse_saves_while_replies_run_and_looks_for_those_that_never_began(
     reply.say("Hello")
 
     wait_until(lambda: saved_text(storage, reply.id) == ("Hello", ""), 15, "the pulse")
+    pulse.close()
+
+
+def test_a_new_worker_interrupts_the_replies_of_a_dead_one_at_once(storage, hub, monkeypatch):
+    monkeypatch.setattr("webapp.pulse.WATCH_SECONDS", 1000)
+    reply_id = add_reply(storage, "dead worker")
+    pulse = Pulse(storage, hub, "this worker", ["dead worker"])
+
+    pulse.start()
+
+    wait_until(lambda: stored(storage, reply_id).status == "interrupted", 15, "the watch")
     pulse.close()
 
 
