@@ -140,11 +140,13 @@ def test_the_models_to_retry_with_are_those_that_are_allowed(carol, alice):
 
 
 def test_a_message_that_waits_is_held_when_its_model_is_no_longer_allowed(team, carol, alice, upstream):
+    carol.post_form(f"/admin/users/{team.user_id('Alice')}/role", role="admin")
+    allow(carol, "small")
     upstream.answer(*body(token("On"), Wait()))
     reply = alice.new_chat("One", model="big")
     wait_until(lambda: len(upstream.requests) == 1, 20, "the question")
     alice.post_form(f"/c/{alice.conversation_id}/queue", text="Two", model="big")
-    allow(carol, "small")
+    allow(carol, "small", role="admin")
 
     alice.stop(reply)
 

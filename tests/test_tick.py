@@ -140,6 +140,7 @@ def test_a_saved_reply_leaves_the_worker_and_the_others_are_told_which(hub, puls
 
     assert told == [reply.id]
     assert hub.all() == {}
+    assert pulse._saved == {}
 
 
 def test_followers_of_a_saved_reply_are_told_so(pulse, reply):
@@ -191,6 +192,19 @@ def test_followers_are_told_after_a_while_that_the_database_is_away(
     assert (told is not None and not told.saved) == is_told
     assert stored(storage, reply.id).text == "Hello"
     assert reply.generation.shown()[1].saved
+
+
+def test_the_patience_of_each_reply_begins_at_its_own_end(storage, hub, pulse, monkeypatch):
+    first, second = [Reply(storage, hub, "this worker") for _ in range(2)]
+    monkeypatch.setattr(storage, "begin", Mock(side_effect=StorageUnavailable("away")))
+
+    for now, reply in ((100, first), (104, second), (106, None)):
+        monkeypatch.setattr("webapp.pulse.time", Mock(monotonic=Mock(return_value=now)))
+        if reply:
+            reply.end()
+        pulse.tick()
+
+    assert [one.generation.shown()[1] is not None for one in (first, second)] == [True, False]
 
 
 def test_followers_are_told_at_once_that_the_disk_is_full(storage, pulse, reply, monkeypatch):
