@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Barrier, Event, Thread
+from unittest.mock import Mock
 
 import pytest
 
@@ -213,6 +214,18 @@ def test_one_that_cannot_go_is_held_and_says_why(alice, upstream, site, caplog):
     assert take(alice, "k").status_code == 200
 
 
+def test_a_mistake_of_this_program_holds_it_and_is_an_error_in_the_log(alice, site, running, caplog, monkeypatch):
+    put(alice, "Two")
+    monkeypatch.setattr(site.extensions["lockchat"].turns, "send", Mock(side_effect=ValueError))
+
+    running.set()
+    wait_until(lambda: "could not be sent by itself" in alice.page(), 20, "the queued message to be held")
+
+    [line] = [one for one in caplog.records if one.name == "webapp.queue"]
+    said = f"a queued message of conversation {alice.conversation_id} is held"
+    assert (line.levelname, line.getMessage(), line.exc_info[0]) == ("ERROR", said, ValueError)
+
+
 def test_one_that_was_held_is_sent_by_hand_as_soon_as_it_can_go(alice, upstream, site):
     end, models = Event(), site.extensions["lockchat"].models
     upstream.answer(*body(token("a"), Wait(end), DONE))
@@ -283,7 +296,8 @@ def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice
     caplog.set_level("INFO", "webapp.queue")
     end.set()
     alice.end(reply)
-    wait_until(lambda: f"of conversation {alice.conversation_id} waits: Limited" in caplog.text, 20, "a try")
+    line = f"a queued message of conversation {alice.conversation_id} waits: Limited"
+    wait_until(lambda: line in caplog.messages, 20, "a try")
     page = text_of(alice.page())
     with storage.begin() as tx:
         spending.set_limit(tx, "member", "running_replies", None)

@@ -260,6 +260,7 @@ def test_a_worker_that_shuts_down_interrupts_its_replies_after_a_while(
     monkeypatch.setattr("webapp.pulse.DRAIN_SECONDS", drain_seconds)
     reply.say("Hello")
     pulse.tick()
+    assert reply.generation.since()[2] is None
 
     hub.is_stopping = lambda: True
     pulse.tick()
