@@ -151,6 +151,24 @@ def test_what_is_taken_back_is_in_the_box_and_never_goes(alice, upstream, runnin
     assert "Two <words>" not in questions(upstream)
 
 
+def test_what_is_taken_back_while_it_is_sent_by_hand_never_goes(alice, upstream, site, running, monkeypatch):
+    queue = site.extensions["lockchat"].queue
+    get = queue.get
+
+    def get_and_take_back(user_id, conversation_id):
+        if found := get(user_id, conversation_id):
+            queue.take_back(user_id, conversation_id, found.key)
+        return found
+
+    put(alice, "Two")
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "get", get_and_take_back)
+        answer = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
+
+    assert answer.status_code == 409
+    assert questions(upstream) == ["One"]
+
+
 def test_many_workers_send_it_once(alice, upstream, site, make_site):
     """Each site is a worker of its own on the one database."""
     sites = [site, *(make_site() for _other in range(2))]
