@@ -7,6 +7,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
+from tests.upstream import Wait, body, token
 from tests.wait import wait_until
 from webapp.errors import StorageUnavailable
 
@@ -78,3 +79,40 @@ def test_a_second_conflict_and_another_failure_are_said_to_the_user(storage, sta
         storage.run(failing(state, 9, tries))
 
     assert len(tries) == most
+
+
+def post_at_once(storage, visitor, step: str, *texts: str) -> list[int]:
+    """Post these texts, each in a thread, to a conversation that is locked until all wait; the statuses."""
+    statuses: list[int] = []
+    place = f"/c/{visitor.conversation_id}/{step}"
+    threads = [
+        threading.Thread(target=lambda said=said: statuses.append(visitor.post_form(place, text=said).status_code))
+        for said in texts
+    ]
+    with storage.begin() as tx:
+        tx.execute(text("SELECT id FROM conversations FOR UPDATE"))
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: waiting(storage) == len(texts), 20)
+    for thread in threads:
+        thread.join()
+    return sorted(statuses)
+
+
+def test_of_two_messages_that_come_at_once_one_waits_and_one_is_given_back(storage, alice, upstream):
+    upstream.answer(*body(token("Half"), Wait()))
+    reply = alice.new_chat("One")
+
+    assert post_at_once(storage, alice, "queue", "Two", "Three") == [303, 409]
+
+    alice.stop(reply)
+
+
+def test_of_two_messages_that_are_sent_at_once_one_follows_the_other(storage, alice):
+    alice.end(alice.new_chat("One"))
+
+    assert post_at_once(storage, alice, "messages", "Two", "Three") == [303, 303]
+
+    with storage.read() as tx:
+        query = text("SELECT count(*), count(DISTINCT parent_id) FROM messages WHERE parent_id IS NOT NULL")
+        assert tuple(tx.execute(query).one()) == (5, 5)
