@@ -12,6 +12,7 @@ import pytest
 from tests.dialects import DONE
 from tests.team import links, problem
 from tests.test_api import ask, open_client, whole
+from tests.test_branches import question_of
 from tests.test_keys import make_key
 from tests.test_models import answer_list, offered
 from tests.upstream import Wait, body, token, tokens
@@ -115,6 +116,18 @@ def test_a_model_that_is_not_allowed_is_refused_wherever_it_is_sent_and_the_text
     assert alice.post_form(f"/m/{reply}/retry", **{"with": "big"}).status_code == 400
     assert alice.post_form(f"/m/{reply}/continue", model="big").status_code == 400
     assert len(upstream.requests) == before
+
+
+def test_an_admin_asks_a_model_that_members_may_not_in_every_way(carol, upstream):
+    allow(carol, "small")
+    reply = carol.new_chat("One", model="big")
+    carol.end(reply)
+    question = question_of(carol.page())
+
+    for step in (f"{question}/edit", f"{reply}/retry", f"{reply}/continue"):
+        carol.end(carol.reply_of(carol.post_form(f"/m/{step}", text="Two", model="big")))
+
+    assert asked(upstream) == ["big"] * 4
 
 
 def test_a_chat_with_a_model_that_is_no_longer_allowed_says_so_and_goes_on_with_another(carol, alice, upstream):

@@ -207,6 +207,7 @@ def test_characters_that_no_database_stores_are_replaced(alice, upstream):
 
     assert upstream.requests[0].json["messages"][0]["content"] == "x\ufffdy\nz"
     assert alice.raw(reply) == "a\ufffdb"
+    alice.end(alice.say("Go on", parent=f"{reply}\0", key="k\0"))
 
 
 def test_a_fragment_is_answered_with_the_turn_and_its_place(alice):

@@ -66,6 +66,7 @@ def test_every_turn_is_returned_as_it_is_stored(parts, ask, stored):
     for turn, (_conversation, question, reply) in zip(turns, found, strict=True):
         for name in ("id", "parent_id", "conversation_id", "model", "least_tokens", "created_at", "is_imported"):
             assert getattr(reply, name) == getattr(turn.reply, name), name
+        assert (question.role, question.status) == ("user", "done")
         same = {"siblings": (), "outcome": None}
         assert replace(question, **same) == replace(turn.question, **same)
     assert [turn.reply.text for turn in turns] == ["", "", "", "", "Hello world"]
