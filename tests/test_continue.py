@@ -111,7 +111,8 @@ def test_what_has_no_beginning_cannot_go_on(alice, bob, upstream):
 def test_the_same_key_goes_on_once(alice, upstream):
     first = cut_reply(alice, upstream, "Half")
 
-    second, again = (alice.reply_of(alice.post_form(f"/m/{first}/continue", key="k")) for _time in range(2))
+    form = {"key": "k", "text": "Half a thought"}  # which stands unsent in the box
+    second, again = (alice.reply_of(alice.post_form(f"/m/{first}/continue", **form)) for _time in range(2))
 
     assert second == again
     alice.end(second)

@@ -54,7 +54,7 @@ def test_a_system_without_a_thread_left_ends_the_answer_and_frees_its_place(
         patch.setattr(Generation, "start", Mock(side_effect=RuntimeError("can't start new thread")))
         reply = alice.new_chat("One")
 
-    assert f"reply {reply} could not be started" in caplog.text
+    assert f"reply {reply} could not be started" in caplog.messages
     assert alice.status(reply) == "error"
     assert "Something went wrong in this server" in text_of(alice.page())
     second = alice.say("Two")
@@ -143,6 +143,8 @@ def test_an_old_key_with_a_new_text_loses_nothing(alice):
     assert answer.status_code == 409
     assert "This form was sent before, with another text. Nothing is lost: send it again." in text_of(answer.text)
     assert "Something &lt;new&gt;</textarea>" in answer.text
+    fragment = alice.post("/conversations", data={"text": "Something", "key": "k1"}, headers={"X-Fragment": "1"})
+    assert fragment.text == "This form was sent before, with another text. Nothing is lost: send it again."
 
 
 def test_the_list_shows_the_newest_conversation_first(alice):

@@ -63,13 +63,15 @@ def test_every_turn_is_returned_as_it_is_stored(parts, ask, stored):
 
     found = [stored(turn) for turn in turns]
 
-    for turn, (_conversation, question, reply) in zip(turns, found, strict=True):
+    for turn, (conversation, question, reply) in zip(turns, found, strict=True):
+        assert conversation.created_at == turn.conversation.created_at
         for name in ("id", "parent_id", "conversation_id", "model", "least_tokens", "created_at", "is_imported"):
             assert getattr(reply, name) == getattr(turn.reply, name), name
         assert (question.role, question.status) == ("user", "done")
         same = {"siblings": (), "outcome": None}
         assert replace(question, **same) == replace(turn.question, **same)
     assert [turn.reply.text for turn in turns] == ["", "", "", "", "Hello world"]
+    assert [turn.reply.model for turn in turns] == ["gpt-4", *["gpt-3.5-turbo"] * 4]
     conversation, question, reply = found[-1]
     assert (conversation.leaf_id, conversation.updated_at) == (reply.id, reply.created_at)
     assert is_like(conversation, Settings("gpt-3.5-turbo", 0.5, "Be very brief now.", options={"top_p": 0.9}))
