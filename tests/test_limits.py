@@ -235,6 +235,13 @@ def test_answers_count_as_stored(browser, upstream, answer):
     assert is_refused(answer, "You have stored as much as is allowed in a day.")
 
 
+def test_a_system_prompt_counts_as_stored(browser):
+    alice = browser(stored_chars_per_day=6500)()
+    alice.end(alice.new_chat("Hi", system="word " * 400))
+
+    assert is_refused(send(alice), "You have stored as much as is allowed in a day.")
+
+
 def test_a_repeated_send_is_not_refused(browser):
     alice = browser(stored_chars_per_day=2600)()
     reply = alice.new_chat("Once", key="k")
