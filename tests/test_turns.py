@@ -78,6 +78,15 @@ def test_every_turn_is_returned_as_it_is_stored(parts, ask, stored):
     assert (question.siblings, reply.siblings) == (turns[-1].question.siblings, turns[-1].reply.siblings)
 
 
+def test_an_edited_first_question_is_returned_with_its_siblings(parts, ask, stored):
+    first = ask(parts.turns.send, None, "One")
+
+    edited = ask(parts.turns.edit, first.question.id, "Uno")
+
+    assert edited.question.siblings == (first.question.id, edited.question.id)
+    assert [one.siblings for one in stored(edited)[1:]] == [edited.question.siblings, (edited.reply.id,)]
+
+
 def test_a_retry_below_other_turns_brings_them_along(parts, ask, upstream):
     first = ask(parts.turns.send, None, "One")
     second = ask(parts.turns.send, first.conversation.id, "Two", TYPED)
