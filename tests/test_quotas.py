@@ -187,11 +187,11 @@ def test_tokens_of_the_upstream_count_for_the_day_and_the_month(team, alice, lim
 def test_without_the_upstreams_numbers_tokens_are_estimated(team, alice, used, storage, upstream):
     upstream.answer(*tokens("x" * 4000))
 
-    alice.end(alice.new_chat("word " * 400))
+    alice.end(alice.new_chat("word " * 404))
 
-    assert used(team.user_id("Alice")).day_tokens == 1000 + 300 * 7 // 4
+    assert used(team.user_id("Alice")).day_tokens == 1000 + 303 * 7 // 4
     [row] = figures(storage)
-    assert row.estimated_tokens == row.prompt_tokens + row.completion_tokens == 1525
+    assert row.estimated_tokens == row.prompt_tokens + row.completion_tokens == 1530
 
 
 def test_deleting_a_chat_gives_no_tokens_back_and_erases_no_figures(team, alice, used, storage, upstream):

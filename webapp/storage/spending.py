@@ -136,8 +136,7 @@ def _adding(dialect: str) -> Any:
 
 def rules(tx: Connection, user_id: str, address: str | None) -> Rules:
     """What limits this user now: one query. A user without an account is a member."""
-    key = f"@{address}" if address else ""
-    values = {"user_id": user_id, "address": address, "key": key}
+    values = {"user_id": user_id, "address": address, "key": f"@{address}"}
     rows = [tuple(row) for row in tx.execute(_rules(with_address=bool(address)), values)]
     found = {name: value for scope, name, value in rows if scope not in (RUNNING, user_id)}
     found |= {name: value for scope, name, value in rows if scope == user_id}
