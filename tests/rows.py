@@ -104,7 +104,7 @@ ROWS: dict[str, list[dict[str, object]]] = {
         *_turn("b1", html="", renderer=3),
         *_turn("b4", status="streaming", text="", worker_id="w2"),
         *_turn("b5", status="streaming", text="", worker_id="w2"),
-        *_turn("d1", html="", renderer=3, reasoning="é", pictures=[["g3", "image/png", 7, 1, 2]], **_FAILED),
+        *_turn("d1", html="", renderer=3, reasoning="\\é", pictures=[["g3", "image/png", 7, 1, 2]], **_FAILED),
     ],
     "pieces": [
         {"message_id": reply, "number": number, "text": f"{number}", "reasoning": ""}
