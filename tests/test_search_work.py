@@ -289,7 +289,7 @@ def test_messages_are_shown_the_newest_first(storage):
 
 def test_longer_texts_are_stored_in_several_statements(storage):
     alice = new_id()
-    write(storage, alice, ["word " * 4500 + "needle"] * 4)
+    write(storage, alice, ["word " * 2250 + "needle"] * 8)
     with storage.begin() as tx:
         ids = tx.execute(select(messages_table.c.id)).scalars().all()
         tx.execute(delete(message_words_table))
@@ -300,7 +300,7 @@ def test_longer_texts_are_stored_in_several_statements(storage):
 
         assert sum("INTO message_words" in statement for statement in statements) == 4
         hits = message_words.find(tx, alice, Wanted(["needle"])).hits
-        assert [("needle", True) in hit.parts for hit in hits] == [True] * 4
+        assert [("needle", True) in hit.parts for hit in hits] == [True] * 8
         owners = tx.execute(select(message_words_table.c.owner)).scalars()
         assert set(map(len, owners)) == {message_words.OWNER_CHARS}
 
