@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,12 +144,12 @@ def test_who_is_killed_in_the_middle_leaves_the_others_to_the_next(storage):
             raise KeyboardInterrupt
         return add("killer")(tx)
 
-    found = together(storage, add("a"), kill_once, add("b"))
+    found = [storage.run(add("first")), *together(storage, add("a"), kill_once, add("b"))]
 
     killed = [isinstance(outcome, KeyboardInterrupt) for outcome in found]
     assert killed.count(True) == 1
     assert names(storage) == {outcome for outcome in found if isinstance(outcome, str)}
-    assert len(names(storage)) == 2
+    assert len(names(storage)) == 3
 
 
 @pytest.mark.usefixtures("commits")
@@ -182,6 +183,22 @@ def test_who_waits_too_long_is_refused_and_nothing_of_theirs_is_stored(storage, 
     storage.run(add("later"))
 
     assert names(storage) == {"later"}
+
+
+def test_who_waits_too_long_while_another_runs_their_work_gets_its_result(storage):
+    waits: list[float] = []
+
+    def acquire(timeout: float) -> bool:
+        waits.append(timeout)
+        if len(waits) == 1:
+            group._run_next()  # by the one who has the lock
+        return len(waits) > 1
+
+    lock: Any = SimpleNamespace(acquire=acquire, release=lambda: None)
+    group = GroupCommit(lock, lambda _seconds: storage.begin(), lambda error: error)
+
+    assert group.run(add("a"), wait_seconds=1) == "a"
+    assert names(storage) == {"a"}
 
 
 def test_the_wait_for_the_others_counts(storage):

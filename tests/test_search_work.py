@@ -249,6 +249,15 @@ def test_messages_follow_on_the_page_on_which_the_titles_end(storage):
 
 
 @pytest.mark.usefixtures("small_pages")
+def test_titles_go_on_where_no_message_matches(storage):
+    alice = new_id()
+    for number in range(4):
+        write(storage, alice, ["text"], title=f"Needle {number}")
+
+    assert [len(hits) for hits, _count, _is_counted in pages(storage, alice, Wanted(["needle"]))] == [3, 1]
+
+
+@pytest.mark.usefixtures("small_pages")
 def test_a_page_of_titles_says_that_more_messages_match_than_are_counted(storage):
     alice = new_id()
     for number in range(4):
