@@ -212,8 +212,8 @@ def pages(storage, user_id, wanted):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    """Three hits on a page; six matches are looked at for it, two at a time; four are counted."""
-    for name, number in {"HITS": 3, "COUNTED": 4, "CHUNK": 2, "LOOKED_AT": 6, "TITLES_AT_ONCE": 2}.items():
+    """Three hits on a page; six matches are looked at for it, three at a time; four are counted."""
+    for name, number in {"HITS": 3, "COUNTED": 4, "CHUNK": 3, "LOOKED_AT": 6, "TITLES_AT_ONCE": 2}.items():
         monkeypatch.setattr(message_words, name, number)
 
 
@@ -224,7 +224,7 @@ def test_pages_of_messages_go_on_where_the_last_one_ended(storage):
 
     assert pages(storage, alice, Wanted(["needle"])) == [
         (["needle 7", "needle 8", "needle 9"], 6, False),
-        (["needle 4", "needle 5", "needle 6"], 4, False),
+        (["needle 4", "needle 5", "needle 6"], 6, False),
         (["needle 1", "needle 2", "needle 3"], 3, True),
     ]
 
@@ -271,17 +271,20 @@ def test_a_page_of_titles_says_that_more_messages_match_than_are_counted(storage
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage):
+@pytest.mark.parametrize(
+    ("newer", "expected"),
+    [(7, [([], 0, False), (["needle old"], 1, True)]), (5, [(["needle old"], 1, False), ([], 0, True)])],
+)
+def test_pages_go_on_past_messages_that_a_filter_leaves_out(storage, newer, expected):
     alice = new_id()
+    write(storage, alice, ["needle"])
     write(storage, alice, ["needle old"])
-    write(storage, alice, ["needle"] * 7)
+    write(storage, alice, ["needle"] * newer)
     with storage.begin() as tx:
         first = select(messages_table.c.conversation_id).where(messages_table.c.text == "needle old")
         tx.execute(update(conversations_table).where(conversations_table.c.id.in_(first)).values(model="old"))
 
-    found = pages(storage, alice, Wanted(["needle"], "texts", model="old"))
-
-    assert found == [([], 0, False), (["needle old"], 1, True)]
+    assert pages(storage, alice, Wanted(["needle"], "texts", model="old")) == expected
 
 
 def test_messages_are_shown_the_newest_first(storage):
