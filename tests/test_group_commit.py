@@ -172,6 +172,7 @@ def test_who_is_killed_while_the_commit_goes_on_makes_nothing_run_twice(storage,
 
     assert sorted(calls) == ["a", "b", "c"]
     assert sorted(type(outcome).__name__ for outcome in found) == ["KeyboardInterrupt", *["StorageUnavailable"] * 2]
+    assert [str(outcome)[:20] for outcome in found].count("The database is busy") == 2
 
 
 @pytest.mark.usefixtures("commits")
