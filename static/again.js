@@ -1,8 +1,6 @@
 // @ts-check
 /** Shows the models to retry with in the place of the button that was pressed: a Retry button for each. */
 
-import "./style.js";
-
 /** @param {any} tools @param {any} button right after the Retry button */
 export default (tools, button) => {
   const retry = button.previousElementSibling;

@@ -78,6 +78,7 @@ function freshKey() {
 }
 
 const /** @type {Record<string, string>} */ queries = {};
+const /** @type {Record<string, number>} */ retries = {};
 
 /** Fetch a module. After a failure it gets a new address: browsers remember that the old one failed. @param {string} name */
 function fetchModule(name) {
@@ -97,7 +98,10 @@ async function load(name, argument) {
  * @param {string} name @param {(result: any) => void} [use]
  */
 function prepare(name, use = () => {}) {
-  load(name).then(use, () => setTimeout(prepare, LOAD_PAUSE, name, use));
+  load(name).then(use, () => {
+    clearTimeout(retries[name]);
+    retries[name] = window.setTimeout(prepare, LOAD_PAUSE, name, use);
+  });
 }
 
 function focusBox() {
@@ -523,5 +527,6 @@ if (find(".log")) {
   else pinned = false; // the reader opened a link to a message
   // After loading: until then Chromium takes the focus away for the address's fragment.
   if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
+  setTimeout(prepare, WATCH_DELAY, "style");
   setTimeout(prepare, WATCH_DELAY, "watch", (/** @type {() => void} */ check) => { checkWatch = check; });
 }

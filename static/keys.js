@@ -1,8 +1,6 @@
 // @ts-check
 /** The shortcuts: each presses the link or button that does the same. The dialog of all of them comes from the server. */
 
-import "./style.js";
-
 const handled = new WeakSet();
 
 /** @type {any} */

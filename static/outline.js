@@ -1,8 +1,6 @@
 // @ts-check
 /** Lists the headings of an answer below it; one goes to its heading. */
 
-import "./style.js";
-
 /** @param {any} tools @param {any} button */
 export default (tools, button) => {
   const article = button.closest("article");

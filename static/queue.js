@@ -1,8 +1,6 @@
 // @ts-check
 /** The message that waits for the end of an answer: edited and taken back in place, and shown as sent when it is. */
 
-import "./style.js";
-
 const FIRST_MS = 150; // the server sends it right after it has saved the answer
 const LAST_MS = 5000;
 

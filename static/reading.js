@@ -1,8 +1,6 @@
 // @ts-check
 /** What a reader of answers does: copies, wraps and saves code; times in the reader's zone. Loaded with the first message. */
 
-import "./style.js";
-
 /** @type {any} */
 let tools;
 
@@ -10,6 +8,7 @@ let tools;
 export default (given) => {
   if (!tools) document.addEventListener("click", onClick);
   tools = given;
+  tools.prepare("style");
   for (const time of document.querySelectorAll("time.message__time:not([title])")) tellHere(time);
   const named = tools.find("[data-wrap]");
   for (const copy of named ? document.querySelectorAll("figure.code figcaption > [data-copy]") : []) {

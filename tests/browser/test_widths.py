@@ -55,9 +55,22 @@ def test_neither_a_formula_nor_a_table_widens_a_small_page(server, new_browser, 
     upstream.answer(*tokens("\n\n".join(WIDE)))
     chat = Chat(new_browser(viewport={"width": 320, "height": 640}).new_page(), server.url).open()
 
+    expect(chat.page.locator("link[href*=more]")).not_to_have_js_property("sheet", None)  # comes without an answer
     chat.say("Go")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
 
     expect(chat.answer.locator("math")).to_have_count(9)
     expect(chat.answer.locator("table")).to_have_count(4)
     assert chat.page.evaluate(OVERHANG) <= 0
+
+
+@pytest.mark.firefox
+def test_a_style_that_did_not_arrive_is_asked_for_again(relayed, network_may_fail):
+    relayed.page.route("**/more.css*", lambda route: route.abort())
+    with relayed.page.expect_event("requestfailed"):
+        relayed.page.clock.run_for(1000)
+
+    relayed.page.unroute_all()
+    relayed.page.clock.run_for(20_000)
+
+    expect(relayed.page.locator("link[href*=more]")).not_to_have_js_property("sheet", None)
