@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from webapp.storage.schema import conversations as table
 from webapp.upkeep import Upkeep
 
 DAY = 86_400
+WORDS = "".join(f" {letter}{{}}" for letter in "abcdefghijklmnop")
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +49,13 @@ def delete_for_good(site, conversation_id):
     site.extensions["lockchat"].upkeep.tick()
 
 
-def test_the_words_of_a_deleted_conversation_are_in_no_file(site, alice, bob, database_url):
+def test_the_words_of_a_deleted_conversation_are_in_no_file(site, alice, bob, database_url, monkeypatch):
+    monkeypatch.setattr("webapp.storage.forgetting.PAGES", 1)  # in several steps
     storage, database = site.extensions["lockchat"].storage, Path(site.extensions["lockchat"].storage.url.database)
     alice.end(alice.new_chat("Quokkas eat xylophones"))
     add_turns(database_url, alice.conversation_id, 300, answer="The wombat {} plays the harpsichord")
     bob.end(bob.new_chat("Bob asks of narwhals"))
-    add_turns(database_url, bob.conversation_id, 300, answer="The walrus {} plays the trombone")
+    add_turns(database_url, bob.conversation_id, 300, answer="The walrus plays the trombone" + WORDS)
     assert b"ylophone" in bytes_of(database)
 
     delete_for_good(site, alice.conversation_id)
@@ -62,6 +65,7 @@ def test_the_words_of_a_deleted_conversation_are_in_no_file(site, alice, bob, da
     assert b"narwhals" in left
     with storage.read() as tx:
         assert tx.exec_driver_sql("SELECT times FROM search_deleted").scalar() == 0
+        assert tx.exec_driver_sql("SELECT count(DISTINCT segid) FROM search_idx").scalar() == 1  # merged to the end
     assert "trombone" in bob.get("/search?q=trombone").text
     assert "Nothing found" in alice.get("/search?q=harpsichord").text
 
@@ -88,6 +92,16 @@ def test_a_deletion_of_today_can_be_undone_after_the_upkeep(site, alice):
 def test_the_upkeep_of_a_busy_database_waits_for_the_next_tick(site, alice):
     with site.extensions["lockchat"].storage.begin(), pytest.raises(StorageUnavailable):
         site.extensions["lockchat"].upkeep.tick()
+
+
+def test_a_wal_that_cannot_be_emptied_does_not_end_the_upkeep(site, alice, monkeypatch):
+    alice.end(alice.new_chat("Delete me"))
+    monkeypatch.setattr("webapp.storage.forgetting._empty_wal", lambda path: sqlite3.connect("/dev/null/none"))
+
+    delete_for_good(site, alice.conversation_id)
+
+    with site.extensions["lockchat"].storage.read() as tx:
+        assert tx.exec_driver_sql("SELECT times FROM search_deleted").scalar() == 0
 
 
 def test_a_server_that_closes_goes_on_with_it_at_the_next_start(storage):

@@ -101,6 +101,7 @@ class GroupCommit:
         return True
 
     def _run_next(self) -> None:
+        self._is_committing = False
         jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_JOBS))]
         try:
             if len(jobs) == 1:
@@ -110,8 +111,6 @@ class GroupCommit:
         except BaseException:  # the greenlet is killed
             self._give_back([job for job in jobs if not job.is_done])
             raise
-        finally:
-            self._is_committing = False
 
     def _give_back(self, jobs: list[_Job]) -> None:
         """Leave the jobs to the next of those who wait. A commit that has begun goes on: they must not run twice."""
