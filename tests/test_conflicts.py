@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from tests.upstream import Wait, body, token
 from tests.wait import wait_until
 from webapp.errors import StorageUnavailable
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+LOCK = re.compile(r"\s(ORDER BY \S+\s+)?FOR (NO KEY )?UPDATE.*")
 
 
 @pytest.fixture
@@ -116,3 +118,34 @@ def test_of_two_messages_that_are_sent_at_once_one_follows_the_other(storage, al
     with storage.read() as tx:
         query = text("SELECT count(*), count(DISTINCT parent_id) FROM messages WHERE parent_id IS NOT NULL")
         assert tuple(tx.execute(query).one()) == (5, 5)
+
+
+def test_what_is_read_to_be_changed_is_locked_first(storage, alice):
+    seen: list[str] = []
+    for engine in (storage._durable, storage._cheap):
+        event.listen(engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+
+    def locks() -> list[str]:
+        """The ends of the statements that lock rows since the last call, without their conditions."""
+        found = [one.rpartition("FROM ")[2].split()[0] + lock[0] for one in seen if (lock := LOCK.search(one))]
+        seen.clear()
+        return [" ".join(one.split()) for one in found]
+
+    alice.end(alice.new_chat("One"))
+    assert locks() == ["messages ORDER BY messages.id FOR NO KEY UPDATE OF messages"]
+    page = alice.page(alice.conversation_id)
+    question, reply = re.findall(r'id="m-([^"]+)"', page)
+    for step, fields in (
+        (f"/c/{alice.conversation_id}/messages", {"text": "Two"}),
+        (f"/m/{reply}/retry", {}),
+        (f"/m/{question}/edit", {"text": "Zwei"}),
+    ):
+        begun = alice.reply_of(alice.post_form(step, **fields))
+        assert locks() == ["conversations FOR UPDATE"]
+        alice.end(begun)
+        locks()
+    alice.post_form(f"/c/{alice.conversation_id}/delete")
+    alice.get(f"/?deleted={alice.conversation_id}")
+    assert locks() == []
+    alice.post_form(f"/c/{alice.conversation_id}/restore")
+    assert locks() == ["conversations FOR UPDATE"]
