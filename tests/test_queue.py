@@ -165,7 +165,8 @@ def test_what_is_taken_back_while_it_is_sent_by_hand_never_goes(alice, upstream,
         patch.setattr(queue, "get", get_and_take_back)
         answer = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
 
-    assert answer.status_code == 409
+    assert answer.status_code == 404
+    assert "The message was taken back meanwhile." in answer.text
     assert questions(upstream) == ["One"]
 
 
