@@ -322,11 +322,11 @@ find(".dock")?.prepend(bar);
 
 /**
  * Show and say that a reply's or a button's connection is lost; with an empty sentence, that it is back.
- * @param {object} reply @param {string} sentence @param {string} back the sentence for the end
+ * @param {object} owner @param {string} sentence @param {string} back the sentence for the end
  */
-function tellConnection(reply, sentence, back) {
-  if (sentence) lost.add(reply);
-  else if (!lost.delete(reply) || lost.size) return;
+function tellConnection(owner, sentence, back) {
+  if (sentence) lost.add(owner);
+  else if (!lost.delete(owner) || lost.size) return;
   sentence ||= back;
   clearTimeout(hiding);
   bar.hidden = false;
