@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -346,6 +347,25 @@ def test_a_stopped_reply_waits_for_its_pictures_before_it_is_saved(script, run):
     go_on.set()
     wait_until(lambda: generation.is_rendered, 15)
     assert generation.pictures() == PICTURES[:1]
+
+
+def test_a_stop_in_the_moment_in_which_a_picture_comes_waits_for_it(script, run, monkeypatch):
+    generation = run(lambda reply_id, picture: picture)
+    waits: list[bool] = []
+
+    def stop_meanwhile(**options):
+        stop = threading.Thread(target=generation.stop)
+        stop.start()
+        stop.join(0.3)
+        waits.append(stop.is_alive())
+        return threading.Thread(**options)
+
+    monkeypatch.setattr("webapp.generation.threading", SimpleNamespace(Thread=stop_meanwhile))
+    script.take(Delta(images=PICTURES[:1]))
+
+    wait_until(lambda: generation.is_rendered, 15)
+    assert generation.pictures() == PICTURES[:1]
+    assert waits == [True]
 
 
 def test_a_picture_that_cannot_be_stored_is_named_and_the_others_stay(script, run, caplog):
