@@ -310,6 +310,17 @@ class TestEnds:
 
         assert (seen, failure.reason) == ([Delta(reasoning="Hm")], "no_answer")
 
+    @pytest.mark.parametrize("end", [token(finish="stop"), DONE])
+    def test_reasoning_alone_is_no_answer_though_the_connection_stays(
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, end: bytes
+    ) -> None:
+        monkeypatch.setattr("webapp.upstream.asking.BREAK_SECONDS", 0.05)
+        upstream.always(*body(token(reasoning="Hm"), end, Wait()))
+
+        _, failure = fail(upstream.url, idle_seconds=0.2)
+
+        assert failure.reason == "no_answer"
+
     @in_any_framing
     def test_reasoning_alone_that_breaks_off_is_cut_off(self, upstream: Upstream, framing: str) -> None:
         upstream.always(*body(token(reasoning="Hm"), framing=framing))

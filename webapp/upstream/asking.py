@@ -142,7 +142,7 @@ class Asking(Iterator[Piece]):
                     yield from self._try()
                 except UpstreamError as error:
                     failure = error
-                if failure is None or self._progress.began or line.expired:
+                if failure is None or self._progress.began or line.expired is not None:
                     break
                 if self._leaves_out(failure):
                     continue
@@ -299,7 +299,7 @@ class Asking(Iterator[Piece]):
         if delta.finish_reason:
             progress.finish_reason = delta.finish_reason
             if progress.began:
-                self._line.watch("idle_timeout", min(FINISH_SECONDS, self._limits.idle_seconds))
+                self._line.watch("", min(FINISH_SECONDS, self._limits.idle_seconds))
 
     def _raise_for_no_answer(self) -> None:
         """Say what came instead of an answer, if it was none."""
@@ -312,9 +312,9 @@ class Asking(Iterator[Piece]):
 
         Returns whether the connection broke.
         """
-        self._line.watch("idle_timeout", seconds)
+        self._line.watch("", seconds)
         try:
             bounded(blocks, TAIL_BYTES)
         except UpstreamError:
-            return not self._line.expired
+            return self._line.expired is None
         return False

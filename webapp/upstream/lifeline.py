@@ -42,7 +42,7 @@ class Lifeline:
         self.watch(reason, min(seconds, self._total_seconds))
 
     def watch(self, reason: str, seconds: float) -> None:
-        """Expire with `reason` after `seconds` of silence, counted from now."""
+        """Expire with `reason`, empty for no failure, after `seconds` of silence, counted from now."""
         with self._changed:
             self._reason, self._seconds, self._since = reason, seconds, time.monotonic()
             _clock.look_at(self, self._deadline()[0])
