@@ -144,6 +144,7 @@ def test_a_sentence_is_quoted_without_what_surrounds_it(said: Any, sentence: str
             body(chunk({"function_call": {"name": "search", "arguments": "{}"}}), chunk({}, "function_call"), DONE),
             "search",
         ),
+        (body(chunk({"tool_calls": [], "function_call": {"name": "search"}}), chunk({}, "function_call")), "search"),
         (body(chunk({"reasoning": "Hm"}), chunk({}, "stop"), DONE), "gave no answer"),
         (
             body(
@@ -158,6 +159,7 @@ def test_a_sentence_is_quoted_without_what_surrounds_it(said: Any, sentence: str
         "plain text",
         "lines of JSON",
         "a function",
+        "a function beside no tools",
         "reasoning alone",
         "a picture of no kind that is shown",
         "broken encoding",
@@ -177,6 +179,8 @@ def test_what_is_no_answer_has_its_true_sentence(upstream: Upstream, script: lis
 @pytest.mark.parametrize(
     ("said", "code"),
     [
+        ({"error": {"message": "The GPU fell off the bus."}}, "upstream"),
+        ({"object": "error", "message": "The GPU fell off the bus."}, "upstream"),
         ({"detail": "The GPU fell off the bus."}, "upstream"),
         ({"message": "The GPU fell off the bus.", "code": 500}, "upstream"),
         ({"success": False, "msg": "The GPU fell off the bus."}, "upstream"),
@@ -206,10 +210,11 @@ def test_an_event_without_choices_may_be_an_error(upstream: Upstream, begins: st
         {"code": 0, "msg": "success", "success": True, "errors": [], "detail": None},
         {"code": "0", "msg": "success"},
         {"code": "Success", "message": "ok", "choices": [], "usage": {"prompt_tokens": 3}},
+        {"code": "cached", "message": "From the cache", "choices": [{"index": 0, "delta": {}}]},
     ],
     ids=str,
 )
-def test_an_event_without_choices_may_be_no_error(upstream: Upstream, said: Any) -> None:
+def test_an_event_without_text_may_be_no_error(upstream: Upstream, said: Any) -> None:
     upstream.answer(*body(event(said), chunk({"content": "Hello"}), event(said), chunk({}, "stop"), DONE))
 
     outcome = ask(upstream, OPENAI)
