@@ -268,7 +268,7 @@ class TestErrorsInBand:
 
         assert (seen, failure.reason, len(upstream.requests)) == ([Delta("a")], "unavailable", 1)
 
-    @pytest.mark.parametrize("said", [b"[1]", b"3", b'"x"', b"{]", b"[" * 3000])
+    @pytest.mark.parametrize("said", [b"[1, 2]", b"3", b'"x"', b'"{}"', b"{]", b"[" * 3000])
     def test_json_of_another_kind(self, upstream: Upstream, said: bytes) -> None:
         upstream.answer(*body(b"data: " + said + b"\n\n"))
         upstream.answer(*body(said))

@@ -258,14 +258,17 @@ def test_a_whole_answer_becomes_one_chunk_with_numbered_calls(client: Lockchat, 
 # What is no answer
 
 
+@pytest.mark.parametrize(("said", "words"), [(b"Internal Server Error", "Internal Server Error"), (b'"{}"', "")])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_event_that_is_no_json_is_an_error_in_its_words(client: Lockchat, upstream: Upstream, stream: bool) -> None:
-    upstream.answer(*body(b"data: Internal Server Error\n\n"))
+def test_an_event_that_is_no_json_object_is_an_error_in_its_words(
+    client: Lockchat, upstream: Upstream, stream: bool, said: bytes, words: str
+) -> None:
+    upstream.answer(*body(b"data: " + said + b"\n\n"))
 
     with pytest.raises(UpstreamError) as raised:
         list(ask(client, stream))
 
-    assert (raised.value.reason, raised.value.detail) == ("protocol", "Internal Server Error")
+    assert (raised.value.reason, raised.value.detail) == ("protocol", words)
 
 
 @pytest.mark.parametrize("stream", [False, True])

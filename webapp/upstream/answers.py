@@ -10,7 +10,6 @@ from webapp import references
 from webapp.chat import Delta, Reference, Usage
 from webapp.upstream import pictures
 from webapp.upstream.failures import failure_of
-from webapp.upstream.payloads import load
 
 MAX_TOOL_CHARS = 64
 REPEAT_CHARS = 64  # as many in common make a message the same as the answer before it
@@ -35,14 +34,13 @@ _FINISH_REASONS = {
 }
 
 
-def delta_of(said: Any) -> Delta:
-    """Return the delta of one event, given as JSON text or as a parsed value. It is empty if the event has no text.
+def delta_of(payload: Any) -> Delta:
+    """Return the delta of one event, given as a parsed value. It is empty if the event has no text.
 
     Raises UpstreamError for an event that reports an error or is not a JSON object.
     """
-    payload = load(said) if isinstance(said, str) else said
     if not isinstance(payload, dict):
-        raise failure_of(None, said, unknown="protocol")
+        raise failure_of(None, payload, unknown="protocol")
     if _is_error(payload):
         raise failure_of(None, payload)
     choice = first_choice(payload.get("choices"))
@@ -117,9 +115,9 @@ class Repeats:
         return "" if is_last and self._chars else message
 
 
-def is_whole(payload: Any) -> bool:
+def is_whole(payload: dict[str, Any]) -> bool:
     """Whether a chunk holds a whole message and no delta: the last one of some servers repeats all before it."""
-    choice = first_choice(payload.get("choices")) if isinstance(payload, dict) else {}
+    choice = first_choice(payload.get("choices"))
     return not choice.get("delta") and isinstance(choice.get("message"), dict)
 
 
@@ -132,10 +130,8 @@ def newer(old: Usage | None, new: Usage) -> Usage:
 
 def first_choice(choices: Any) -> dict[str, Any]:
     """The choice with the index 0. The others are other answers to the same question."""
-    if not isinstance(choices, list) or not choices:
+    if not isinstance(choices, list):
         return {}
-    if isinstance(choices[0], dict) and choices[0].get("index") == 0:
-        return choices[0]
     return next((one for one in choices if isinstance(one, dict) and one.get("index") in (0, None)), {})
 
 
@@ -149,7 +145,7 @@ def content(part: dict[str, Any]) -> tuple[str, str]:
     if isinstance(said, list):
         text = text_in([one for one in said if not _is_reasoning(one)])
         reasoning += "".join(map(_thinking, said))
-    google = _dict(_dict(part, "extra_content"), "google") if "extra_content" in part else {}
+    google = _dict(_dict(part, "extra_content"), "google")
     if google.get("thought") is True and not text.lstrip().startswith("</"):
         # Gemini marks its thoughts so, with or without tags in the text.
         return "", re.sub(r"\A\s*+<thought>", "", text) + reasoning
