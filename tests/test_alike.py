@@ -78,6 +78,14 @@ def test_nothing_is_learned_where_the_place_of_the_text_is_not_sure(data):
     assert alike.texts_of([data]) is None
 
 
+def test_a_text_of_any_letters_shows_where_the_others_stand():
+    alike = Alike()
+
+    alike.learn(chunk("x").replace(b'"x"', '"слово"'.encode()), "слово")
+
+    assert alike.texts_of([chunk("y")]) == ["y"]
+
+
 def test_a_stream_parses_chunks_that_are_alike_together(monkeypatch, upstream: Upstream):
     parsed: list[bytes] = []
     monkeypatch.setattr("webapp.upstream.stream.load", lambda data: parsed.append(data) or load(data))

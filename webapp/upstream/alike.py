@@ -12,9 +12,8 @@ class Alike:
         self._before = self._after = b""
 
     def learn(self, data: bytes, text: str) -> None:
-        """Take a chunk that is nothing but this text. A string has its quotes escaped, so the key is found."""
-        is_plain = text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
-        if not is_plain or not data.count(b'"content"') == 1 == data.count(b'"content":'):
+        """Take a chunk that is nothing but this text, spelled as it is. Quotes are escaped, so the key is found."""
+        if not data.count(b'"content"') == 1 == data.count(b'"content":'):
             return
         quoted = b'"%b"' % text.encode()
         start = data.find(b'"content":') + len(b'"content":')
