@@ -31,6 +31,7 @@ QUESTION = [{"role": "user", "content": "hi"}]
         ("/chat/completions", "/chat/completions?auth=k"),  # of DeepSeek, without /v1
         ("/openai/v1", "/openai/v1/chat/completions?auth=k"),  # of Groq
         ("/api", "/api/chat/completions?auth=k"),  # of Open WebUI
+        ("/X", "/X/chat/completions?auth=k"),
         ("/v1beta/openai/", "/v1beta/openai/chat/completions?auth=k"),  # of Gemini
         ("/api/paas/v4", "/api/paas/v4/chat/completions?auth=k"),  # of Zhipu
         (AZURE, "/openai/deployments/team-gpt/chat/completions?api-version=2024-10-21&auth=k"),

@@ -17,6 +17,7 @@ BODIES = [
     (b'5;name=value;other="a b"\r\nHello\r\n0;last\r\n\r\n', b"Hello"),
     (b"5 \r\nHello\r\n0\r\n\r\n", b"Hello"),
     (b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n"),
+    (b"a\r\nabcd1\r\na\r\n\r\n0\r\n\r\n", b"abcd1\r\na\r\n"),  # a chunk within a chunk is text
     (b"5\nHello\n0\n\n", b"Hello"),
     (b"5\r\nHello\r\n0\r\nX-Usage: 3\r\nX-Other: 4\r\n\r\n", b"Hello"),
 ]

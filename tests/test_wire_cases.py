@@ -240,10 +240,12 @@ class TestEnds:
 
         assert (outcome.text, outcome.failure) == ("Hello", None)
 
-    def test_what_an_event_without_choices_says_before_text_is_not_why_it_breaks_off(self, upstream: Upstream) -> None:
+    def test_what_an_event_says_before_text_or_beside_choices_is_not_why_it_breaks_off(
+        self, upstream: Upstream
+    ) -> None:
         before = (chunk({"content": "Hel"}), event({"message": "Searching the web"}), chunk({"content": "lo"}))
 
-        outcome = answer(upstream, body(event({"message": "Loading the model"}), *before))
+        outcome = answer(upstream, body(event({"message": "Loading the model"}), *before, chunk({}, msg="success")))
 
         assert outcome.text == "Hello"
         assert outcome.failure is not None
