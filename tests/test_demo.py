@@ -43,13 +43,24 @@ def said(chunks: list[Any], part: str = "content") -> str:
     return "".join(choice["delta"].get(part, "") for choice in choices)
 
 
+def refusal(response: requests.Response) -> tuple[str, str, str, str]:
+    """The status of an error, what it says, its type and its code."""
+    error = response.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    return f"{response.status_code} {response.reason}", error["message"], error["type"], error["code"]
+
+
 def test_an_answer_streams_from_its_role_to_done(url: str) -> None:
     response = ask(url, "Hello")
     chunks = events(response)
 
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert response.headers["Transfer-Encoding"] == "chunked"
-    assert chunks[0]["object"] == "chat.completion.chunk"
+    assert {chunk.pop("object") for chunk in chunks[:-1]} == {"chat.completion.chunk"}
+    assert {chunk.pop("model") for chunk in chunks[:-1]} == {"demo"}
+    assert [chunk.pop("id")[:9] for chunk in chunks[:-1]] == ["chatcmpl-"] * (len(chunks) - 1)
+    assert max(abs(chunk.pop("created") - time.time()) for chunk in chunks[:-1]) < 60
+    assert chunks[1].keys() == {"choices"}
     assert chunks[0]["choices"] == [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
     assert chunks[-3]["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
     assert chunks[-2]["choices"] == []
@@ -61,7 +72,8 @@ def test_a_whole_answer_says_the_same_as_a_stream(url: str) -> None:
     whole = ask(url, "Hello", stream=False).json()
     streamed = said(events(ask(url, "Hello")))
 
-    assert whole["object"] == "chat.completion"
+    assert (whole["object"], whole["model"], whole["id"][:9]) == ("chat.completion", "demo", "chatcmpl-")
+    assert abs(whole["created"] - time.time()) < 60
     assert whole["choices"][0]["message"] == {"role": "assistant", "content": streamed}
     assert whole["choices"][0]["finish_reason"] == "stop"
     assert whole["usage"]["completion_tokens"] > 100
@@ -85,12 +97,13 @@ def test_a_message_that_only_calls_a_tool_has_no_text(url: str) -> None:
 def test_models_are_listed(url: str) -> None:
     models = requests.get(f"{url}/v1/models", timeout=5).json()
 
-    assert [model["id"] for model in models["data"]] == ["demo", "demo-thinking"]
+    data = [{"id": name, "object": "model", "owned_by": "lockchat"} for name in ("demo", "demo-thinking")]
+    assert models == {"object": "list", "data": data}
 
 
 def test_the_tour_says_that_no_model_answers_and_lists_every_word(url: str) -> None:
     english = said(events(ask(url, "Hello")))
-    russian = said(events(ask(url, "Привет, how are you?")))
+    russian = said(events(ask(url, "ПРИВЕТ, how are you?")))
 
     assert "No language model is answering" in english
     assert "Вам отвечает не языковая модель" in russian
@@ -106,6 +119,15 @@ def test_a_second_question_is_answered_shortly_and_quoted(url: str) -> None:
     assert "> What is a lock?\n" in english
     assert "> Что такое замок?\n" in russian
     assert len(english) < 800
+
+
+@pytest.mark.parametrize(
+    ("question", "quoted"),
+    [("x" * 200, "> " + "x" * 200 + "\n"), ("x" * 201, "> " + "x" * 200 + "…\n"), ("/fast", "> …\n")],
+    ids=["200 characters", "201 characters", "none"],
+)
+def test_a_long_question_is_quoted_up_to_a_limit(url: str, question: str, quoted: str) -> None:
+    assert quoted in said(events(ask(url, "Hello", question)))
 
 
 def test_a_question_may_come_in_parts(url: str) -> None:
@@ -138,6 +160,7 @@ def test_a_long_answer_is_long(url: str) -> None:
 
     assert len(text) > 12_000
     assert "{{" not in text
+    assert re.findall(r"assert (\d+) \*\* 2 == (\d+)", text) == [(str(n), str(n * n)) for n in range(1, 41)]
 
 
 def test_a_word_counts_in_the_last_question_only(url: str) -> None:
@@ -155,22 +178,23 @@ def test_an_empty_answer_holds_nothing(url: str) -> None:
 def test_an_error_comes_before_the_answer(url: str) -> None:
     response = ask(url, "/error")
 
-    assert response.status_code == 500
-    assert response.json()["error"]["type"] == "server_error"
+    words = ("The demo was asked to fail.", "server_error", "server_error")
+    assert refusal(response) == ("500 Internal Server Error", *words)
 
 
 def test_a_busy_upstream_says_when_to_come_back(url: str) -> None:
     response = ask(url, "/busy")
 
-    assert response.status_code == 429
+    words = ("The demo was asked to be busy.", "invalid_request_error", "rate_limit_exceeded")
+    assert refusal(response) == ("429 Too Many Requests", *words)
     assert response.headers["Retry-After"] == "30"
-    assert response.json()["error"]["code"] == "rate_limit_exceeded"
 
 
 def test_an_error_in_the_middle_ends_the_stream(url: str) -> None:
     chunks = events(ask(url, "/error-middle"))
 
-    assert chunks[-1]["error"]["message"] == "The demo was asked to fail in the middle."
+    words = "The demo was asked to fail in the middle."
+    assert chunks[-1] == {"error": {"message": words, "type": "server_error", "code": "server_error"}}
     assert said(chunks[:-1]).startswith("# Hello from the demo")
 
 
@@ -269,21 +293,22 @@ def test_fast_answers_do_not_wait_long() -> None:
 def test_a_malformed_request_is_refused(url: str, body: bytes) -> None:
     response = requests.post(f"{url}/v1/chat/completions", data=body, timeout=5)
 
-    assert response.status_code == 400
-    assert response.json()["error"]["type"] == "invalid_request_error"
+    words = ("This is not a chat completion request.", "invalid_request_error", "invalid_request")
+    assert refusal(response) == ("400 Bad Request", *words)
 
 
 @pytest.mark.parametrize("model", ["gpt-4", None, ["demo"], {}])
 def test_an_unknown_model_is_not_found(url: str, model: Any) -> None:
     response = ask(url, "Hello", model=model)
 
-    assert response.status_code == 404
-    assert response.json()["error"]["code"] == "model_not_found"
+    words = (f"The demo has no model {model!r}.", "invalid_request_error", "model_not_found")
+    assert refusal(response) == ("404 Not Found", *words)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/v1/chat/completions"), ("POST", "/v1/models")])
 def test_any_other_address_is_not_found(url: str, method: str, path: str) -> None:
-    assert requests.request(method, url + path, timeout=5).json()["error"]["code"] == "not_found"
+    words = (f"There is no {path} here.", "invalid_request_error", "not_found")
+    assert refusal(requests.request(method, url + path, timeout=5)) == ("404 Not Found", *words)
 
 
 def test_it_starts_once_in_a_process() -> None:
