@@ -109,6 +109,10 @@ def test_a_short_secret_is_masked_as_a_whole_only(secret: str, said: str, shown:
     assert mask(said, (secret,)) == shown
 
 
+def test_short_secrets_may_differ_in_length() -> None:
+    assert mask("It is abc1", ("abc12", "abc1")) == "It is …"
+
+
 @pytest.mark.parametrize("before", [0, 1, 2])
 def test_eight_characters_of_a_base64_code_are_masked_wherever_the_key_lies_in_it(before: int) -> None:
     code = b64encode(b"\0" * before + KEY.encode()).decode()

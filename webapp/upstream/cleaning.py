@@ -128,7 +128,7 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
     yield data.hex(), _HEX_CHARS
     for before in range(3):  # the bytes before a secret shift its base64 code
         code = b64encode(bytes(before) + data).decode()
-        yield code[(0, 2, 3)[before] :].rstrip("=")[: -1 if code.endswith("=") else None], _BASE64_CHARS
+        yield code[(0, 2, 3)[before] :], _BASE64_CHARS
 
 
 def _spelled(text: str, *, is_bare: bool) -> _Spelling:
