@@ -151,6 +151,7 @@ ENDS = {
     "a line of text before the answer": (body(b"Hello, this is a gateway\n\n", HI, STOP, DONE), ("Hi", "stop", "")),
     "a line of text and no answer": (body(b"Hello, this is a gateway\n\n", DONE), ("", None, "empty")),
     "white space after the end": (body(HI, STOP, DONE, b"\n", b"\n"), ("Hi", "stop", "")),
+    "much white space after the end": (body(HI, STOP, DONE + b"\n" * 2 * transport.READ_BYTES), ("Hi", "stop", "")),
     "no finish reason": (body(HI, DONE), ("Hi", None, "")),
     "no finish reason, and the connection stays": ([*body(HI, DONE)[:-1], Wait()], ("Hi", None, "")),
     "a byte that is no UTF-8": (body(HI.replace(b"Hi", b"H\xff"), STOP), ("H\ufffd", "stop", "")),
