@@ -34,6 +34,7 @@ FAST_TOKENS_PER_SECOND = 1_000.0
 SILENCE_SECONDS = 3_600  # longer than any client waits
 RETRY_AFTER_SECONDS = 30  # too long for a retry, so the page shows it
 LONG_SECTIONS = 40
+BREAK_TOKENS = 40  # every text has more
 BODY_BYTES = 32 * 2**20
 TEXTS = Path(__file__).parent / "demo_texts"
 
@@ -165,14 +166,13 @@ def _streamed(
 ) -> Iterator[bytes]:
     """Yield the event stream of an answer. The server closes it when the client leaves."""
     chunk = partial(_chunk, f"chatcmpl-{uuid.uuid4().hex}", model)
-    start_response("200 OK", [("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-store")])
+    start_response("200 OK", [("Content-Type", "text/event-stream; charset=utf-8")])
     yield chunk({"role": "assistant", "content": ""})
     for token in _tokens(reasoning):
         time.sleep(pause_seconds)
         yield chunk({"reasoning_content": token})
-    tokens = _tokens(text)
-    for number, token in enumerate(tokens):
-        if number == min(40, len(tokens) // 2):
+    for number, token in enumerate(_tokens(text)):
+        if number == BREAK_TOKENS:
             yield from _break_off(environ, words)
             if "/error-middle" in words:
                 return
@@ -199,7 +199,7 @@ def _be_silent(environ: WSGIEnvironment) -> NoReturn:
     connection: socket.socket = environ["werkzeug.socket"]
     connection.settimeout(SILENCE_SECONDS)
     with suppress(OSError):
-        connection.recv(1, socket.MSG_PEEK)
+        connection.recv(1)
     raise ConnectionAbortedError
 
 
