@@ -180,9 +180,9 @@ def test_a_failure_within_an_answer_has_its_status(client: Lockchat, upstream: U
 
 
 def test_a_completion_in_pieces_may_be_longer_than_the_answer_in_it(make_client, upstream: Upstream) -> None:
-    completion = {"padding": "x" * 500, "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    pieces = [json.dumps(completion).encode()[start : start + 100] for start in range(0, 1000, 100)]
-    upstream.answer(*body(*filter(None, pieces), framing="length", content_type="application/json"))
+    choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    completion = {"padding": "x" * 2 * transport.READ_BYTES, "choices": [choice]}
+    upstream.answer(*body(json.dumps(completion).encode(), framing="length", content_type="application/json"))
 
     assert answer_of(make_client(max_answer_bytes=10), stream=False) == ("Hi", "stop", "")
 

@@ -247,6 +247,11 @@ class TestErrorsInBand:
 
         assert (failure.reason, failure.detail) == ("html", "")
 
+    def test_plain_text_in_several_reads_is_quoted_from_its_beginning(self, upstream: Upstream) -> None:
+        upstream.answer(*body(b"Out of memory. " + b"word " * transport.READ_BYTES))
+
+        assert fail(upstream.url)[1].detail.startswith("Out of memory. word")
+
     @pytest.mark.parametrize("last", [token(finish="error"), b'{"error": {"message": ""}}\n\n'])
     def test_an_error_that_says_nothing_is_not_swallowed(self, upstream: Upstream, last: bytes) -> None:
         upstream.always(*body(token("a"), last, DONE))

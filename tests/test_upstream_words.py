@@ -192,7 +192,8 @@ def test_what_is_no_answer_has_its_true_sentence(upstream: Upstream, script: lis
     ids=str,
 )
 def test_an_event_without_choices_may_be_an_error(upstream: Upstream, begins: str, said: Any, code: str) -> None:
-    upstream.answer(*body(*([chunk({"content": begins})] if begins else []), event(said), DONE))
+    status, text = event({"message": "Loading the model"}), chunk({"content": begins})
+    upstream.answer(*body(status, text, event(said), DONE))
 
     outcome = ask(upstream, OPENAI)
 
