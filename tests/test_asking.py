@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -146,6 +147,10 @@ ENDS = {
     "the last event has no blank line": (body(HI, STOP.rstrip()), ("Hi", "stop", "")),
     "the last event broke off": (body(HI, STOP, b'data: {"choi'), ("Hi", "stop", "")),
     "the connection broke after the finish reason": ([*body(HI, STOP)[:-1], Close()], ("Hi", "stop", "")),
+    "a long line in the head": (
+        body(gzip.compress(HI + STOP), x_trace="x" * 3_000, content_encoding="gzip"),
+        ("Hi", "stop", ""),
+    ),
     "an event without data": (body(b"data:\n\n", HI, b"data: \n\n", STOP, DONE), ("Hi", "stop", "")),
     "an event that is no JSON": (body(HI, b"data: Oh\n\n", STOP, DONE), ("Hi", None, "protocol")),
     "a line of text before the answer": (body(b"Hello, this is a gateway\n\n", HI, STOP, DONE), ("Hi", "stop", "")),

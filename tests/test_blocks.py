@@ -203,7 +203,7 @@ def test_the_records_of_a_tls_connection_come_in_one_read(secure: Upstream, cert
 
 
 def test_a_read_over_tls_is_bounded_and_waits_for_its_first_record_alone(secure: Upstream, certificate, monkeypatch):
-    waits, sent = [], threading.Event()
+    waits, begun, sent = [], threading.Event(), threading.Event()
 
     class Socket(ssl.SSLSocket):
         def recv(self, *args: int) -> bytes:
@@ -211,7 +211,7 @@ def test_a_read_over_tls_is_bounded_and_waits_for_its_first_record_alone(secure:
             return super().recv(*args)
 
     def script(request: Request) -> Iterator[Step]:
-        yield head(connection="close")
+        yield from (head(connection="close"), Wait(begun))
         yield from [b"x" * 1_000] * 100
         sent.set()
         yield Close()
@@ -220,6 +220,7 @@ def test_a_read_over_tls_is_bounded_and_waits_for_its_first_record_alone(secure:
     monkeypatch.setattr(ssl.SSLContext, "sslsocket_class", Socket)
     with closing(transport.open_session(str(certificate.with_name("ca.pem")))) as session:
         response = transport.send(session, Lifeline(60), "POST", secure.url, timeout=(30, 40))
+        begun.set()
         assert sent.wait(15)
 
         blocks = list(transport.read(response))

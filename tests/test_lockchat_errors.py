@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.upstream import FRAMINGS, Close, Reset, Upstream, Wait, body, error, event, head, token, tokens
+from tests.upstream import FRAMINGS, Close, Reset, Step, Upstream, Wait, body, error, event, head, token, tokens
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
 from webapp.lockchat import Lockchat
@@ -507,15 +507,16 @@ class TestRetries:
         assert len(list(client.stream(QUESTION, "gpt-4"))) == 3
         client.close()
 
+    @pytest.mark.parametrize("step", [Reset(), Close()])
     def test_a_stale_pooled_connection_is_replaced_at_once(
-        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+        self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, step: Step
     ) -> None:
         waits: list[float] = []
         monkeypatch.setattr(Lifeline, "sleep", lambda _line, seconds: waits.append(seconds))
         monkeypatch.setattr("webapp.upstream.asking.TAIL_SECONDS", 5.0)
         client = Lockchat(upstream.url, retries=1)
         upstream.answer(*tokens("a"))
-        upstream.answer(Reset())
+        upstream.answer(step)
         list(client.stream(QUESTION, "gpt-4"))
 
         text = "".join(delta.text for delta in client.stream(QUESTION, "gpt-4"))
