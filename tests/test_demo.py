@@ -242,7 +242,7 @@ def test_a_stalled_answer_stops_in_the_middle_and_ends_with_its_client() -> None
         response = ask(running.url, "/stall")
         received = b""
         while received.count(b"data: ") < 41:
-            received += response.raw.read1(65536)
+            received += response.raw.read1(65536) or pytest.fail("The answer ended.")
         begun = set(threading.enumerate()) - others
         (answering,) = (thread for thread in begun if "process_request" in thread.name)
 
