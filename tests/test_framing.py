@@ -50,6 +50,7 @@ CASES: list[tuple[list[bytes], list[Event | list[bytes]]]] = [
     ([b'error: {"m":1}\n', b"\n"], [ERROR]),
     ([b'data: {"a":1}\nerror: {"m":1}\ndata: x\n\n'], [EVENT_A, ERROR, Event(data="x")]),
     ([b'error: {"m":1}\n: hi\n\n'], [ERROR, COMMENT]),
+    ([b'error: {"m":1}\nevent: x\ndata: y\n\n'], [ERROR, Event("x", "y")]),
     ([b'{"error": 1}\n', b"\n"], [Event("error", '{"error": 1}')]),
     # A byte order mark counts at the very beginning only.
     ([b": hi\n\n", b"\xef\xbb\xbfdata: x\n\n"], [COMMENT]),

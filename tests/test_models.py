@@ -171,6 +171,8 @@ def test_what_the_upstream_says_counts_more_than_the_name() -> None:
         ({"context_length": None}, None),
         ({"context_length": True}, None),
         ({"context_length": -1}, None),
+        ({"context_length": 2**31 - 1}, 2**31 - 1),
+        ({"context_length": 2**31}, None),
         ({"context_length": 10**30}, None),
         ({"context_length": float("inf")}, None),
         ({"context_length": "unknown"}, None),
@@ -472,9 +474,11 @@ def test_only_the_first_page_waits_for_the_list_and_not_for_long(models_of, upst
     monkeypatch.setattr(models, "FIRST_WAIT_SECONDS", 60)
     second = of.names()
     told = of.trouble()  # nothing: the upstream has not answered yet
+    waiting = {thread.daemon for thread in threading.enumerate() if thread.name == "models"}
     answered.set()
 
     assert (first, second, told) == (list(FALLBACK), list(FALLBACK), "")
+    assert waiting == {True}  # else the process could not end before the upstream has answered
     wait_until(lambda: upstream.model_requests, 20, "the request of the thread")
     assert len(upstream.model_requests) == 1
 

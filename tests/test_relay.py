@@ -258,17 +258,24 @@ def test_a_whole_answer_becomes_one_chunk_with_numbered_calls(client: Lockchat, 
 # What is no answer
 
 
-@pytest.mark.parametrize(("said", "words"), [(b"Internal Server Error", "Internal Server Error"), (b'"{}"', "")])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_event_that_is_no_json_object_is_an_error_in_its_words(
-    client: Lockchat, upstream: Upstream, stream: bool, said: bytes, words: str
+@pytest.mark.parametrize(
+    ("said", "reason", "words"),
+    [
+        (b"data: Internal Server Error\n\n", "protocol", "Internal Server Error"),
+        (b'data: "{}"\n\n', "protocol", ""),
+        (event({"detail": "Internal Server Error"}), "upstream", "Internal Server Error"),
+    ],
+)
+def test_an_event_that_is_no_answer_is_an_error_in_its_words(
+    client: Lockchat, upstream: Upstream, said: bytes, reason: str, words: str, stream: bool
 ) -> None:
-    upstream.answer(*body(b"data: " + said + b"\n\n"))
+    upstream.answer(*body(said))
 
     with pytest.raises(UpstreamError) as raised:
         list(ask(client, stream))
 
-    assert (raised.value.reason, raised.value.detail) == ("protocol", words)
+    assert (raised.value.reason, raised.value.detail) == (reason, words)
 
 
 @pytest.mark.parametrize("stream", [False, True])

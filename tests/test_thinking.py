@@ -14,7 +14,8 @@ from webapp.upstream.thinking import MOST_HELD_CHARS, Thinking
 def parted(*pieces: str) -> tuple[str, str]:
     """Text and reasoning of an answer in these pieces."""
     thinking = Thinking()
-    steps = [*map(thinking.feed, pieces), thinking.end()]
+    # Where the connection breaks after the finish reason, the end is asked for twice.
+    steps = [*map(thinking.feed, pieces), thinking.end(), thinking.end()]
     whole = merge([Delta(text, reasoning, was_reasoning=moved) for text, reasoning, moved in steps])
     return whole.text, whole.reasoning.rstrip()
 
