@@ -76,7 +76,7 @@ class Lifeline:
             self._over = True
             self._socket = None
             self._changed.notify_all()
-        if is_first and self._total_at < math.inf:
+        if is_first:
             _clock.end()
 
     def hold(self, connection: socket.socket) -> None:

@@ -87,9 +87,7 @@ def send_prepared(
     timeout: tuple[float, float | None],
 ) -> Response:
     """The same for a request that `prepare` returns."""
-    # The settings that `session.request` adds, without those of the environment.
-    given: dict[str, Any] = {"verify": session.verify, "cert": session.cert, "proxies": session.proxies}
-    return _sent(line, lambda: session.send(prepare(), stream=True, allow_redirects=False, timeout=timeout, **given))
+    return _sent(line, lambda: session.send(prepare(), stream=True, allow_redirects=False, timeout=timeout))
 
 
 def _sent(line: Lifeline, work: Callable[[], requests.Response]) -> Response:
@@ -120,7 +118,7 @@ def read(response: Response, is_paced: Callable[[], bool] = lambda: False) -> It
     _streams += 1
     try:
         while True:
-            block, failure = b"", ""
+            failure = ""
             try:
                 block = response.raw.read1(READ_BYTES, decode_content=decode)
             except DecodeError:
