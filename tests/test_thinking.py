@@ -27,6 +27,7 @@ ANSWERS = [
     ("<think></think>\n\nNothing to think about", "Nothing to think about", ""),
     ("<think>never closed </thi", "", "never closed </thi"),
     ("<think>closed</think>", "", "closed"),
+    ("<think>closed</think>\n\n", "", "closed"),
     ("Use the <think> tag: <think>x</think>", "Use the <think> tag: <think>x</think>", ""),
     ("`<think>` is a tag", "`<think>` is a tag", ""),
     ("<thinker>is none</thinker>", "<thinker>is none</thinker>", ""),

@@ -75,9 +75,7 @@ class Thinking:
             return "", held.rstrip(), False
         if self._take == self._channels:
             return *self._harmony.end(), False
-        if self._take == self._watch and held:
-            return self._settle(held, is_last=True)
-        return held, "", False
+        return self._settle(held, is_last=True)
 
     def _start(self, whole: str) -> Parts:
         """Before the first character of the answer."""
