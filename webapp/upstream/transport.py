@@ -166,11 +166,10 @@ def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, the one that was handled when it was raised, and so on: urllib3 and requests wrap each in another."""
     while error is not None:
         yield error
-        # urllib3 keeps the cause as `reason`, or as the last argument.
-        inner = getattr(error, "reason", None) or (error.args[-1] if error.args else None)
-        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+        error = error.__context__
 
 
 _streams = 0  # the number of streams that `read` is reading
