@@ -160,8 +160,10 @@ class TestTheRequest:
 
         for _ in range(2):
             ask(client)
+        client.models()
 
-        assert not {"authorization", "cookie"} & upstream.requests[1].headers.keys()
+        for request in (upstream.requests[1], upstream.model_requests[0]):
+            assert not {"authorization", "cookie"} & request.headers.keys()
 
     def test_a_proxy_carries_the_request(self, upstream: Upstream) -> None:
         client = Lockchat("http://upstream.test", auth="k", proxy=upstream.url)
