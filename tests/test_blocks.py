@@ -44,7 +44,7 @@ def test_the_tokens_of_one_read_come_as_one_delta_for_a_listener(upstream: Upstr
 
 def test_each_token_of_one_read_is_yielded_where_nobody_listens(upstream: Upstream):
     texts, go_on = [f" {number}" for number in range(100)], threading.Event()
-    upstream.answer(*body(token("Hello"), Wait(go_on), b"".join(map(token, texts)), END))
+    upstream.answer(*body(token("Hello"), Wait(go_on), b"".join(map(token, texts)) + token(finish="stop")))
 
     with closing(Lockchat(upstream.url).stream(QUESTION, "gpt-4")) as stream:
         found = [next(stream)]
