@@ -124,9 +124,9 @@ class IdentityProvider:
                 provider.asked[path] += 1
                 if path in provider.answers:
                     self._answer(*provider.answers[path]())
-                elif path == "/.well-known/openid-configuration":
+                elif self.path == "/.well-known/openid-configuration":
                     self._json(200, provider._describe())
-                elif path == "/keys":
+                elif self.path == "/keys":
                     self._json(200, {"keys": provider.keys})
                 elif path == "/user":
                     is_known = self.headers["Authorization"] == "Bearer opaque"
