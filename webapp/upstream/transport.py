@@ -47,7 +47,7 @@ def open_session(ca_bundle: str | None = None, proxy: str | None = None) -> requ
     """Return a session for many threads. It keeps no cookies, ignores the environment and always verifies TLS."""
     session = requests.Session()
     session.headers.clear()
-    session.headers.update({"user-agent": USER_AGENT, "accept-encoding": "identity"})
+    session.headers.update({"user-agent": USER_AGENT})  # http.client adds `Accept-Encoding: identity`
     session.trust_env = False
     session.verify = ca_bundle or True
     session.proxies = {"http": proxy, "https": proxy} if proxy else {}
