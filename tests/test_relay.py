@@ -266,6 +266,11 @@ def test_a_whole_answer_becomes_one_chunk_with_numbered_calls(client: Lockchat, 
         (b"data: Internal Server Error\n\n", "protocol", "Internal Server Error"),
         (b'data: "{}"\n\n', "protocol", ""),
         (event({"detail": "Internal Server Error"}), "upstream", "Internal Server Error"),
+        (
+            event({"choices": None, "base_resp": {"status_code": 1, "status_msg": "Internal Server Error"}}),
+            "upstream",
+            "Internal Server Error",
+        ),
     ],
 )
 def test_an_event_that_is_no_answer_is_an_error_in_its_words(
