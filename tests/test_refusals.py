@@ -41,6 +41,7 @@ def body(**parameters: Any) -> dict[str, Any]:
         ('"llama3.1:8b" does not support thinking', "reasoning_effort"),
         ('think value "medium" is not supported for this model', "reasoning_effort"),
         ("The model thinks that images are not supported", None),
+        ("该模型不支持参数top_p，请移除后重试", "top_p"),
     ],
 )
 def test_an_error_names_a_parameter(words: str, name: str | None) -> None:

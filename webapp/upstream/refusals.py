@@ -34,7 +34,7 @@ _WITHOUT_THE_NAME = {
     ),
     "stream_options": re.compile(r"\binclude_usage\b"),  # Bedrock
 }
-_NAME = re.compile(r"\w+")
+_NAME = re.compile(r"\w+", re.A)  # Chinese has no spaces around a name
 _HINT = re.compile(r"did you mean \W?\w+", re.I)
 _RANGE = re.compile(
     r"must be|should be|(?:less|greater) than|at (?:most|least)|between|\brange\b|[<>]"
