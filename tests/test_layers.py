@@ -168,7 +168,13 @@ LAYERS = [
         "webapp.addresses",
         "webapp.upstream.address",
     ],
-    ["webapp.pictures", "webapp.references", "webapp.upstream.thinking", "webapp.upstream.alike"],
+    [
+        "webapp.pictures",
+        "webapp.references",
+        "webapp.upstream.thinking",
+        "webapp.upstream.alike",
+        "webapp.upstream.refusals",
+    ],
     [
         "webapp.chat",
         "webapp.siblings",
@@ -185,7 +191,6 @@ LAYERS = [
         "webapp.upstream.chunked",
         "webapp.upstream.harmony",
         "webapp.upstream.payloads",
-        "webapp.upstream.refusals",
     ],
 ]
 EXTENSIONS_MODULE = "webapp.views.parts"  # alone reads and writes `app.extensions`

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from webapp.recent import Recent
+
 MOST_MODELS = 1000  # that one worker remembers refusals of
 
 Body = dict[str, Any]
@@ -51,19 +53,17 @@ class Refusal(NamedTuple):
 
 
 class Refusals:
-    """What the models of one upstream have refused, for the life of the worker. The oldest models go first."""
+    """What the models of one upstream have refused, for the life of the worker."""
 
     def __init__(self) -> None:
-        self._of: dict[str, tuple[Refusal, ...]] = {}
+        self._of = Recent[tuple[Refusal, ...]](MOST_MODELS)
 
     def of(self, model: str) -> tuple[Refusal, ...]:
-        return self._of.get(model, ())
+        return self._of.get(model) or ()
 
     def remember(self, model: str, refused: Sequence[Refusal]) -> None:
-        known = self._of.pop(model, ())
-        self._of[model] = (*known, *(refusal for refusal in refused if refusal not in known))
-        if len(self._of) > MOST_MODELS:
-            self._of.pop(next(iter(self._of)), None)
+        known = self.of(model)
+        self._of.put(model, (*known, *(refusal for refusal in refused if refusal not in known)))
 
 
 def named(body: Body, words: str) -> Refusal | None:
