@@ -52,7 +52,8 @@ def offered(page: str) -> list[str]:
         (["a", "b"], ["a", "b"]),
         ([{"id": "a"}, {"name": "b"}], ["a", "b"]),  # of Together
         ({"data": [{"id": "b"}, {"id": "a"}, {"id": "b"}, "a"]}, ["b", "a"]),
-        ({"data": [None, 1, {}, {"id": None}, {"id": 7}, {"id": ""}, "", "a\nb", "\ud800", "x" * 400, "a"]}, ["a"]),
+        ({"data": [None, 1, {}, {"id": None}, {"id": 7}, {"id": ""}, "", "a\nb", "\ud800", "x" * 301, "a"]}, ["a"]),
+        ([longest := "x" * 300], [longest]),
         ({"object": "list", "data": None}, []),
         ({"object": "list", "data": []}, []),
         ({"models": None}, []),
@@ -169,6 +170,8 @@ def test_what_the_upstream_says_counts_more_than_the_name() -> None:
         ({"metadata": {"context_length": "40960"}}, 40960),
         ({"context_length": 4096.0}, 4096),
         ({"context_length": None}, None),
+        ({"context_length": 1}, 1),
+        ({"context_length": "9" * 5000}, None),
         ({"context_length": True}, None),
         ({"context_length": -1}, None),
         ({"context_length": 2**31 - 1}, 2**31 - 1),
@@ -202,6 +205,7 @@ def test_the_context_window_is_read_where_it_is_given(said: dict[str, Any], wind
         ({"supports_image_input": True}, True),  # of Fireworks
         ({"model_info": {"supports_vision": True}}, True),  # of LiteLLM
         ({"supported_input_modalities": ["text", "image", "audio"]}, True),  # of GitHub Models
+        ({"modalities": ["text"] * 100 + ["image"]}, False),  # too late
         ({}, None),
     ],
 )

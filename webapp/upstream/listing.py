@@ -177,7 +177,7 @@ def _words(entry: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal() and len(value) < 12:
-        value = int(value)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:MAX_NAME_CHARS])
     is_count = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MAX_WINDOW
     return int(value) if is_count else None

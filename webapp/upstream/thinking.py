@@ -16,7 +16,7 @@ from webapp.upstream.harmony import Harmony
 
 PIECE_CHARS = 1000
 MOST_HELD_CHARS = 1000  # white space that waits for a tag
-MOST_LINE_CHARS = 1000  # of the current line, which tells code from text
+MOST_LINE_CHARS = 2000  # of the current line, which tells code from text
 
 _NAMES = ("think", "thinking", "thought", "reason", "reasoning", "seed:think")
 _CLOSINGS = {
@@ -161,8 +161,7 @@ class Thinking:
         if "\n" in text:
             *lines, self._line = self._line.split("\n")
             self._is_fenced ^= sum(map(bool, map(_FENCE.match, lines))) % 2 == 1
-        if len(self._line) > 2 * MOST_LINE_CHARS:
-            self._line = self._line[-MOST_LINE_CHARS:]
+        self._line = self._line[-MOST_LINE_CHARS:]
 
     def _is_end(self, after: str) -> bool:
         """Whether a closing tag at the end of the current line ends the reasoning: it does not stand within words."""

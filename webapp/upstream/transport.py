@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from http.cookiejar import DefaultCookiePolicy
-from itertools import islice
 from typing import Any
 
 import requests
@@ -149,7 +148,7 @@ def pace_seconds(streams: int) -> float:
 
 
 def _failure_of(error: Exception, line: Lifeline) -> UpstreamError:
-    causes = list(islice(_causes(error), 20))
+    causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return UpstreamError("tls")
     if isinstance(error, requests.exceptions.ProxyError) or any(isinstance(one, NewConnectionError) for one in causes):
