@@ -15,7 +15,8 @@ from tests.upstream import Close, Request, Script, Upstream, Wait, body, error, 
 from webapp.chat import Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
-from webapp.upstream import asking, transport
+from webapp.upstream import answers, asking, transport
+from webapp.upstream.exchange import bounded
 from webapp.upstream.payloads import load
 from webapp.upstream.stream import MODEL_CHARS
 
@@ -227,6 +228,10 @@ def test_the_tool_that_was_asked_for_is_named_on_the_last_delta(client: Lockchat
     *_deltas, last = client.stream(QUESTION, "gpt-4")
 
     assert (last.tool, last.finish_reason) == ("XX", "stop")
+    upstream.answer(*body(token(tool_calls=calls[0]), STOP))
+    with pytest.raises(UpstreamError, match="tool") as raised:
+        list(client.stream(QUESTION, "gpt-4"))
+    assert raised.value.detail == "XX"
 
 
 def test_tokens_that_come_together_are_one_delta_for_a_listener(client: Lockchat, upstream: Upstream) -> None:
@@ -369,6 +374,18 @@ def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream,
 
     assert upstream.connections == 2
     upstream.wait_for_open_connections(1)
+
+
+def test_a_body_is_read_until_it_is_longer_than_its_limit() -> None:
+    assert bounded(iter([b"ab", b"c", b"d"]), 2) == b"abc"
+
+
+def test_a_message_that_begins_as_the_answer_did_repeats_it() -> None:
+    repeats = answers.Repeats()
+    repeats.note("a" * answers.REPEAT_CHARS)
+    repeats.note("b")
+
+    assert repeats.rest_of("a" * answers.REPEAT_CHARS + "cd", is_last=True) == "d"
 
 
 @pytest.mark.parametrize("kind", [str, str.encode])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 
 import pytest
 
-from webapp.upstream.chunked import MAX_LINE_BYTES, Chunks
+from webapp.upstream.chunked import MAX_LINE_BYTES, Chunks, _File
 
 BODIES = [
     (b"0\r\n\r\n", b""),
@@ -109,6 +110,15 @@ def test_a_connection_that_ends_in_the_middle_is_an_error(body):
     chunks.close()
 
     assert isinstance(chunks.failure, http.client.IncompleteRead)
+
+
+def test_a_line_of_just_the_limit_waits_for_nothing_more():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.sendall(b"HTTP/1.1 2")
+
+        assert _File(ours).readline(10) == b"HTTP/1.1 2"
 
 
 def test_a_connection_may_end_in_place_of_the_last_blank_line():

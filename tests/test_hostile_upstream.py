@@ -92,6 +92,13 @@ def test_json_of_very_many_values_is_not_read(values: str, last: str) -> None:
     assert payloads.load(text.encode()) is None
 
 
+@pytest.mark.parametrize(("values", "is_read"), [(20_000, True), (20_001, False)])
+def test_json_that_takes_long_to_parse_may_have_fewer_values(values: int, is_read: bool) -> None:
+    text = "[" + "1," * (values - 1) + "NaN]"
+
+    assert (payloads.load(text) is not None) == is_read
+
+
 def test_a_long_answer_with_many_commas_is_read(upstream: Upstream) -> None:
     text = "1, 2, [3], {4}, " * 20_000
     upstream.always(*body(json.dumps({"choices": [{"text": text}]}).encode(), content_type="application/json"))

@@ -17,6 +17,7 @@ from webapp.chat import Delta, Usage
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat, _create_completion
 from webapp.upstream import transport
+from webapp.upstream.exchange import ERROR_BYTES
 
 QUESTION = [{"role": "user", "content": "hi"}]
 PLAIN = {"messages": QUESTION, "model": "gpt-4", "stream": True, "stream_options": {"include_usage": True}}
@@ -412,6 +413,15 @@ class TestCaps:
         upstream.answer(*completion(content))
 
         with pytest.raises(UpstreamError, match="answer_too_large"):
+            ask(client)
+        client.close()
+
+    def test_a_broken_json_body_of_just_the_cap_is_told_as_one(self, upstream: Upstream) -> None:
+        client = Lockchat(upstream.url, max_answer_bytes=100)
+        broken = b"{" + b" " * (3 * 100 + ERROR_BYTES - 1)
+        upstream.answer(*body(broken, framing="length", content_type="application/json"))
+
+        with pytest.raises(UpstreamError, match="protocol"):
             ask(client)
         client.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -398,3 +399,15 @@ def test_what_else_the_events_hold_is_bounded_where_they_are_gathered(
         outcome = error.reason
 
     assert outcome == ("done" if stream else "answer_too_large")
+
+
+@pytest.mark.parametrize(("more", "is_whole"), [(0, True), (1, False)])
+def test_the_events_of_one_completion_have_room_to_the_last_byte(
+    client: Lockchat, upstream: Upstream, more: int, is_whole: bool
+) -> None:
+    last = said(part("stop", content="x"), padding="")
+    last["padding"] = "x" * (16 * 1000 - len(json.dumps(last)) + more)
+    upstream.answer(*streamed(last))
+
+    with nullcontext() if is_whole else pytest.raises(UpstreamError, match="answer_too_large"):
+        list(ask(client, stream=False))

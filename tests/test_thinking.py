@@ -123,10 +123,18 @@ def test_only_text_that_has_come_already_was_reasoning():
         ("<|start|>" + "a " * MOST_HEADER_CHARS, "<|start|>" + "a " * MOST_HEADER_CHARS, ""),
         ("<|channel|>final<|message|>Hi<|end|>" + "a" * 2 * MOST_HEADER_CHARS, "Hi" + "a" * 2 * MOST_HEADER_CHARS, ""),
         ("<|channel|>analysis " + "a" * MOST_HEADER_CHARS, "", "<|channel|>analysis " + "a" * MOST_HEADER_CHARS),
+        ("<|channel|>final<|message|>Hi<|end|>x<|return|>" + "a" * 2000, "Hix" + "a" * 2000, ""),
     ],
 )
 def test_a_header_without_an_end_is_a_part_of_the_answer(header, text, reasoning):
     assert parted(header) == parted(*header) == (text, reasoning)
+
+
+def test_a_long_header_has_an_end():
+    mark = "<|message|>"
+    header = "<|channel|>final".ljust(MOST_HEADER_CHARS - len(mark) + 1) + mark
+
+    assert parted(*header, "Hello") == ("Hello", "")
 
 
 def test_headers_without_number_and_end_are_read():
@@ -148,6 +156,7 @@ def test_endless_white_space_is_not_held_back():
     thinking = Thinking()
 
     assert thinking.feed("\n" * MOST_HELD_CHARS) == ("\n" * MOST_HELD_CHARS, "", False)
+    assert Thinking().feed("<think>a" + "\n" * MOST_HELD_CHARS) == ("", "a", False)
     assert parted("<think>a", *["\n"] * 3 * MOST_HELD_CHARS, "b</think>c") == (
         "c",
         "a" + "\n" * 3 * MOST_HELD_CHARS + "b",

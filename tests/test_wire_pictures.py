@@ -86,7 +86,7 @@ class TestPictures:
         assert f"![](<{REMOTE}>)" in outcome.text
 
     @pytest.mark.parametrize(
-        "url", ["javascript:alert(1)", "https://a.example/x>)\n# y", "https://a.example/" + "x" * 3000]
+        "url", ["javascript:alert(1)", "https://a.example/x>)\n# y", REMOTE.ljust(pictures.MAX_URL_CHARS + 1, "x")]
     )
     def test_what_is_no_address_of_a_picture_is_no_link(self, upstream: Upstream, url: str) -> None:
         images = [{"type": "image_url", "image_url": {"url": url}}]
@@ -182,7 +182,8 @@ class TestShapes:
         assert pictures.pictures_in(named) == ()
 
     def test_as_many_links_are_given_as_pictures_are_shown(self) -> None:
-        links = pictures.links_in({"images": ["javascript:x", *[REMOTE] * (MAX_PICTURES + 1)]})
+        longest = REMOTE.ljust(pictures.MAX_URL_CHARS, "x")
+        links = pictures.links_in({"images": ["javascript:x", *[longest] * (MAX_PICTURES + 1)]})
 
         assert links.count(REMOTE) == MAX_PICTURES
 
@@ -194,6 +195,11 @@ class TestShapes:
 
         assert [picture.kind for picture in found[:2]] == ["image/png"] * 2
         assert found[2:] == (pictures.LEFT_OUT,) * 4
+
+    def test_a_picture_may_be_as_long_as_the_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pictures, "MAX_BASE64_CHARS", len(PIXEL))
+
+        assert pictures.pictures_in({"images": [PIXEL]}) != (pictures.LEFT_OUT,)
 
 
 class TestGathered:
@@ -248,6 +254,8 @@ def test_a_picture_gives_its_room_back_when_nobody_holds_it() -> None:
     assert room.free == 40
     with pytest.raises(UpstreamError, match="no_room"):
         room.take(41)
+    room.take(40)
+    room.take(-40)
     del picture
     gc.collect()
     assert room.free == 100
