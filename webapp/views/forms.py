@@ -134,51 +134,49 @@ def receive() -> None:
     LengthRequired, UnsupportedMediaType, and Busy if too many slow forms are arriving.
     """
     body: _Body = request.environ[BODY]
-    size = _check(body)
+    checked_size = _check()
     if request.mimetype not in (URLENCODED, MULTIPART):
         return
     with SpooledTemporaryFile(MEMORY_BYTES) as file:
         _copy(body, file)
         file.seek(0)
-        request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(size)}
+        request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(checked_size)}
         request.form  # noqa: B018 (parses it)
-
-
-def size() -> int:
-    """The bytes of the body, as its sender says."""
-    return request.environ[BODY].left or 0
 
 
 def receive_bytes(most: int) -> bytes:
     """Read a whole body that is no form, of at most this many bytes. Raises as `receive`."""
-    body: _Body = request.environ[BODY]
-    if _checked_size(body) > most:
+    if size() > most:
         raise RequestEntityTooLarge
     with SpooledTemporaryFile(MEMORY_BYTES) as file:
-        _copy(body, file)
+        _copy(request.environ[BODY], file)
         file.seek(0)
         return file.read()
 
 
-def _checked_size(body: _Body) -> int:
-    """The bytes that the body has, as its sender says. Raises for one that is compressed or does not say so."""
+def size() -> int:
+    """The bytes of the body, as its sender says.
+
+    Raises LengthRequired where it does not, and UnsupportedMediaType for a compressed body.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType  # no browser compresses a form; a small one could unpack to a huge one
-    if body.left is None:
+    left: int | None = request.environ[BODY].left
+    if left is None:
         raise LengthRequired
-    return body.left
+    return left
 
 
-def _check(body: _Body) -> int:
-    """The bytes of a form. Raises as `_checked_size`, and for one that is too large."""
-    size = _checked_size(body)
+def _check() -> int:
+    """The bytes of a form. Raises as `size`, and for one that is too large."""
+    form_size = size()
     if request.mimetype == MULTIPART and marks.takes_file.is_set():
         limit = parts().config.max_import_bytes
-        if size > limit + OTHER_BYTES:
+        if form_size > limit + OTHER_BYTES:
             raise TooLarge(_("The file is too large: %(limit)s MB are allowed.") % {"limit": limit // 2**20})
-    elif size > form_bytes(parts().config.max_question_chars):
+    elif form_size > form_bytes(parts().config.max_question_chars):
         raise RequestEntityTooLarge
-    return size
+    return form_size
 
 
 def _copy(body: _Body, file: IO[bytes]) -> None:
