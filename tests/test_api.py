@@ -476,10 +476,10 @@ def test_a_body_that_is_no_request_is_a_bad_request(team, key, upstream, data):
 
 
 def test_a_body_that_is_too_large_or_packed_is_refused(team, key, upstream):
-    large = post(team, key, b" " * (16 * 2**20 + 1))
+    largest, large = post(team, key, b" " * 16 * 2**20), post(team, key, b" " * (16 * 2**20 + 1))
     packed = post(team, key, {"model": "gpt-4", "messages": HELLO}, **{"Content-Encoding": "gzip"})
 
-    assert (large.status_code, packed.status_code) == (413, 415)
+    assert (largest.status_code, large.status_code, packed.status_code) == (400, 413, 415)
     assert said(large)["type"] == said(packed)["type"] == "invalid_request_error"
     assert upstream.requests == []
 
@@ -719,6 +719,22 @@ def test_an_answer_is_cut_when_its_owner_or_its_key_may_no_longer_ask(team, alic
             revoke(alice)
         assert upstream.client_left.wait(10)
         assert type(answer.exception(10)) is openai.APIConnectionError
+
+
+def test_a_server_that_cuts_no_connection_says_why_an_answer_has_ended(team, alice, key, upstream):
+    headers, asked = {"Authorization": f"Bearer {key}"}, {"model": "gpt-4", "messages": HELLO}
+    upstream.answer(Wait())
+
+    with ThreadPoolExecutor() as pool:
+        post = team.site.test_client().post
+        waiting = pool.submit(lambda: post("/v1/chat/completions", json=asked, headers=headers))
+        upstream.wait_for_requests(1)
+        revoke(alice)
+        answer = waiting.result(10)
+
+    assert answer.status_code == 401
+    sentence = "The API key is missing or wrong, or it has expired or been revoked."
+    assert answer.json["error"]["message"] == sentence
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -56,6 +56,7 @@ def test_the_first_view_fits_one_round_trip(empty_chat, alice):
     assert empty_chat.count('<li><a href="/c/') == 30
     assert len(sizes) == 4
     assert sum(sizes.values()) <= FIRST_VIEW, sizes
+    assert "\n\n" not in empty_chat
 
 
 def test_what_is_loaded_later_is_small(empty_chat, alice):

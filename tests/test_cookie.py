@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
 import pytest
 import requests
 from flask.sessions import SecureCookieSessionInterface
@@ -97,6 +101,7 @@ def test_the_signature_of_a_cookie_is_checked_once(alice, monkeypatch):
     assert len(checked) == 1
 
 
+@pytest.mark.usefixtures("in_tokyo")
 def test_a_cookie_in_use_is_set_again_each_day(site, alice):
     alice.get("/")
     (cookie,) = alice.cookies
@@ -106,7 +111,9 @@ def test_a_cookie_in_use_is_set_again_each_day(site, alice):
 
     answer = requests.get(f"{alice.base_url}/", cookies={cookie.name: old})
 
-    assert "Expires=" in answer.headers["Set-Cookie"]
+    [expires] = re.findall("Expires=([^;]*)", answer.headers["Set-Cookie"])
+    year = parsedate_to_datetime(expires) - datetime.now(UTC)
+    assert abs(year - site.permanent_session_lifetime) < timedelta(minutes=1)
     assert serializer.loads(answer.cookies[cookie.name])["user_id"] == before["user_id"]
 
 

@@ -160,6 +160,7 @@ def test_bob_neither_sees_nor_uses_alices_folders(alice, bob, work):
     bob.post_form(f"/folders/{work}/delete")
 
     assert [answer.status_code for answer in answers] == [404] * 6
+    assert bob.get(f"/c/{bob.conversation_id}?folder={work}").status_code == 200
     assert names(bob.get("/").text) == []
     assert names(alice.get("/").text) == ["Work"]
 

@@ -116,10 +116,12 @@ def test_nobody_reads_a_file_of_who_may_not_send_one(make_team):
 
 def test_a_file_may_be_as_large_as_the_limit(make_visitor):
     alice = make_visitor(max_import_bytes=2**20)
+    end = b"\r\n--x--\r\n"
+    room = 2**20 + 2**16 - len(PART + end)
 
     answers = [
-        alice.post("/import", data=PART + b"x" * size + b"\r\n--x--\r\n", headers=FILE | {"Accept-Language": "ru"})
-        for size in (2**20, 2**20 + 2**17)
+        alice.post("/import", data=PART + b"x" * size + end, headers=FILE | {"Accept-Language": "ru"})
+        for size in (room, room + 1)
     ]
 
     assert [answer.status_code for answer in answers] == [400, 413]
@@ -135,6 +137,16 @@ def test_a_message_somewhat_too_long_is_given_back_in_every_script(make_visitor,
     assert answer.status_code == 413
     assert "12,000 characters, 10,000 are allowed" in answer.text
     assert letter * 12_000 in answer.text
+
+
+def test_a_form_is_read_to_its_limit(make_visitor):
+    alice = make_visitor(max_question_chars=100)
+    largest = b"text=".ljust(form_bytes(100), b"x")
+
+    answers = [alice.post("/conversations", data=body, headers=FORM).text for body in (largest, largest + b"x")]
+
+    assert ["100 are allowed" in answer for answer in answers] == [True, False]
+    assert "That is more than this server accepts in one message." in answers[1]
 
 
 @pytest.mark.parametrize("environ", [{}, {"wsgi.input_terminated": True}], ids=["test server", "gunicorn"])

@@ -15,6 +15,7 @@ from tests.server import ROOT
 from tests.visitor import Visitor, text_of
 from webapp.config import Config
 from webapp.errors import ConfigError
+from webapp.views.hosts import local_path
 
 # https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
 AS_SYSTEMD = """
@@ -23,6 +24,9 @@ os.dup2({number}, 3)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "wsgi:app"])
 """
+
+# A name of 253 characters, the dot of its root, and a port.
+LONGEST = ".".join([*["a" * 63] * 3, "a" * 61]) + ".:65535"
 
 
 def status_under(visitor, host, path="/"):
@@ -67,7 +71,19 @@ def test_another_name_writes_nothing_and_sees_no_list(alice, upstream):
 
 @pytest.mark.parametrize(
     "host",
-    ["a" * 64, "a" * 64 + ".localhost", "", "a..b", "local host", "localhost:x", "localhost:", "<b>", "a/b", "a@b"],
+    [
+        "a" * 64,
+        "a" * 64 + ".localhost",
+        "a" + LONGEST,
+        "",
+        "a..b",
+        "local host",
+        "localhost:x",
+        "localhost:",
+        "<b>",
+        "a/b",
+        "a@b",
+    ],
 )
 @pytest.mark.parametrize("path", ["/", "/healthz", "/static/app.css"])
 def test_a_host_that_is_none_is_a_400_page(alice, host, path):
@@ -78,8 +94,14 @@ def test_a_host_that_is_none_is_a_400_page(alice, host, path):
     assert "does not say which host" in text_of(answer.text)
 
 
-def test_probes_and_files_are_served_under_every_name(alice):
-    assert [status_under(alice, "10.0.0.1", path) for path in ("/healthz", "/readyz", "/static/app.css")] == [200] * 3
+@pytest.mark.parametrize("host", ["10.0.0.1", LONGEST])
+def test_probes_and_files_are_served_under_every_name(alice, host):
+    assert [status_under(alice, host, path) for path in ("/healthz", "/readyz", "/static/app.css")] == [200] * 3
+
+
+def test_a_way_back_has_a_longest_address():
+    assert local_path("/".ljust(2000, "x"))
+    assert not local_path("/".ljust(2001, "x"))
 
 
 @pytest.mark.parametrize(

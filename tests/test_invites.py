@@ -98,6 +98,7 @@ def test_a_refused_form_keeps_the_name_and_the_invite(team):
     assert problem(refused) == "The password is too short: use 12 characters or more."
     assert ['name="name" type="text" value="Alice"' in page.text for page in (empty, refused)] == [False, True]
     assert 'name="name" type="text" value=""' in empty.text
+    assert f'value="{"x" * 200}"' in accept(visitor, token, "x" * 201).text
     assert accept(visitor, token).status_code == 303
 
 

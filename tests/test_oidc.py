@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -25,6 +26,7 @@ from webapp.errors import ConfigError
 from webapp.invites import SERVER
 from webapp.oidc.settings import OidcConfig
 from webapp.storage.team_schema import audit, sign_ins
+from webapp.views import oidc
 
 ENVIRONMENT = {
     "LOCKCHAT_LOGIN": "oidc",
@@ -84,6 +86,11 @@ def sign_in(visitor, provider, path="/sign-in/begin"):
     return visitor.get(back(provider.consent(begin(visitor, path))), allow_redirects=False)
 
 
+def session_of(team, visitor) -> dict[str, object]:
+    [value] = [cookie.value for cookie in visitor.cookies if not cookie.name.endswith("_in")]
+    return team.site.session_interface.get_signing_serializer(team.site).loads(value)
+
+
 def entries(team) -> list[tuple[str, str, str]]:
     with team.parts.storage.read() as tx:
         return [tuple(row) for row in tx.execute(select(audit.c.actor, audit.c.action, audit.c.target))]
@@ -98,6 +105,7 @@ def test_who_signs_in_at_the_provider_has_an_account_and_comes_back_to_the_page(
     assert asked.headers["Location"] == "/sign-in?next=/search?q%3Dx"
     assert (answer.status_code, answer.headers["Location"]) == (303, "/search?q=x")
     assert is_signed_in(alice)
+    assert "known" not in session_of(team, alice)  # there are no passwords to guess
     assert "You are signed in as alice." in text_of(alice.get("/settings").text)
     assert entries(team) == [("alice", "account_made", "member"), ("alice", "sign_in", "")]
 
@@ -288,6 +296,18 @@ def test_a_code_of_another_sign_in_is_refused(team, provider):
 
     assert answer.status_code == 502
     assert not is_signed_in(alice)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(3600, 303), (3601, 400)])
+def test_a_sign_in_there_may_take_an_hour(team, provider, monkeypatch, seconds, status):
+    now = [1_000_000]
+    monkeypatch.setattr(oidc, "time", SimpleNamespace(time=lambda: now[0]))
+    alice = team.stranger()
+    place = back(provider.consent(begin(alice)))
+
+    now[0] += seconds
+
+    assert alice.get(place, allow_redirects=False).status_code == status
 
 
 def test_who_leaves_the_providers_page_may_try_again(team):

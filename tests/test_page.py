@@ -120,6 +120,15 @@ def test_what_is_whole_is_compressed_for_who_can_read_it(alice, path):
         assert packed.headers["ETag"] == f"W/{plain.headers['ETag']}"  # the bytes differ
 
 
+@pytest.mark.parametrize(("chars", "packing"), [(299, None), (300, "gzip")])
+def test_a_short_answer_is_not_compressed(alice, upstream, chars, packing):
+    upstream.answer(*tokens("x" * chars))
+    reply = alice.new_chat("Hi")
+    alice.end(reply)
+
+    assert alice.get(f"/m/{reply}/raw").headers.get("Content-Encoding") == packing
+
+
 def test_a_part_of_a_file_is_the_whole_file(alice):
     whole = alice.get("/static/app.js").content
     for span in ("bytes=0-9", "bytes=5-2", "lines=1"):

@@ -121,7 +121,13 @@ def test_a_message_too_long_to_be_kept_is_compressed_as_the_rest_of_the_page(mon
 
 @pytest.mark.parametrize(
     ("part", "level"),
-    [(kept.Chunk(bytes(kept.CHUNK_BYTES)), 6), (kept.Chunk(bytes(kept.CHUNK_BYTES + 1)), 4), (bytes(2**19), 1)],
+    [
+        (kept.Chunk(bytes(kept.CHUNK_BYTES)), 6),
+        (kept.Chunk(bytes(kept.CHUNK_BYTES + 1)), 4),
+        (bytes(32 * 2**10 - len("<p>")), 6),
+        (bytes(32 * 2**10), 4),
+        (bytes(2**19), 1),
+    ],
 )
 def test_a_page_is_compressed_the_less_the_more_of_it_is_new(site, monkeypatch, part, level):
     levels = []
@@ -245,9 +251,13 @@ def test_a_page_of_kept_messages_asks_for_no_branch(site, browser, long_chat):
 @pytest.mark.parametrize("agent", ["Firefox", "Lynx/2.9.0"])  # whose page has one part
 def test_a_page_that_is_too_long_is_sent_as_it_is(alice, monkeypatch, agent):
     alice.end(alice.new_chat("Hi"))
-    monkeypatch.setattr(http, "MOST_COMPRESSED_BYTES", 1000)
+    place = f"/c/{alice.conversation_id}"
+    size = len(alice.get(place, headers={"User-Agent": agent}).content)
 
-    answer = alice.get(f"/c/{alice.conversation_id}", headers={"User-Agent": agent})
+    monkeypatch.setattr(http, "MOST_COMPRESSED_BYTES", size)
+    assert alice.get(place, headers={"User-Agent": agent}).headers["Content-Encoding"] == "gzip"
+    monkeypatch.setattr(http, "MOST_COMPRESSED_BYTES", size - 1)
+    answer = alice.get(place, headers={"User-Agent": agent})
 
     assert "Content-Encoding" not in answer.headers
     assert int(answer.headers["Content-Length"]) == len(answer.content)

@@ -52,6 +52,10 @@ def feed():
     return live.Live("id")
 
 
+def think(feed, reasoning):
+    feed.take(Delta(reasoning=reasoning), 0, len(feed._reasoning) + len(reasoning))
+
+
 def add(feed, text):
     """Let the reply grow by this text; return the new events."""
     number, chars = feed.number, feed._chars + len(text)
@@ -148,6 +152,25 @@ def test_what_is_kept_for_slow_readers_is_bounded(feed):
     assert sum(map(len, feed._kept)) <= live.KEPT_BYTES
     assert feed.since(0) is None
     assert len(feed.since(feed.number - 50) or []) == 50
+
+
+def test_the_last_events_are_kept_as_far_as_they_fit_and_one_always(feed, monkeypatch):
+    think(feed, "a")
+    monkeypatch.setattr(live, "KEPT_BYTES", 2 * len(feed.since(0)[0]))
+    think(feed, "b")
+    assert len(feed.since(0)) == 2
+
+    feed.readers = 1
+    feed.since(2)  # all that there is
+    feed.readers = 2
+    think(feed, "c")
+    think(feed, "d")
+    assert len(feed.since(2)) == 2
+
+    monkeypatch.setattr(live, "KEPT_BYTES", 1)
+    think(feed, "e")
+    assert feed.since(3) is None
+    assert len(feed.since(4)) == 1
 
 
 def test_a_cheap_piece_is_followed_by_the_next_one_at_once(clock, feed):

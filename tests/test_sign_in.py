@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from tests.team import PASSWORD, is_signed_in, problem, sign_in
 from tests.visitor import Visitor
@@ -70,6 +70,7 @@ def test_a_refused_sign_in_keeps_the_name_and_the_way(team, alice):
     assert 'name="name" type="text" value="Bob"' in answer.text
     assert 'name="name" type="text" value=""' in team.stranger().get("/sign-in").text
     assert 'name="next" value="/settings"' in answer.text
+    assert f'value="{"x" * 200}"' in sign_in(team.stranger(), "x" * 201, "wrong password").text
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,14 @@ def test_a_script_gets_401_and_no_page(team):
 
     assert stranger.get("/m/" + UNKNOWN, headers={"X-Fragment": "1"}).status_code == 401
     assert stranger.get(f"/m/{UNKNOWN}/stream", headers={"Accept": "text/event-stream"}).status_code == 401
+
+
+def test_a_browser_without_a_sign_in_is_not_looked_up(team):
+    asked = []
+    event.listen(team.parts.storage._cheap, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
+
+    assert team.stranger().get("/sign-in").status_code == 200
+    assert not [query for query in asked if "sign_ins" in query]
 
 
 def test_a_strangers_page_shows_no_ways_that_are_closed(team):

@@ -291,16 +291,6 @@ def test_no_error_shows_what_a_user_wrote(storage):
     assert "the words of a user" not in str(caught.value)
 
 
-@pytest.fixture
-def in_tokyo(monkeypatch):
-    """The server's clock shows the time of Tokyo, nine hours ahead."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
 @pytest.mark.usefixtures("in_tokyo")
 def test_times_and_days_are_those_of_utc_wherever_the_server_is(storage):
     new = Conversation("m", None, "", "a", "alice", "New", None, day(8), day(9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import mimetypes
 import subprocess
 import sys
 import zipfile
@@ -119,7 +120,10 @@ def texts(value: dict) -> list[tuple[str, str, str]]:
     return [(message["role"], message["text"], message["thought"]) for message in value["messages"]]
 
 
-def test_markdown_holds_the_shown_branch(alice, branched):
+def test_markdown_holds_the_shown_branch(alice, branched, monkeypatch):
+    mimetypes.init()
+    monkeypatch.setitem(mimetypes.types_map, ".md", "application/x-genesis-rom")  # as some systems have it
+
     answer = alice.get(f"/c/{branched}/export?format=md")
 
     heading, about, *rest = answer.content.decode().split("\n\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ from tests.upstream import Wait, body, token
 from tests.visitor import text_of
 
 AS_SCRIPT = {"X-Fragment": "1"}
+CHANGES = re.compile('data-changes="([^"]*)"')
 AS_BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
@@ -37,6 +39,23 @@ def test_the_answer_to_a_form_brings_back_what_the_box_had_not_sent(alice, stopp
         assert f'action="/c/{alice.conversation_id}/messages"' in page.text
     assert "Hello world" in text_of(pages[-1].text), "the page grows with the new answer"
     assert ["2 earlier messages" in page.text for page in pages] == [False, False, True]
+
+
+def test_a_change_after_the_conversation_was_read_is_told_to_its_page(site, alice, stopped, monkeypatch):
+    conversations = site.extensions["lockchat"].conversations
+    show = conversations.show
+
+    def show_then_rename(user_id, conversation_id, **options):
+        shown = show(user_id, conversation_id, **options)
+        conversations.rename(user_id, conversation_id, "Later")
+        return shown
+
+    before = CHANGES.findall(alice.page())
+    monkeypatch.setattr(conversations, "show", show_then_rename)
+
+    page = alice.post(f"/m/{stopped}/stop", data={"text": "Half a thought"}, headers=AS_BROWSER).text
+
+    assert CHANGES.findall(page) == before != []
 
 
 def test_without_an_unsent_text_it_leads_to_the_message(alice, stopped):

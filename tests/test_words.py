@@ -124,8 +124,8 @@ def test_a_reply_with_all_its_settings_says_nothing_of_them(reply):
             "3,000 tokens · 1,500 tokens/s · first token after 1.2 s",
         ),
         (
-            Outcome("done", usage=Usage(completion_tokens=20, reasoning_tokens=7), first_token_seconds=1, seconds=1.2),
-            "20 tokens (7 of reasoning) · first token after 1.0 s",
+            Outcome("done", usage=Usage(completion_tokens=20, reasoning_tokens=7), first_token_seconds=0, seconds=0.2),
+            "20 tokens (7 of reasoning) · first token after 0.0 s",
         ),
         (Outcome("done", usage=Usage(completion_tokens=20), seconds=5.0), "20 tokens"),
         (
