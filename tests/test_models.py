@@ -72,7 +72,8 @@ DO_NOT_CHAT = """
     distil-whisper-large-v3-en openai/whisper-large-v3 Systran/faster-whisper-small tts-1-hd gpt-4o-mini-tts
     gemini-2.5-flash-preview-tts playai-tts gpt-4o-transcribe gpt-4o-mini-transcribe-2025-12-15
     voxtral-mini-transcribe-2507 gpt-realtime gpt-4o-realtime-preview gpt-audio-mini gpt-4o-audio-preview
-    gemini-2.5-flash-native-audio-preview-12-2025 gemini-2.0-flash-live-001 hexgrad/Kokoro-82M
+    gemini-2.5-flash-native-audio-preview-12-2025 gemini-2.0-flash-live-001 gemini-3-flash-live-image
+    hexgrad/Kokoro-82M
     bge-reranker-v2-m3 rerank-v3.5 Qwen/Qwen3-Reranker-4B jina-reranker-m0 omni-moderation-latest
     text-moderation-stable meta-llama/Llama-Guard-4-12B llama-prompt-guard-2-22m dall-e-3 gpt-image-1-mini
     chatgpt-image-latest grok-2-image-1212 models/imagen-4.0-generate-001 qwen-image-edit
