@@ -86,6 +86,31 @@ def test_a_new_database_needs_no_copy(empty_database_url):
     assert [path.name for path in Path(storage.url.database).parent.glob("*.before-*")] == []
 
 
+def test_who_waits_for_the_upgrade_of_another_makes_no_copy(storage):
+    migrations._upgrade(storage)
+
+    if storage.is_sqlite:
+        assert [path.name for path in Path(storage.url.database).parent.glob("*.before-*")] == []
+
+
+def test_an_upgrade_that_cannot_overwrite_deleted_text_says_so(storage, caplog):
+    if not storage.is_sqlite:
+        pytest.skip("PostgreSQL overwrites by itself")
+    with migrations._connection(storage) as connection:
+        connection.exec_driver_sql("BEGIN")
+
+        migrations._overwrite_deleted(connection)
+
+    assert caplog.messages == [
+        "the database cannot be rewritten, deleted text may still be in its file: cannot VACUUM from within a transaction"
+    ]
+
+
+def test_a_server_that_is_away_is_reported_in_the_words_of_its_driver():
+    with pytest.raises(StorageUnavailable, match="The database cannot be opened: connection .* refused"):
+        migrate(Storage("postgresql://127.0.0.1:1/lockchat"))
+
+
 @pytest.fixture
 def upgraded_by_another(empty_database_url, monkeypatch):
     """A database that another process is upgrading, which nobody waits for."""

@@ -77,8 +77,8 @@ def _is_newest(storage: Storage) -> bool:
         _refuse_newer(storage, revision)
         if revision == revisions()[-1]:
             if storage.is_sqlite:
-                _check_writable(connection)
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # a file restored from a dump has lost it
+                _check_writable(connection)
             return True
     return False
 
@@ -114,7 +114,7 @@ def _refuse_newer(storage: Storage, revision: str | None) -> None:
 
 
 def _check_writable(connection: Connection) -> None:
-    """Raise the driver's error for a read-only database."""
+    """Raise the driver's error for a read-only database. The connection no longer waits for other processes."""
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     dbapi = connection.connection.dbapi_connection
     try:
@@ -123,8 +123,6 @@ def _check_writable(connection: Connection) -> None:
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # busy: another process is writing
             raise OperationalError("BEGIN IMMEDIATE", {}, error) from None
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
 
 
 def _upgrade(storage: Storage) -> None:
@@ -137,11 +135,12 @@ def _upgrade(storage: Storage) -> None:
         current = _revision(connection)
         if current == revisions()[-1]:
             return
-        if current and storage.is_sqlite:
-            files.copy(Path(storage.url.database or ""), current)
+        old = current if storage.is_sqlite else None
+        if old:
+            files.copy(Path(storage.url.database or ""), old)
         _run_migrations(connection)
         connection.commit()
-        if current and storage.is_sqlite:
+        if old:
             _overwrite_deleted(connection)
 
 
