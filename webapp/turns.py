@@ -220,7 +220,7 @@ class Turns:
         tokens = past.least_tokens + sum(map(least_tokens, (conversation.system, *(text for _role, text in said))))
         reply = self._new_reply(conversation, asked, now, tokens, here.begun)
         if ask.is_new:
-            conversations.add(tx, replace(conversation, leaf_id=reply.id, updated_at=now))
+            conversations.add(tx, replace(conversation, leaf_id=reply.id))
         new = [reply] if here.asked else [asked, reply]
         messages.add(tx, *new, worker_id=self._worker_id, address=address, user_id=ask.user_id)
         self._claim(tx, ask, conversation, reply)

@@ -261,7 +261,7 @@ def _busy(kind: type[StorageUnavailable] = StorageUnavailable) -> StorageUnavail
 
 
 def _is_locked(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _is_full(error: DBAPIError) -> bool:

@@ -26,7 +26,7 @@ def make_private(database: str | None) -> None:
     # O_EXCL: closing a file that SQLite has open in this process would release SQLite's locks on it.
     # Errors are ignored here: opening the database reports them.
     with suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     for file in [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", ".lock")), *copies(path)]:
         with suppress(OSError):
             mode = file.stat().st_mode
@@ -91,7 +91,7 @@ def copy(database: Path, revision: str) -> None:
     target = copy_before(database, revision)
     draft = target.with_name(f"{target.name}.part")
     draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(draft)) as copied:
         source.backup(copied)
     draft.rename(target)

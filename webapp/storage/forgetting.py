@@ -35,7 +35,7 @@ def forget(storage: Storage, is_closed: Callable[[], bool] = lambda: False) -> N
     with storage.begin(wait_seconds=WAIT_SECONDS, durable=False) as tx:
         tx.exec_driver_sql("UPDATE search_deleted SET times = times - ?", (deleted,))
     with suppress(sqlite3.Error):
-        apart(partial(_empty_wal, storage.url.database or ""))  # in vain while others read; the next tick tries again
+        apart(partial(_empty_wal, str(storage.url.database)))  # in vain while others read; the next tick tries again
 
 
 def _merge(storage: Storage, is_closed: Callable[[], bool]) -> bool:

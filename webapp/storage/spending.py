@@ -262,7 +262,7 @@ def _figures_of(outcome: Outcome, tokens: tuple[int, int, int]) -> Figures:
 def _add_figures(tx: Connection, figures: Mapping[tuple[str, str], Figures], now: datetime) -> None:
     rows = [
         {"day": day_of(now), "user_id": user_id, "model": model, **asdict(one)}
-        for (user_id, model), one in sorted(figures.items(), key=lambda item: item[0])
+        for (user_id, model), one in sorted(figures.items())
     ]
     if rows:
         tx.execute(_adding_figures(tx.dialect.name), rows)
