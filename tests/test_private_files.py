@@ -130,6 +130,12 @@ def test_a_copy_is_for_its_owner_only_while_it_is_made(data, monkeypatch):
     assert seen[-1]["x.sqlite3.before-0002.part"] == 0o600
 
 
+def test_a_copy_that_cannot_be_removed_stays(data):
+    (data / "x.sqlite3.before-0001").symlink_to(data / "elsewhere")
+
+    files.remove_old_copies(str(data / "x.sqlite3"))
+
+
 def test_a_database_of_a_server_has_no_copies():
     files.remove_old_copies(None)
 

@@ -12,6 +12,8 @@ from tests.test_branches import question_of
 from tests.upstream import Wait, body, error, token, tokens
 from tests.visitor import text_of
 from tests.wait import wait_until
+from webapp.errors import Limited
+from webapp.queue import is_passing
 from webapp.storage import spending
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -324,6 +326,11 @@ def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice
 
     assert "could not be sent by itself" not in page
     assert questions(upstream) == ["One", "Two"]
+
+
+def test_one_waits_for_a_limit_of_a_minute_and_no_longer():
+    assert is_passing(Limited("so many a minute", retry_after=60))
+    assert not is_passing(Limited("so many a day", retry_after=61))
 
 
 def test_one_that_was_sent_by_another_way_goes_once(alice, upstream, running):

@@ -13,6 +13,8 @@ from tests.upstream import Wait, body, event, token, tokens
 from tests.visitor import Visitor, text_of
 from tests.wait import wait_until
 from webapp.generation import Generation
+from webapp.sends import Send, checked
+from webapp.settings import Typed
 from webapp.storage.schema import messages
 
 
@@ -180,6 +182,12 @@ def test_a_message_that_is_too_long_is_refused_and_given_back(alice, upstream):
     assert "The message is too long: 100,005 characters, 100,000 are allowed." in text_of(answer.text)
     assert typed in answer.text
     assert upstream.requests == []
+
+
+def test_the_longest_message_with_the_longest_key_is_sent():
+    send = checked(Send("four", "k" * 64, Typed()), max_chars=4)
+
+    assert (send.text, send.key) == ("four", "k" * 64)
 
 
 @pytest.mark.parametrize(

@@ -335,9 +335,12 @@ def test_the_revisions_are_those_of_alembic():
     assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
 
-def test_a_start_on_a_current_file_loads_no_alembic_and_nothing_of_postgresql(data):
+def test_a_start_on_a_current_file_and_what_it_stores_load_no_alembic_and_nothing_of_postgresql(data):
     program = (
-        "import sys; from webapp import create_app; app = create_app(); app.test_client().get('/');"
+        "import sys; from datetime import datetime; from webapp import create_app, storage;"
+        "app = create_app(); app.test_client().get('/'); now = datetime(2026, 1, 1);"
+        "run = app.extensions['lockchat'].storage.run; run(lambda tx: storage.throttles.levels(tx, ['key'], now));"
+        "run(lambda tx: storage.spending.book_unstored(tx, '', '', storage.messages.Outcome('done'), (1, 1, 0), now));"
         "sys.exit([name for name in sys.modules if name.startswith(('alembic', 'psycopg')) or 'postgres' in name] or 0)"
     )
 

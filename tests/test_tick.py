@@ -464,8 +464,10 @@ def test_another_worker_follows_text_and_reasoning(storage, pulse, reply):
     )
 
 
-def test_a_reply_of_this_worker_is_stopped_at_once(storage, hub, reply):
-    Following(storage, hub).stop(owner_of(storage, reply.id), reply.id)
+def test_a_reply_of_this_worker_is_stopped_at_once_and_without_a_write(storage, hub, reply, monkeypatch):
+    monkeypatch.setattr("webapp.storage.WAIT_SECONDS", 0.0)
+    with storage.begin():  # nobody else can write
+        Following(storage, hub).stop(owner_of(storage, reply.id), reply.id)
 
     assert reply.generation.since()[2].status == "stopped"
 
