@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ from tests.wait import wait_until
 from webapp import language
 from webapp.errors import NotFound, StorageFull, StorageUnavailable
 from webapp.storage import Storage, _PatientConnection
-from webapp.storage.group_commit import GroupCommit
+from webapp.storage.group_commit import GroupCommit, _Job
 from webapp.storage.schema import workers
 
 LANGUAGE: ContextVar[str] = ContextVar("LANGUAGE", default="none")
@@ -130,7 +131,7 @@ def test_a_commit_that_fails_is_an_error_of_all(storage):
 
     found = together(storage, add("a"), begin_to_break, add("b"))
 
-    assert [type(outcome) for outcome in found] == [OSError] * 3
+    assert [repr(outcome) for outcome in found] == ["OSError('the disk is gone')"] * 3
     assert names(storage) == set()
 
 
@@ -176,6 +177,32 @@ def test_who_is_killed_while_the_commit_goes_on_makes_nothing_run_twice(storage,
 
 
 @pytest.mark.usefixtures("commits")
+@pytest.mark.parametrize("is_committing", [True, False])
+def test_who_is_killed_leaves_what_runs_alone_to_the_next_unless_its_commit_has_begun(
+    storage, monkeypatch, is_committing
+):
+    calls: list[Connection] = []
+
+    def work(tx: Connection) -> None:
+        calls.append(tx)
+        if len(calls) == 2 and not is_committing:
+            raise KeyboardInterrupt
+
+    def kill(connection: _PatientConnection) -> None:
+        raise KeyboardInterrupt
+
+    other = _Job(work, time.monotonic() + 20)
+    storage._group._waiting.append(other)
+    monkeypatch.setattr(_PatientConnection, "commit", kill)
+
+    with pytest.raises(KeyboardInterrupt):
+        storage.run(lambda tx: tx.exec_driver_sql("SELECT * FROM nowhere"))
+
+    assert len(calls) == 2  # with the one who is killed, then alone
+    assert (other.is_done, list(storage._group._waiting)) == ((True, []) if is_committing else (False, [other]))
+
+
+@pytest.mark.usefixtures("commits")
 def test_who_waits_too_long_is_refused_and_nothing_of_theirs_is_stored(storage, monkeypatch):
     monkeypatch.setattr("webapp.storage.WAIT_SECONDS", 0.2)
 
@@ -218,6 +245,24 @@ def test_the_wait_for_the_others_counts(storage):
     group.run(add("a"), wait_seconds=20)
 
     assert given[0] <= 19.6
+
+
+def test_a_transaction_of_several_begins_in_the_time_of_the_first(storage):
+    given: list[float] = []
+
+    @contextmanager
+    def begin(seconds: float) -> Iterator[Connection]:
+        given.append(seconds)
+        with storage.begin() as tx:
+            yield tx
+
+    group = GroupCommit(threading.Lock(), begin, lambda error: error)
+    group._waiting.append(_Job(add("first"), time.monotonic() + 5))
+
+    group.run(add("second"), wait_seconds=20)
+
+    assert given[0] <= 5
+    assert names(storage) == {"first", "second"}
 
 
 @pytest.mark.usefixtures("commits")
