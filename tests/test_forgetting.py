@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from webapp.config import Config
 from webapp.errors import StorageUnavailable
 from webapp.retention import Retention
 from webapp.storage import Storage, conversations, files, message_words, messages
-from webapp.storage.forgetting import forget
+from webapp.storage.forgetting import _empty_wal, forget
 from webapp.storage.message_words import Wanted
 from webapp.storage.migrate import _alembic, _connection, migrate
 from webapp.storage.schema import conversations as table
@@ -102,6 +103,36 @@ def test_a_wal_that_cannot_be_emptied_does_not_end_the_upkeep(site, alice, monke
 
     with site.extensions["lockchat"].storage.read() as tx:
         assert tx.exec_driver_sql("SELECT times FROM search_deleted").scalar() == 0
+
+
+def test_nobody_waits_while_a_wal_that_is_read_cannot_be_emptied(storage, monkeypatch):
+    waits: list[int] = []
+
+    class Watched(sqlite3.Connection):
+        def close(self) -> None:
+            waits.append(self.execute("PRAGMA busy_timeout").fetchone()[0])
+            super().close()
+
+    monkeypatch.setattr("webapp.storage.forgetting.sqlite3.connect", Watched)
+
+    _empty_wal(storage.url.database)
+
+    assert waits == [0]
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_it_gives_up_soon_where_others_write(storage, monkeypatch, times):
+    monkeypatch.setattr("webapp.storage.forgetting.WAIT_SECONDS", 0.0)
+    with storage.begin() as tx:
+        tx.exec_driver_sql("UPDATE search_deleted SET times = ?", (times,))
+    storage._writers.acquire()
+    release = threading.Timer(3, storage._writers.release)  # in vain, unless it waits longer
+    release.start()
+
+    with pytest.raises(StorageUnavailable):
+        forget(storage)
+
+    release.cancel()
 
 
 def test_a_server_that_closes_goes_on_with_it_at_the_next_start(storage):

@@ -231,6 +231,8 @@ def test_a_stop_ends_the_reply_once_and_closes_the_source():
     assert generation.since()[2].status == "stopped"
     assert ends == [True]
     assert not hub.stop("another")
+    hub.discard("reply")
+    hub.discard("reply")  # as by the end of a worker and a start that failed
 
 
 class Breaking(Script):

@@ -700,6 +700,10 @@ READS = {
         lambda tx: found(tx, "text") and len(set(tx.execute(select(schema.message_words.c.owner)).scalars())),
         2,
     ),
+    "words begin with their owner as in every version": (
+        lambda tx: message_words.add(tx, ["a1q"]) or tx.execute(select(schema.message_words.c.owner)).scalars().all(),
+        ["97363a6f"],
+    ),
     "words of a model": (lambda tx: found(tx, "text", model="m2"), ["a2q", "a2r"]),
     "words since a day": (lambda tx: found(tx, "text", since=day(3)), ["a2q", "a2r"]),
     "words until a day": (lambda tx: found(tx, "text", until=day(3)), ["a1q", "a1r", "a1s"]),
@@ -1136,8 +1140,9 @@ ASKED = ["a1q", "x", "a1r", "y", "a1s"]
         ),
         (branches, lambda tx: sorted(map(len, branches.siblings(tx, "a1", ASKED).values())), [0, 0, 0, 0, 2]),
         (message_words, lambda tx: message_words.add(tx, ASKED), None),
+        (changes, lambda tx: list(changes.states(tx, ["x", "alice", "bob", "y", "carl"])), ["alice", "bob", "carl"]),
     ],
-    ids=["some", "outlines", "siblings", "words"],
+    ids=["some", "outlines", "siblings", "words", "states"],
 )
 def test_many_ids_are_looked_up_some_at_a_time(tx, monkeypatch, module, read, found):
     monkeypatch.setattr(module, "IDS_PER_QUERY", 2)
