@@ -14,15 +14,16 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert
+from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from tests.rows import day
-from webapp.chat import Conversation
+from tests.rows import day, fill
+from webapp.chat import Conversation, Picture
 from webapp.errors import StorageConflict, StorageFull, StorageUnavailable
-from webapp.storage import Storage, conversations, spending
+from webapp.storage import Storage, conversations, message_words, pictures, spending
 from webapp.storage import migrate as migrations
+from webapp.storage.forgetting import forget
 from webapp.storage.migrate import migrate
 from webapp.storage.schema import metadata, presets
 
@@ -260,6 +261,23 @@ def test_durable_commits_are_synchronous_and_cheap_ones_are_not(storage):
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     with storage.begin(durable=False) as tx:
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_work_of_many_transactions_waits_for_the_disk_once_at_most(storage, monkeypatch):
+    monkeypatch.setattr(pictures, "PART_BYTES", 1)
+    with storage.begin() as tx:
+        fill(tx)
+        message_words.add(tx, ["a1q"])
+        if storage.is_sqlite:
+            tx.exec_driver_sql("UPDATE search_deleted SET times = 1")
+    commits: list[Connection] = []
+    event.listen(storage._durable, "commit", commits.append)
+
+    forget(storage)
+    assert len(commits) == 0
+
+    pictures.keep(storage, "a1r", Picture("image/png", 3, data=b"abc"))
+    assert len(commits) == 1
 
 
 def test_no_connection_of_sqlite_waits_by_itself(storage):
