@@ -720,6 +720,10 @@ READS = {
         lambda tx: messages.add(tx, replace(ANSWER, id="z", text="Text")) or found(tx, "text"),
         ["z", "a1q", "a1r", "a1s", "a2q", "a2r"],
     ),
+    "words of messages of the same moment": (
+        lambda tx: messages.add(tx, *(replace(ANSWER, id=name) for name in ("z", "y"))) or found(tx, "quokka"),
+        ["y", "z"],
+    ),
     "a single letter": (lambda tx: found(tx, "t"), []),
     "words of titles alone": (lambda tx: found(tx, "text", place="titles"), []),
     "words of texts alone": (lambda tx: found(tx, "same", place="texts"), []),
@@ -814,6 +818,14 @@ READS = {
             for one in outlines.of(tx, "alice", "a1", ["a1s", "x", "a1q"], {"a1q": ("s",)}, lambda stamp: stamp[-1])
         ],
         [("a1s", ("a1s", "a1q", "done"), ("s",)), ("a1q", ("a1q", None, "done"), ())],
+    ),
+    "kept messages that outlines ask for": (
+        lambda tx: [
+            asked := [],
+            outlines.of(tx, "alice", "a1", ["a1s"], {}, lambda stamp: asked.append(stamp[0])),
+            asked,
+        ][2],
+        ["a1s"],
     ),
     "an outline of what runs": (
         lambda tx: [(one.stamp, one.kept) for one in outlines.of(tx, "alice", "a5", ["a5r"], {}, lambda stamp: stamp)],
@@ -1112,6 +1124,16 @@ LIMITS = {
         [True, True, False],
     ),
     "titles that are searched": (message_words, "TITLES", 1, lambda tx: found(tx, "same"), ["a2"]),
+    "the letters of a text that a snippet is made of": (
+        message_words,
+        "SEARCHED_CHARS",
+        8,
+        lambda tx: (
+            messages.add(tx, replace(ANSWER, text="A quokka eats"), user_id="alice")
+            or message_words.find(tx, "alice", Wanted(["quokka"])).hits[0].parts
+        ),
+        snippets.snippet("A quokka", ["quokka"], snippets.pattern(["quokka"])),
+    ),
     "texts that are found": (message_words, "HITS", 1, lambda tx: found(tx, "text"), ["a2r"]),
     "folders": (folders, "FOLDERS", 2, lambda tx: folders.named(tx, "alice", "New", day(9)), None),
     "folders of another": (folders, "FOLDERS", 2, lambda tx: bool(folders.named(tx, "bob", "New", day(9))), True),

@@ -367,12 +367,13 @@ def on_postgresql(storage):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_server_that_says_nothing_is_given_up(storage, monkeypatch):
+def test_a_server_that_says_nothing_is_given_up(storage, monkeypatch, caplog):
     monkeypatch.setattr("webapp.storage.postgresql.ANSWER_SECONDS", 0.5)
 
     with pytest.raises(StorageUnavailable), storage.begin() as tx:
         tx.exec_driver_sql("SELECT pg_sleep(30)")
 
+    assert "the server has said nothing for 0.5 s" in caplog.text
     with storage.begin() as tx:
         assert tx.exec_driver_sql("SELECT 1").scalar() == 1
 
