@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 class Background:
     """A thread that calls `look` each `look_seconds`, and when it is woken, from `start` to `close`."""
 
-    def __init__(self, look_seconds: float) -> None:
+    def __init__(self, name: str, look_seconds: float) -> None:
         self._look_seconds = look_seconds
         self._closed, self._woken = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""

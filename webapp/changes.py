@@ -48,7 +48,7 @@ class Changes(Background):
     """The open pages of one worker."""
 
     def __init__(self, storage: Storage, hub: Hub) -> None:
-        super().__init__(TICK_SECONDS)
+        super().__init__("changes", TICK_SECONDS)
         self._storage = storage
         self._hub = hub
         self._watched: dict[str, _Watched] = {}

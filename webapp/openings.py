@@ -31,7 +31,7 @@ class Openings(Background):
     """The open answers of this worker. Reads the database once a second while there are some."""
 
     def __init__(self, storage: Storage) -> None:
-        super().__init__(LOOK_SECONDS)
+        super().__init__("openings", LOOK_SECONDS)
         self._storage = storage
         self._open: set[Opening] = set()
 

@@ -61,7 +61,7 @@ class Pulse:
         self._follows_dead = bool(dead)
         self._drain_at: float | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
         """Tick in a new thread until `close`."""

@@ -33,7 +33,7 @@ class Queue(Background):
     """The waiting messages of all users; methods take the user first."""
 
     def __init__(self, config: Config, storage: Storage, check: SettingsCheck, turns: Turns) -> None:
-        super().__init__(LOOK_SECONDS)
+        super().__init__("queue", LOOK_SECONDS)
         self._config = config
         self._storage = storage
         self._check = check

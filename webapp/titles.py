@@ -38,7 +38,7 @@ class Titler(Background):
     """Improves the titles of one worker's conversations, one at a time. `close` closes the upstream too."""
 
     def __init__(self, upstream: Lockchat, storage: Storage) -> None:
-        super().__init__(LOOK_SECONDS)
+        super().__init__("titles", LOOK_SECONDS)
         self._upstream = upstream
         self._storage = storage
         self._waiting: queue.Queue[str] = queue.Queue(WAITING)

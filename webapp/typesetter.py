@@ -21,7 +21,7 @@ class Typesetter(Background):
     """Renders such replies in a thread, until `close`."""
 
     def __init__(self, storage: Storage, renderer: Renderer) -> None:
-        super().__init__(LOOK_SECONDS)
+        super().__init__("typesetter", LOOK_SECONDS)
         self._storage = storage
         self._renderer = renderer
         self._idle = threading.Event()

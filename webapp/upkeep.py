@@ -43,7 +43,7 @@ class Upkeep(Background):
     """Purges one database. Several workers may do it at the same time."""
 
     def __init__(self, storage: Storage, retention: Retention, audit_days: int = 365) -> None:
-        super().__init__(TRIM_SECONDS)
+        super().__init__("upkeep", TRIM_SECONDS)
         self._storage = storage
         self._retention = retention
         self._expire_at = time.monotonic()
