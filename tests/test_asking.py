@@ -376,6 +376,17 @@ def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream,
     upstream.wait_for_open_connections(1)
 
 
+def test_the_next_try_has_the_time_of_a_first_one(make_client, upstream: Upstream, monkeypatch) -> None:
+    monkeypatch.setattr(asking, "BREAK_SECONDS", 0.2)
+    end = threading.Event()
+    upstream.answer(*body(event({"status": 429, "message": "Slow down"}), DONE))
+    upstream.answer(*body(Wait(end), token("Hello"), DONE))
+    waiting = threading.Timer(0.6, end.set)
+    waiting.start()
+
+    assert "".join(delta.text for delta in make_client(retries=1).stream(QUESTION, "gpt-4")) == "Hello"
+
+
 def test_a_body_is_read_until_it_is_longer_than_its_limit() -> None:
     assert bounded(iter([b"ab", b"c", b"d"]), 2) == b"abc"
 

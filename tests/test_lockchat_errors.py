@@ -322,7 +322,7 @@ class TestEnds:
         monkeypatch.setattr("webapp.upstream.asking.BREAK_SECONDS", 0.05)
         upstream.always(*body(token(reasoning="Hm"), end, Wait()))
 
-        _, failure = fail(upstream.url, idle_seconds=0.2)
+        _, failure = fail(upstream.url, idle_seconds=0.5)
 
         assert failure.reason == "no_answer"
 

@@ -175,7 +175,7 @@ class Asking(Iterator[Piece]):
         if seconds >= line.seconds_left():
             return False
         line.sleep(seconds)
-        return not line.expired
+        return line.expired is None
 
     def _try(self) -> Iterator[Piece]:
         self._progress, self._head = self._new_progress(), bytearray()
@@ -317,4 +317,6 @@ class Asking(Iterator[Piece]):
             bounded(blocks, TAIL_BYTES)
         except UpstreamError:
             return self._line.expired is None
+        finally:
+            self._line.watch("first_token_timeout", self._first_seconds)  # of the next try
         return False

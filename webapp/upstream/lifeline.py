@@ -61,7 +61,7 @@ class Lifeline:
     def sleep(self, seconds: float) -> None:
         """Sleep until the time is over. An abort or a deadline ends the sleep early."""
         with self._changed:
-            self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
+            self._changed.wait_for(lambda: self.aborted or self.expired is not None or self._over, seconds)
 
     def abort(self) -> None:
         """Cut the connection, from any thread and at any time. A later connection is cut at once."""
@@ -83,7 +83,7 @@ class Lifeline:
         with self._changed:
             self._socket = connection
             self.connect_seconds = time.monotonic() - self._started_at  # of TLS too, which calls this again
-            if self.aborted or self.expired:
+            if self.aborted or self.expired is not None:
                 self._cut()
 
     def release(self) -> None:
