@@ -370,6 +370,21 @@ def test_a_stop_in_the_moment_in_which_a_picture_comes_waits_for_it(script, run,
     assert waits == [True]
 
 
+def test_a_picture_without_a_thread_to_store_it_ends_the_reply(script, run, monkeypatch):
+    generation = run(lambda reply_id, picture: picture)
+    monkeypatch.setattr(
+        "webapp.generation.threading",
+        SimpleNamespace(
+            Thread=Mock(return_value=Mock(start=Mock(side_effect=RuntimeError), join=Mock(side_effect=RuntimeError)))
+        ),
+    )
+
+    script.take(Delta(images=PICTURES[:1]))
+
+    wait_until(lambda: generation.is_rendered, 15)
+    assert generation.since()[2].failure == Failure("internal")
+
+
 def test_a_picture_that_cannot_be_stored_is_named_and_the_others_stay(script, run, caplog):
     def keep(reply_id, picture):
         if picture.size == 2:

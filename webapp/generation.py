@@ -260,8 +260,9 @@ class Generation:
             if self._outcome:
                 return
             self._note_progress()
-            self._keeping = threading.Thread(target=self._keep_all, args=(new, self._keeping), daemon=True)
-            self._keeping.start()
+            keeping = threading.Thread(target=self._keep_all, args=(new, self._keeping), daemon=True)
+            keeping.start()
+            self._keeping = keeping
 
     def _note_progress(self) -> None:
         """Something of the answer has come. The caller has the lock."""
