@@ -55,6 +55,7 @@ function step(by) {
 async function show() {
   let dialog = tools.find("dialog.shortcuts");
   if (!dialog) {
+    tools.prepare("style");
     dialog = document.createElement("dialog");
     dialog.className = "menu shortcuts";
     dialog.setAttribute("aria-labelledby", "shortcuts-title");

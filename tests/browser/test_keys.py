@@ -101,6 +101,15 @@ def test_the_dialog_names_the_keys_of_the_platform(server, new_browser, agent, n
     expect(dialog).to_be_hidden()
 
 
+def test_the_dialog_has_its_style_beside_the_chat_too(chat):
+    chat.page.goto(chat.url + "/search")
+    chat.page.locator("html.js").wait_for(state="attached")
+
+    chat.page.keyboard.press("Control+/")
+
+    expect(chat.page.locator("link[href*=more]")).not_to_have_js_property("sheet", None)
+
+
 def test_letters_are_only_letters(two_chats):
     two_chats.page.locator("body").click(position={"x": 700, "y": 5})
     for key in ("o", "k", "c", "/", "?", "ArrowUp", "Shift+O"):
