@@ -168,7 +168,7 @@ def test_what_is_taken_back_while_it_is_sent_by_hand_never_goes(alice, upstream,
         answer = alice.post_form(f"/c/{alice.conversation_id}/queue/send")
 
     assert answer.status_code == 404
-    assert "The message was taken back meanwhile." in answer.text
+    assert "The message was taken back or changed meanwhile." in answer.text
     assert questions(upstream) == ["One"]
 
 

@@ -95,7 +95,7 @@ class Turns:
         """Store a question with an empty reply, start the reply, and return both with their conversation.
 
         Without `conversation_id`, begins a new conversation. `is_queued`: the message was waiting, and waits no longer;
-        NotFound if it was taken back. A repeated key changes nothing and returns
+        NotFound if it was taken back or changed. A repeated key changes nothing and returns
         the turn that it made before. Raises Invalid, TooLarge, NotFound, Conflict, Busy, StorageUnavailable.
         """
         send, changes = checked(send, self._config.max_question_chars), self._check.changes(user_id, send.settings)
@@ -297,10 +297,10 @@ class Turns:
             self._limits.stored.charge(holder, len(whole.text) + len(whole.reasoning) + pictures)
 
     def _sent_before(self, ask: _Ask) -> Turn:
-        """The turn that the same key made before. Raises Conflict for another text, NotFound if it was taken back."""
+        """The turn that the same key made before. Raises Conflict for another text, NotFound if it waits no longer."""
         turn, text = self.sent(ask.user_id, ask.send.key), ask.send.text.strip()
         if turn is None and ask.is_queued:
-            raise NotFound(_("The message was taken back meanwhile."))
+            raise NotFound(_("The message was taken back or changed meanwhile."))
         if turn is None or (text and turn.question.text.strip() != text):
             # An old form, reopened with the Back button and changed.
             raise Conflict(_("This form was sent before, with another text. Nothing is lost: send it again."))
