@@ -120,7 +120,7 @@ def test_of_two_messages_that_are_sent_at_once_one_follows_the_other(storage, al
         assert tuple(tx.execute(query).one()) == (5, 5)
 
 
-def test_what_is_read_to_be_changed_is_locked_first(storage, alice):
+def test_what_is_read_to_be_changed_is_locked_first(storage, alice, upstream):
     seen: list[str] = []
     for engine in (storage._durable, storage._cheap):
         event.listen(engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
@@ -140,8 +140,11 @@ def test_what_is_read_to_be_changed_is_locked_first(storage, alice):
         (f"/m/{reply}/retry", {}),
         (f"/m/{question}/edit", {"text": "Zwei"}),
     ):
+        end = threading.Event()
+        upstream.answer(*body(Wait(end), token("Hello"), b"data: [DONE]\n\n"))
         begun = alice.reply_of(alice.post_form(step, **fields))
         assert locks() == ["conversations FOR UPDATE"]
+        end.set()
         alice.end(begun)
         locks()
     alice.post_form(f"/c/{alice.conversation_id}/delete")

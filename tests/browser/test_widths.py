@@ -69,6 +69,7 @@ def test_a_style_that_did_not_arrive_is_asked_for_again(relayed, network_may_fai
     relayed.page.route("**/more.css*", lambda route: route.abort())
     with relayed.page.expect_event("requestfailed"):
         relayed.page.clock.run_for(1000)
+    expect(relayed.page.locator("link[href*=more]")).to_have_count(0)
 
     relayed.page.unroute_all()
     relayed.page.clock.run_for(20_000)
