@@ -54,6 +54,11 @@ def statements(engine):
     event.remove(engine, "before_cursor_execute", see)
 
 
+@pytest.mark.usefixtures("site")
+def test_the_background_has_these_names():
+    assert set(BACKGROUND) <= {thread.name for thread in threading.enumerate()}
+
+
 def ids_of(page: str) -> list[str]:
     return re.findall(r'<article class="[^"]*" id="m-([0-9a-f-]+)"', page)
 
