@@ -134,13 +134,13 @@ def receive() -> None:
     LengthRequired, UnsupportedMediaType, and Busy if too many slow forms are arriving.
     """
     body: _Body = request.environ[BODY]
-    checked_size = _check()
+    form_size = _form_size()
     if request.mimetype not in (URLENCODED, MULTIPART):
         return
     with SpooledTemporaryFile(MEMORY_BYTES) as file:
         _copy(body, file)
         file.seek(0)
-        request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(checked_size)}
+        request.environ |= {"wsgi.input": _Piecewise(file), "CONTENT_LENGTH": str(form_size)}
         request.form  # noqa: B018 (parses it)
 
 
@@ -167,7 +167,7 @@ def size() -> int:
     return left
 
 
-def _check() -> int:
+def _form_size() -> int:
     """The bytes of a form. Raises as `size`, and for one that is too large."""
     form_size = size()
     if request.mimetype == MULTIPART and marks.takes_file.is_set():
