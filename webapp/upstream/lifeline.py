@@ -15,8 +15,8 @@ class Lifeline:
     """Cuts the connection of one exchange with the upstream: on `abort`, or when a deadline passes.
 
     `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
-    neither. `expired` is the reason of the deadline that has passed. `query` is sent, but never logged.
-    `connect_seconds` is how long the connection took, with TLS; None without one.
+    neither. `expired` is the reason of the deadline that has passed, which may be empty; None before. `query` is sent,
+    but never logged. `connect_seconds` is how long the connection took, with TLS; None without one.
     """
 
     def __init__(self, total_seconds: float, query: str = "") -> None:
