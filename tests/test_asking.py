@@ -12,13 +12,13 @@ import pytest
 import requests
 
 from tests.upstream import Close, Request, Script, Upstream, Wait, body, error, event, head, token, tokens
-from webapp.chat import Usage
+from webapp.chat import Usage, merge
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import answers, asking, transport
 from webapp.upstream.exchange import bounded
 from webapp.upstream.payloads import load
-from webapp.upstream.stream import MODEL_CHARS
+from webapp.upstream.stream import MODEL_CHARS, PART_CHARS
 
 QUESTION = [{"role": "user", "content": "hi"}]
 DONE = b"data: [DONE]\n\n"
@@ -205,6 +205,31 @@ def test_text_and_reasoning_share_the_room_of_an_answer(make_client, upstream: U
     upstream.answer(*body(*(token(said, reasoning_content=reasoning) for said, reasoning in pieces), STOP))
 
     assert answer_of(make_client(max_answer_bytes=10)) == (text, None, "answer_too_large")
+
+
+# A large text in one event: others have their turn between its parts
+
+
+@pytest.mark.parametrize("shift", [0, 1, 4, 8, 9])
+def test_a_large_text_comes_in_parts_and_whole(client: Lockchat, upstream: Upstream, shift: int) -> None:
+    # The closing tag is cut anywhere by the end of the first part.
+    thought = "x" * (PART_CHARS - shift)
+    answer = "Answer\n" * PART_CHARS
+    upstream.answer(*body(token(f"{thought}</think>\n{answer}"), STOP, DONE))
+
+    deltas = list(client.stream(QUESTION, "gpt-4"))
+    whole = merge(deltas)
+
+    assert (whole.reasoning, whole.text) == (thought, answer)
+    assert max(len(delta.text) for delta in deltas) <= PART_CHARS + len("</think>\n")
+
+
+def test_reasoning_beside_a_large_text_comes_once(client: Lockchat, upstream: Upstream) -> None:
+    upstream.answer(*body(token("x" * 2 * PART_CHARS, reasoning_content="Thinks"), STOP, DONE))
+
+    whole = merge(list(client.stream(QUESTION, "gpt-4")))
+
+    assert (whole.reasoning, whole.text) == ("Thinks", "x" * 2 * PART_CHARS)
 
 
 # Activities: what is told while no text comes

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from webapp.chat import Delta, Final, Message, Node, Outcome, merge
+from webapp.loop import give_way
 from webapp.outcomes import FIELDS, flat, from_flat
 from webapp.storage import IDS_PER_QUERY, insert_missing, insert_or_keep, message_words, pictures, spending
 from webapp.storage.schema import conversations, messages, pieces, sends
@@ -208,6 +209,7 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
+        give_way()
         message_words.add(tx, [final.reply_id])
     spending.book(tx, [(rows[one.reply_id], one) for one in finals if one.reply_id in rows], datetime.now(UTC))
 

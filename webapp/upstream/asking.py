@@ -221,7 +221,9 @@ class Asking(Iterator[Piece]):
         """Yield the pieces of a JSON body: a whole completion instead of a stream. Raises its error."""
         limit = JSON_BYTES_PER_ANSWER_BYTE * self._limits.max_answer_bytes + ERROR_BYTES
         body = bounded(blocks, limit)
+        pictures.pause_for(body)
         payload = load(body)
+        pictures.pause_for(body)
         if isinstance(payload, dict) and not payload.get("choices"):
             raise failure_of(None, payload, unknown="upstream" if payload.get("error") else "protocol")
         if payload is None:

@@ -105,8 +105,8 @@ def held(blocks: Iterator[bytes], room: Room = ROOM) -> Iterator[bytes]:
         room.take(-taken)
 
 
-def pause_for(data: str) -> None:
-    """Let other streams have their turn before a large piece of work."""
+def pause_for(data: str | bytes) -> None:
+    """Let other streams have their turn before or after a large piece of work."""
     if len(data) > LARGE_CHARS:
         time.sleep(PAUSE_SECONDS)
 

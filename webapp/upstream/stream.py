@@ -10,6 +10,7 @@ from webapp import references
 from webapp.chat import Activity, Delta, Reference
 from webapp.config import UpstreamConfig
 from webapp.errors import UpstreamError
+from webapp.loop import give_way
 from webapp.text import first_bytes
 from webapp.upstream import answers, pictures
 from webapp.upstream.alike import Alike
@@ -20,6 +21,7 @@ from webapp.upstream.refusals import Body, Refusals
 from webapp.upstream.thinking import Thinking
 
 MODEL_CHARS = 200
+PART_CHARS = 65_536  # of a larger text; others have their turn between the parts
 
 
 @dataclass(slots=True)
@@ -132,8 +134,13 @@ class Stream(Asking[Delta]):
                 progress.finish_reason = None
             progress.thinking.has_reasoning |= bool(delta.reasoning)
             progress.repeats.note(delta.text)
-            text, reasoning, was_reasoning = progress.thinking.feed(delta.text)
-            yield from self._give_text(text, delta.reasoning + reasoning, was_reasoning)
+            told = delta.reasoning
+            for start in range(0, len(delta.text) or 1, PART_CHARS):
+                if start:
+                    give_way()
+                text, reasoning, was_reasoning = progress.thinking.feed(delta.text[start : start + PART_CHARS])
+                yield from self._give_text(text, told + reasoning, was_reasoning)
+                told = ""
         if delta.images and (new := progress.pictures.take(delta.images)):
             self._begin()
             yield from self._passed(Delta(images=new))
