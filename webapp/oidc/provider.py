@@ -171,7 +171,7 @@ class Provider:
         try:
             status, body = self._exchange(line, method, place, options)
         except UpstreamError as error:
-            reason = line.expired or error.reason
+            reason = line.timeout or error.reason
             raise _failed(f"cannot be used at {urlsplit(place).path}: {reason}", is_away=True) from None
         finally:
             line.end()

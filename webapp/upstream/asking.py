@@ -142,7 +142,7 @@ class Asking(Iterator[Piece]):
                     yield from self._try()
                 except UpstreamError as error:
                     failure = error
-                if failure is None or self._progress.began or line.expired is not None:
+                if failure is None or self._progress.began or line.expired:
                     break
                 if self._leaves_out(failure):
                     continue
@@ -175,7 +175,7 @@ class Asking(Iterator[Piece]):
         if seconds >= line.seconds_left():
             return False
         line.sleep(seconds)
-        return line.expired is None
+        return not line.expired
 
     def _try(self) -> Iterator[Piece]:
         self._progress, self._head = self._new_progress(), bytearray()
@@ -318,7 +318,7 @@ class Asking(Iterator[Piece]):
         try:
             bounded(blocks, TAIL_BYTES)
         except UpstreamError:
-            return self._line.expired is None
+            return not self._line.expired
         finally:
             self._line.watch("first_token_timeout", self._first_seconds)  # of the next try
         return False

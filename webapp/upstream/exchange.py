@@ -66,8 +66,8 @@ class Exchange:
 
     def shown(self, failure: UpstreamError, line: Lifeline) -> UpstreamError:
         """Return a cleaned copy of a failure, without the exception chain, for users and the caller's log."""
-        if line.expired:
-            return UpstreamError(line.expired)
+        if line.timeout:
+            return UpstreamError(line.timeout)
         shown = UpstreamError(failure.reason, cleaning.clean(failure.detail, self._secrets), failure.retry_after)
         shown.status = failure.status
         return shown

@@ -15,14 +15,15 @@ class Lifeline:
     """Cuts the connection of one exchange with the upstream: on `abort`, or when a deadline passes.
 
     `watch` limits the time between deltas, `total_seconds` the whole exchange. Bytes that complete no delta extend
-    neither. `expired` is the reason of the deadline that has passed, which may be empty; None before. `query` is sent,
-    but never logged. `connect_seconds` is how long the connection took, with TLS; None without one.
+    neither. `expired` is whether a deadline has passed, `timeout` its reason, empty where it is no failure. `query` is
+    sent, but never logged. `connect_seconds` is how long the connection took, with TLS; None without one.
     """
 
     def __init__(self, total_seconds: float, query: str = "") -> None:
         self.query = query
         self.aborted = False
-        self.expired: str | None = None
+        self.expired = False
+        self.timeout = ""
         self.reused = False  # whether the connection was used for an earlier exchange
         self.connect_seconds: float | None = None
         self._total_seconds = total_seconds
@@ -61,7 +62,7 @@ class Lifeline:
     def sleep(self, seconds: float) -> None:
         """Sleep until the time is over. An abort or a deadline ends the sleep early."""
         with self._changed:
-            self._changed.wait_for(lambda: self.aborted or self.expired is not None or self._over, seconds)
+            self._changed.wait_for(lambda: self.aborted or self.expired or self._over, seconds)
 
     def abort(self) -> None:
         """Cut the connection, from any thread and at any time. A later connection is cut at once."""
@@ -83,7 +84,7 @@ class Lifeline:
         with self._changed:
             self._socket = connection
             self.connect_seconds = time.monotonic() - self._started_at  # of TLS too, which calls this again
-            if self.aborted or self.expired is not None:
+            if self.aborted or self.expired:
                 self._cut()
 
     def release(self) -> None:
@@ -98,7 +99,7 @@ class Lifeline:
             at, reason = self._deadline()
             if at > time.monotonic():
                 return at
-            self.expired = reason
+            self.timeout, self.expired = reason, True
             self._cut()
             return None
 
