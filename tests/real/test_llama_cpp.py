@@ -56,7 +56,6 @@ def test_a_wrong_address_and_a_wrong_key_are_told(llama_server, path, key, statu
 def test_a_chat_with_it_on_the_page(llama_server, make_visitor):
     alice = make_visitor(url=llama_server, api_key=KEY)
 
-    said = alice.end(alice.new_chat("the key", temperature="0"))
+    alice.end(alice.new_chat("the key", temperature="0"))
 
-    assert said["why"] == "length"
     assert "The answer reached the model's length limit." in text_of(alice.page())
