@@ -48,7 +48,7 @@ HOSTILE = {
     "open references": "[^" * 30_000,
     "definitions": "".join(f"[{n}]: http://a.b\n" for n in range(3_000)),
 }
-each_hostile = pytest.mark.parametrize("text", some(HOSTILE.values(), 3), ids=HOSTILE)
+each_hostile = pytest.mark.parametrize("text", some(HOSTILE.values(), 5), ids=HOSTILE)
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ print(json.dumps([reason, max(turns), sum(turns)]))
     "piece",
     [
         pytest.param(b"\n" * 65536, id="line ends"),
-        pytest.param(b":\n" * 32768, id="comments"),
-        pytest.param(b"data:{}\n\n" * 7281, id="events that say nothing"),
+        pytest.param(b":\n" * 32768, id="comments", marks=pytest.mark.long),
+        pytest.param(b"data:{}\n\n" * 7281, id="events that say nothing", marks=pytest.mark.long),
         pytest.param(b'data:{"choices":[{"text":"a"}]}\n\n' * 1985, id="tokens"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.samples import some
 from tests.upstream import FRAMINGS, Step, Upstream, Wait, body, error, event, head, token, tokens
 from webapp.chat import Delta, merge
 from webapp.errors import UpstreamError
@@ -243,13 +244,16 @@ class TestDeadlines:
 
     @pytest.mark.parametrize(
         "sign",
-        [
-            b": OPENROUTER PROCESSING\n\n",
-            token(role="assistant"),
-            token(""),
-            token(tool_calls=[{"index": 0, "function": {"arguments": "{"}}]),
-            event({"choices": [], "usage": None}),
-        ],
+        some(
+            [
+                b": OPENROUTER PROCESSING\n\n",
+                token(role="assistant"),
+                token(""),
+                token(tool_calls=[{"index": 0, "function": {"arguments": "{"}}]),
+                event({"choices": [], "usage": None}),
+            ],
+            4,
+        ),
         ids=["comment", "role", "empty delta", "arguments of a tool", "no choices"],
     )
     def test_any_sign_of_life_puts_the_deadlines_of_silence_off(self, upstream: Upstream, sign: bytes) -> None:

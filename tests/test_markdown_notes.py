@@ -86,9 +86,12 @@ def test_footnotes(text: str, html: str) -> None:
         "a[^1]\n\n- b[^1]\n\n[^1]: c\n\n    d\n",
         "> a[^1]\n>\n> [^1]: b\n\nc",
         "a[^1]\n\n[^1]:\n    - b\n    - c\n",
-        "".join(f"Words number {n} of a line[^{n}], and " for n in range(60))
-        + "\n\n"
-        + "".join(f"[^{n}]: a *b*\n" for n in range(60)),
+        pytest.param(
+            "".join(f"Words number {n} of a line[^{n}], and " for n in range(60))
+            + "\n\n"
+            + "".join(f"[^{n}]: a *b*\n" for n in range(60)),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_they_grow_as_they_end(text: str) -> None:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.samples import some
 from tests.test_patches import assert_stays, cuts, elements_of, run, shown
 from webapp.markdown import render
 from webapp.patches import LiveRenderer
@@ -193,7 +194,9 @@ def test_long_details_end_as_if_rendered_whole() -> None:
     assert_stays(cuts(text)[2])
 
 
-@pytest.mark.parametrize("piece", ["<details>\n", "<details>", "</details>", "<sub>", "<br>", "<details>\n<summary>\n"])
+@pytest.mark.parametrize(
+    "piece", some(["<details>\n", "<details>", "</details>", "<sub>", "<br>", "<details>\n<summary>\n"], 3)
+)
 def test_many_tags_take_seconds_at_most(piece: str) -> None:
     started = time.thread_time()
 

@@ -97,7 +97,7 @@ def change_password(team, alice):
     other.post_form("/account/password", current=PASSWORD, password="another password of hers")
 
 
-@pytest.mark.parametrize("end", [disable, sign_out, sign_out_by_admin, end_elsewhere, change_password])
+@pytest.mark.parametrize("end", some([disable, sign_out, sign_out_by_admin, end_elsewhere, change_password], 2))
 def test_a_silent_stream_ends_with_the_sign_in(team, alice, more, end):
     reader = open_stream(alice)
 
@@ -362,7 +362,7 @@ def by_demotion(alice, carol, users):
 
 @pytest.mark.parametrize(
     ("act", "left"),
-    some([(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])], 2),
+    some([(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])], 3),
 )
 def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left):
     server, join = workers

@@ -434,17 +434,17 @@ def test_a_caret_of_the_text_itself_stays() -> None:
         "word [unclosed and *open and `open and $open\n",
         "- a loose item\n\n",
         "| a | b |\n|---|:-:|\n",
-        "   ```python\n   x = 1\n",
         *some(
             [
                 "> a quote\n",
+                "   ```python\n   x = 1\n",
                 "word **word** and `code` and [a link](https://x.org) for ever ",
                 "- an item with **words**\n",
                 "3) an item\n   - with another\n",
                 "   - nested\n",
                 "    code\n",
             ],
-            6,
+            7,
         ),
     ],
 )

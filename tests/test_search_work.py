@@ -61,7 +61,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("query", QUERIES[::4])
-@pytest.mark.parametrize("piece", some(PIECES, 3))
+@pytest.mark.parametrize("piece", some(PIECES, 6))
 def test_marking_is_linear_in_the_text(query, piece):
     terms = snippets.terms_of(query) or ["x"]
     wanted = snippets.pattern(terms)

@@ -27,7 +27,7 @@ def alice(server):
         yield visitor
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("framing", some(FRAMINGS, 3))
 def test_a_token_is_not_held_back_for_the_next_one(alice, upstream, framing):
     go_on = threading.Event()
     upstream.answer(*body(token("first"), Wait(go_on), token("later"), b"data: [DONE]\n\n", framing=framing))

@@ -495,7 +495,7 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("file", some(ALL, 2))
+@pytest.mark.parametrize("file", some(ALL, 4))
 def test_the_same_file_twice_makes_nothing_twice(alice, import_file, file):
     first = place_of(import_file(file))
     before = exported(alice, first)
