@@ -207,7 +207,7 @@ def test_text_and_reasoning_share_the_room_of_an_answer(make_client, upstream: U
     assert answer_of(make_client(max_answer_bytes=10)) == (text, None, "answer_too_large")
 
 
-# A large text in one event: others have their turn between its parts
+# A large text in one event
 
 
 @pytest.mark.parametrize("shift", [0, 1, 4, 8, 9])

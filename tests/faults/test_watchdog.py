@@ -334,7 +334,7 @@ def test_a_send_after_ten_thousand_messages_holds_nobody(alice, watchdog, upstre
         stored = alice.raw(again)
 
     assert {end.get("why", "done") for end in ends} == {"done"}
-    assert stored == "x"
+    assert (alice.status(again), stored) == ("done", "x")
 
 
 def test_sends_into_a_large_conversation_hold_nobody_and_little_memory(alice, server, watchdog, upstream, database_url):

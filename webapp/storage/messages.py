@@ -191,7 +191,10 @@ def pieces_after(tx: Connection, reply_id: str, number: int) -> list[tuple[int, 
 
 
 def finish(tx: Connection, finals: Iterable[Final]) -> None:
-    """Save finished replies and delete their pieces. Counts each once, for limits and usage."""
+    """Save finished replies and delete their pieces. Counts each once, for limits and usage.
+
+    Gives way to other streams after longer texts.
+    """
     if not (finals := list(finals)):
         return
     rows = spending.running_rows(tx, [final.reply_id for final in finals])
@@ -209,7 +212,8 @@ def finish(tx: Connection, finals: Iterable[Final]) -> None:
             )
         )
         tx.execute(delete(pieces).where(pieces.c.message_id == final.reply_id))
-        give_way()
+        if len(final.text) > message_words.YIELD_CHARS:
+            give_way()
         message_words.add(tx, [final.reply_id])
     spending.book(tx, [(rows[one.reply_id], one) for one in finals if one.reply_id in rows], datetime.now(UTC))
 

@@ -134,13 +134,13 @@ class Stream(Asking[Delta]):
                 progress.finish_reason = None
             progress.thinking.has_reasoning |= bool(delta.reasoning)
             progress.repeats.note(delta.text)
-            told = delta.reasoning
+            beside = delta.reasoning
             for start in range(0, len(delta.text) or 1, PART_CHARS):
                 if start:
                     give_way()
                 text, reasoning, was_reasoning = progress.thinking.feed(delta.text[start : start + PART_CHARS])
-                yield from self._give_text(text, told + reasoning, was_reasoning)
-                told = ""
+                yield from self._give_text(text, beside + reasoning, was_reasoning)
+                beside = ""
         if delta.images and (new := progress.pictures.take(delta.images)):
             self._begin()
             yield from self._passed(Delta(images=new))
