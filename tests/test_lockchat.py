@@ -223,6 +223,11 @@ class TestAnswers:
             pytest.param(b"data:\n\n" + token("a") + DONE, "a", id="empty data"),
             pytest.param(token("a") + b"data:  [DONE] \n\n", "a", id="space around DONE"),
             pytest.param(token("a") + b"data: [DONE]", "a", id="no line end after DONE"),
+            pytest.param(
+                b"data: : keepalive\n\n" + token("a") + b"data: : keepalive\n\n" + token("b") + DONE,
+                "ab",
+                id="a comment in data",
+            ),
             pytest.param(token("a") + token("b", finish="stop").rstrip(), "ab", id="no line end at all"),
             pytest.param(token("a") + DONE + token("b"), "a", id="nothing counts after DONE"),
             pytest.param(token(content=None) + token("a") + DONE, "a", id="null content"),

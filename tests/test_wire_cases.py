@@ -222,8 +222,13 @@ class TestEnds:
                 "May contain",
             ),
             ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "quota", ""),
+            (
+                {"choices": None, "error_type": "BadRequestError", "error_message": "Maximum context length is 8"},
+                "context_length",
+                "8",
+            ),
         ],
-        ids=["FastAPI", "DashScope", "MiniMax"],
+        ids=["FastAPI", "DashScope", "MiniMax", "DeepInfra"],
     )
     @pytest.mark.parametrize("before", [(), (chunk({"content": "Hel"}),)], ids=["at once", "after text"])
     def test_an_event_without_choices_says_why_no_answer_comes(

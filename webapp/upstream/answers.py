@@ -69,6 +69,7 @@ def _is_error(payload: dict[str, Any]) -> bool:
         return False
     is_bad = str(payload.get("code") or 0).lower() not in _GOOD_CODES
     has_code = is_bad and bool(payload.get("message") or payload.get("msg"))
+    has_code |= bool(payload.get("error_message") or _dict(payload, "base_resp").get("status_code"))
     is_failed = payload.get("type") == "error" or payload.get("success") is False
     return bool(payload.get("errors") or payload.get("detail") or has_code or is_failed)
 

@@ -117,8 +117,11 @@ _CHAIN_END = re.compile(
 )
 
 
-# `Message` is Amazon's, `error_msg` Huawei's; the last two are MiniMax's.
-_PARTS = ("error", "errors", "message", "Message", "msg", "error_msg", "detail", "base_resp", "status_msg")
+# `Message` is Amazon's, `error_msg` Huawei's, `error_message` DeepInfra's; the last two are MiniMax's.
+_PARTS = (
+    *("error", "errors", "message", "Message", "msg", "error_msg", "error_message", "detail"),
+    *("base_resp", "status_msg"),
+)
 
 
 class Refused(UpstreamError):

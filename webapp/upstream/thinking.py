@@ -18,7 +18,7 @@ PIECE_CHARS = 1000
 MOST_HELD_CHARS = 1000  # white space that waits for a tag
 MOST_LINE_CHARS = 2000  # of the current line, which tells code from text
 
-_NAMES = ("think", "thinking", "thought", "reason", "reasoning", "seed:think")
+_NAMES = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 _CLOSINGS = {
     **{f"<{name}>": f"</{name}>" for name in _NAMES},
     "[think]": "[/think]",  # Magistral
