@@ -11,11 +11,12 @@ import pytest
 
 from tests.dialects import DONE, chunk
 from tests.dialects.openai import OPENAI
-from tests.pictures import pictures_chunk, png
+from tests.pictures import pictures_chunk, png, url_of
 from tests.test_dialects import Outcome, ask
-from tests.upstream import Close, Step, Upstream, body, error
-from webapp.chat import Picture
+from tests.upstream import Close, Step, Upstream, Wait, body, error
+from webapp.chat import Picture, merge
 from webapp.errors import UpstreamError
+from webapp.lockchat import Lockchat
 from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
 from webapp.upstream import pictures
 from webapp.upstream.pictures import MAX_BASE64_CHARS
@@ -111,6 +112,52 @@ class TestPictures:
         assert isinstance(outcome.failure, UpstreamError)
         assert outcome.failure.reason == "cut_off"
         assert len(outcome.all_of("images")) == 1
+
+    @pytest.mark.parametrize("is_whole", [False, True])
+    def test_a_picture_written_into_the_text_is_a_picture(self, upstream: Upstream, is_whole: bool) -> None:
+        said = f"A red apple!\n![image]({url_of(png(2, 1, 1000))})\nAnd more: ![]({url_of(png(1, 2, 1000))})."
+
+        outcome = answer(upstream, whole(said) if is_whole else stream(chunk({"content": said})))
+
+        assert (outcome.failure, outcome.text) == (None, "A red apple!\n\nAnd more: .")
+        assert [picture.width for picture in outcome.all_of("images")] == [2, 1]
+
+    @pytest.mark.parametrize("is_listening", [False, True])
+    def test_a_picture_among_tokens_that_arrive_together_is_one(self, upstream: Upstream, is_listening: bool) -> None:
+        words = [chunk({"content": word}) for word in ("I ", "am ", "done ")]
+        picture = chunk({"content": f"![image]({url_of(png(2, 1, 1000))})"})
+        upstream.answer(*body(words[0], Wait(0.1), b"".join([*words[1:], picture, *words]), chunk({}, "stop"), DONE))
+        client = Lockchat(upstream.url)
+        deltas = client.stream([{"role": "user", "content": "x"}], "m")
+        if is_listening:
+            deltas.listen(lambda activity: None, lambda: None)
+
+        found = list(deltas)
+        client.close()
+
+        assert merge(found).text == "I am done I am done "
+        assert [picture.width for delta in found for picture in delta.images] == [2]
+
+    @pytest.mark.parametrize("url", [PIXEL, PICTURE + "...", "data:text/html;base64," + "A" * 1000])
+    def test_what_a_model_writes_of_data_urls_stays_text(self, upstream: Upstream, url: str) -> None:
+        said = f"Write `![x]({url})`."
+
+        outcome = answer(upstream, stream(chunk({"content": said})))
+
+        assert (outcome.text, outcome.all_of("images")) == (said, [])
+
+    def test_a_written_picture_that_is_none_is_left_out_and_told(self, upstream: Upstream) -> None:
+        outcome = answer(upstream, stream(chunk({"content": f"Here: ![x]({PICTURE})"})))
+
+        assert (outcome.text, outcome.all_of("images"), outcome.all_of("dropped")) == ("Here:", [], ["picture"])
+
+    def test_a_written_picture_that_a_last_message_repeats_comes_once(self, upstream: Upstream) -> None:
+        said = f"A red apple!\n![image]({url_of(png(2, 1, 1000))})"
+        again = chunk({"content": said}).replace(b'"delta"', b'"message"')
+
+        outcome = answer(upstream, stream(chunk({"content": said}), again))
+
+        assert (outcome.text, len(outcome.all_of("images"))) == ("A red apple!", 1)
 
     def test_a_picture_that_a_last_message_repeats_comes_once(self, upstream: Upstream) -> None:
         again = pictures_chunk(png(1, 1)).replace(b'"delta"', b'"message"')

@@ -50,6 +50,7 @@ def delta_of(payload: Any) -> Delta:
     if not isinstance(part, dict):
         part = choice
     text, reasoning = content(part)
+    text, written = pictures.taken_out(text)
     return Delta(
         text=text + pictures.links_in(part),
         reasoning=reasoning,
@@ -57,7 +58,7 @@ def delta_of(payload: Any) -> Delta:
         usage=_usage_in(payload, choice),
         sources=_sources(payload, choice, part),
         tool=_tool(part),
-        images=pictures.pictures_in(part),
+        images=(*pictures.pictures_in(part), *written),
     )
 
 
@@ -88,7 +89,7 @@ def text_of(payload: Any) -> str | None:
     if len(part) > 1 and any(value for name, value in part.items() if name not in ("content", "role")):
         return None
     text = part.get("content")
-    return text if isinstance(text, str) else None
+    return text if isinstance(text, str) and not pictures.has_pictures(text) else None
 
 
 # What `delta_of` does not read, and what `text_of` looks at.

@@ -1,7 +1,7 @@
 """Pictures in a message or delta: those at an address become links in the text; base64 never becomes text.
 
 OpenRouter puts them in `images`: https://openrouter.ai/docs/features/multimodal/image-generation
-Others put them among the parts of `content`, with the type `image_url` or `output_image`.
+Others put them among the parts of `content`, with the type `image_url` or `output_image`, or as markdown into the text.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _KINDS = ("image_url", "output_image")
 _URL = re.compile(r"https?://[^\s<>\\]++", re.I)
 _STRING_END = re.compile(rb'["\r\n]')
 _DATA = re.compile(r"data:[^,]{0,200};base64,", re.I)
+_IN_TEXT = "](data:"
+# No model writes as much base64: a program has put the picture there, such as new-api and one-api.
+_WRITTEN = re.compile(r"!\[[^\]\n]{0,200}\]\((data:image/[\w.+-]{1,40};base64,[A-Za-z0-9+/=]{400,}+)\)", re.I)
 
 
 class Room:
@@ -123,6 +126,19 @@ def pictures_in(part: dict[str, Any]) -> tuple[Picture, ...]:
     Raises UpstreamError where there is no room for them.
     """
     return tuple(_picture(url) for url in _urls(part) if url[:5].lower() == "data:")
+
+
+def has_pictures(text: str) -> bool:
+    """Whether a text may hold pictures, for `taken_out`."""
+    return _IN_TEXT in text
+
+
+def taken_out(text: str) -> tuple[str, tuple[Picture, ...]]:
+    """Return the text without the pictures that are written into it as markdown, and these. Raises UpstreamError."""
+    if not has_pictures(text):
+        return text, ()
+    parts = _WRITTEN.split(text)
+    return "".join(parts[::2]), tuple(map(_picture, parts[1::2]))
 
 
 def _picture(url: str) -> Picture:

@@ -75,10 +75,11 @@ class Stream(Asking[Delta]):
             yield from super()._take_objects(objects)
             return
         texts = self._progress.alike.texts_of(objects)
-        if texts is None:
+        text = "".join(texts or ())
+        if texts is None or pictures.has_pictures(text):
             yield from self._take_different(objects)
         else:
-            yield from self._give(Delta("".join(texts)))
+            yield from self._give(Delta(text))
 
     def _take_different(self, objects: list[bytes]) -> Iterator[Delta]:
         texts: list[str] = []
