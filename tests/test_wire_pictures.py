@@ -122,6 +122,15 @@ class TestPictures:
         assert (outcome.failure, outcome.text) == (None, "A red apple!\n\nAnd more: .")
         assert [picture.width for picture in outcome.all_of("images")] == [2, 1]
 
+    @pytest.mark.parametrize(
+        ("before", "left"),
+        [("a [b] ![", "a [b] "), ("a [", "a "), ("a", "a"), ("[a] b", "[a] b"), ("[" + "a" * 2000, "[" + "a" * 2000)],
+    )
+    def test_nothing_but_the_label_of_a_written_picture_goes_with_it(self, before: str, left: str) -> None:
+        text, found = pictures.taken_out(f"{before}]({url_of(png(2, 1, 1000))}) c")
+
+        assert (text, len(found)) == (left + " c", 1)
+
     @pytest.mark.parametrize("is_listening", [False, True])
     def test_a_picture_among_tokens_that_arrive_together_is_one(self, upstream: Upstream, is_listening: bool) -> None:
         words = [chunk({"content": word}) for word in ("I ", "am ", "done ")]

@@ -19,6 +19,7 @@ from webapp.errors import UpstreamError
 from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
 
 MAX_URL_CHARS = 2048
+MOST_LABEL_CHARS = 1000
 MAX_BASE64_CHARS = MAX_BYTES * 4 // 3 + 1024
 LINE_BYTES = 2**20  # longer lines take room
 LARGE_CHARS = 2**20  # takes a few milliseconds to read, and as many to decode
@@ -32,7 +33,7 @@ _STRING_END = re.compile(rb'["\r\n]')
 _DATA = re.compile(r"data:[^,]{0,200};base64,", re.I)
 _IN_TEXT = "](data:"
 # No model writes as much base64: a program has put the picture there, such as new-api and one-api.
-_WRITTEN = re.compile(r"!\[[^\]\n]{0,200}\]\((data:image/[\w.+-]{1,40};base64,[A-Za-z0-9+/=]{400,}+)\)", re.I)
+_WRITTEN = re.compile(r"\]\((data:image/[\w.+-]{1,40};base64,[A-Za-z0-9+/=]{400,}+)\)", re.I)
 
 
 class Room:
@@ -137,8 +138,15 @@ def taken_out(text: str) -> tuple[str, tuple[Picture, ...]]:
     """Return the text without the pictures that are written into it as markdown, and these. Raises UpstreamError."""
     if not has_pictures(text):
         return text, ()
-    parts = _WRITTEN.split(text)
-    return "".join(parts[::2]), tuple(map(_picture, parts[1::2]))
+    *parts, last = _WRITTEN.split(text)
+    return "".join([*map(_without_label, parts[::2]), last]), tuple(map(_picture, parts[1::2]))
+
+
+def _without_label(text: str) -> str:
+    """The text before the `![label` of a picture."""
+    before, bracket, label = text.rpartition("[")
+    is_label = bracket and len(label) <= MOST_LABEL_CHARS and "]" not in label
+    return before.removesuffix("!") if is_label else text
 
 
 def _picture(url: str) -> Picture:
