@@ -228,6 +228,11 @@ class TestAnswers:
                 "ab",
                 id="a comment in data",
             ),
+            pytest.param(
+                b"data: : keepalive\n" + token("a").replace(b"\n\n", b"\n") + token("b") + DONE,
+                "ab",
+                id="a comment in data and single line ends",
+            ),
             pytest.param(token("a") + token("b", finish="stop").rstrip(), "ab", id="no line end at all"),
             pytest.param(token("a") + DONE + token("b"), "a", id="nothing counts after DONE"),
             pytest.param(token(content=None) + token("a") + DONE, "a", id="null content"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.pictures import png, url_of
 from tests.upstream import Upstream, Wait, body, event, token
 from webapp.chat import Usage
 from webapp.errors import UpstreamError
@@ -117,6 +118,19 @@ def test_usage_comes_if_the_client_asks(client: Lockchat, upstream: Upstream) ->
 
     text, usage = said(part("stop", content="Hi")), said(usage=USAGE)
     assert answers == [[text, usage], [text, usage], [text]]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_picture_written_into_the_text_stays_there(client: Lockchat, upstream: Upstream, stream: bool) -> None:
+    written = f"![image]({url_of(png(2, 1, 400))})"
+    upstream.answer(
+        *streamed(said(part(content=written)), said({"message": {"content": written}, "finish_reason": "stop"}))
+    )
+
+    pieces = list(ask(client, stream=stream))
+
+    texts = [one["choices"][0]["delta" if stream else "message"].get("content") or "" for one in pieces]
+    assert "".join(texts) == written
 
 
 # (what the upstream sends, the message of the completion that the client gets, its finish reason)

@@ -240,8 +240,18 @@ class TestEnds:
         assert outcome.failure.code == code
         assert words in outcome.failure.sentence
 
-    def test_what_an_event_without_choices_says_beside_an_answer_is_no_failure(self, upstream: Upstream) -> None:
-        outcome = answer(upstream, stream(event({"message": "Searching the web"}), chunk({"content": "Hello"})))
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"message": "Searching the web"},
+            *({"base_resp": {"status_code": code}} for code in (0, "0", 200, "success")),
+            {"error_message": ""},
+        ],
+    )
+    def test_what_an_event_without_choices_says_beside_an_answer_is_no_failure(
+        self, upstream: Upstream, said: Any
+    ) -> None:
+        outcome = answer(upstream, stream(event(said), chunk({"content": "Hello"})))
 
         assert (outcome.text, outcome.failure) == ("Hello", None)
 

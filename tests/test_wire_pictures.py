@@ -14,7 +14,7 @@ from tests.dialects.openai import OPENAI
 from tests.pictures import pictures_chunk, png, url_of
 from tests.test_dialects import Outcome, ask
 from tests.upstream import Close, Step, Upstream, Wait, body, error
-from webapp.chat import Picture, merge
+from webapp.chat import Delta, Picture, merge
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
@@ -124,12 +124,19 @@ class TestPictures:
 
     @pytest.mark.parametrize(
         ("before", "left"),
-        [("a [b] ![", "a [b] "), ("a [", "a "), ("a", "a"), ("[a] b", "[a] b"), ("[" + "a" * 2000, "[" + "a" * 2000)],
+        [
+            ("a [b] ![", "a [b] "),
+            ("a [", "a "),
+            ("a", "a"),
+            ("[a] b", "[a] b"),
+            ("[" + "a" * 2000, "[" + "a" * 2000),
+            ("[a\nb", "[a\nb"),
+        ],
     )
     def test_nothing_but_the_label_of_a_written_picture_goes_with_it(self, before: str, left: str) -> None:
-        text, found = pictures.taken_out(f"{before}]({url_of(png(2, 1, 1000))}) c")
+        delta = pictures.taken_out(Delta(f"{before}]({url_of(png(2, 1, 1000))}) c"))
 
-        assert (text, len(found)) == (left + " c", 1)
+        assert (delta.text, len(delta.images)) == (left + " c", 1)
 
     @pytest.mark.parametrize("is_listening", [False, True])
     def test_a_picture_among_tokens_that_arrive_together_is_one(self, upstream: Upstream, is_listening: bool) -> None:
@@ -147,7 +154,7 @@ class TestPictures:
         assert merge(found).text == "I am done I am done "
         assert [picture.width for delta in found for picture in delta.images] == [2]
 
-    @pytest.mark.parametrize("url", [PIXEL, PICTURE + "...", "data:text/html;base64," + "A" * 1000])
+    @pytest.mark.parametrize("url", [PIXEL, PICTURE + "...", "data:image/svg+xml;base64," + "A" * 1000])
     def test_what_a_model_writes_of_data_urls_stays_text(self, upstream: Upstream, url: str) -> None:
         said = f"Write `![x]({url})`."
 

@@ -32,7 +32,7 @@ LIST_PATH = "/models"
 def _create_completion(
     model: str, messages: list[dict[str, Any]], stream: bool, temperature: float = 0.7, **kwargs: Any
 ) -> Iterator[str]:
-    """Yield the text tokens of the answer; without `stream` the whole answer is one token.
+    """Yield the text tokens of the answer, without its pictures; without `stream` the whole answer is one token.
 
     `base_url` and the keyword arguments of Lockchat override the environment. None and False count as not given.
     Ignores other names. Raises UpstreamError, and ConfigError for an invalid setting.

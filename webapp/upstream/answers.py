@@ -50,7 +50,6 @@ def delta_of(payload: Any) -> Delta:
     if not isinstance(part, dict):
         part = choice
     text, reasoning = content(part)
-    text, written = pictures.taken_out(text)
     return Delta(
         text=text + pictures.links_in(part),
         reasoning=reasoning,
@@ -58,7 +57,7 @@ def delta_of(payload: Any) -> Delta:
         usage=_usage_in(payload, choice),
         sources=_sources(payload, choice, part),
         tool=_tool(part),
-        images=(*pictures.pictures_in(part), *written),
+        images=pictures.pictures_in(part),
     )
 
 
@@ -70,7 +69,8 @@ def _is_error(payload: dict[str, Any]) -> bool:
         return False
     is_bad = str(payload.get("code") or 0).lower() not in _GOOD_CODES
     has_code = is_bad and bool(payload.get("message") or payload.get("msg"))
-    has_code |= bool(payload.get("error_message") or _dict(payload, "base_resp").get("status_code"))
+    base_code = str(_dict(payload, "base_resp").get("status_code") or 0).lower()
+    has_code |= bool(payload.get("error_message")) or base_code not in _GOOD_CODES
     is_failed = payload.get("type") == "error" or payload.get("success") is False
     return bool(payload.get("errors") or payload.get("detail") or has_code or is_failed)
 

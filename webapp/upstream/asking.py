@@ -243,9 +243,9 @@ class Asking(Iterator[Piece]):
                     self._line.resume()  # any event is a sign of life
                 if isinstance(event, list):
                     yield from self._take_objects(event)
-                elif event.event == framing.COMMENT or (data := event.data.strip()).startswith(":"):
-                    self._take_comment()  # Vertex AI sends "data: : keepalive"
-                elif data == "[DONE]":
+                elif event.event == framing.COMMENT:
+                    self._take_comment()
+                elif (data := event.data.strip()) == "[DONE]":
                     progress.done = True
                     break
                 elif event.event == "error":

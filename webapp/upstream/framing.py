@@ -13,6 +13,8 @@ SHORT_BYTES = 65_536  # a longer block is read line by line
 
 _BOM = b"\xef\xbb\xbf"
 _DATA = b"data:"
+_COMMENT_IN_DATA = b"data: :"  # Vertex AI's keep-alive
+_COMMENT_EVENT = (b"event: " + COMMENT.encode(), _DATA, b"")
 _ENDS = (b"}", b"[DONE]")  # of a payload that is whole in one line
 _ERRORS = (b"error:", b'{"error"', b"The model: `")
 
@@ -76,6 +78,10 @@ def _apart(lines: Iterator[bytes]) -> Iterator[bytes]:
     for line in lines:
         if not line:
             is_between, is_whole = True, False
+        elif (is_between or is_whole) and line.startswith(_COMMENT_IN_DATA):
+            yield from (b"", *_COMMENT_EVENT)
+            is_between, is_whole = True, False
+            continue
         elif line.startswith(_DATA):
             if is_whole:
                 yield b""
@@ -85,7 +91,7 @@ def _apart(lines: Iterator[bytes]) -> Iterator[bytes]:
             is_between, is_whole = True, False
             continue
         elif is_between and line.startswith(b":"):
-            yield from (b"event: " + COMMENT.encode(), _DATA, b"")
+            yield from _COMMENT_EVENT
             continue
         else:
             is_between = False

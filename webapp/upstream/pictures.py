@@ -12,9 +12,10 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from webapp.chat import Picture
+from webapp.chat import Delta, Picture
 from webapp.errors import UpstreamError
 from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
 
@@ -33,7 +34,7 @@ _STRING_END = re.compile(rb'["\r\n]')
 _DATA = re.compile(r"data:[^,]{0,200};base64,", re.I)
 _IN_TEXT = "](data:"
 # No model writes as much base64: a program has put the picture there, such as new-api and one-api.
-_WRITTEN = re.compile(r"\]\((data:image/[\w.+-]{1,40};base64,[A-Za-z0-9+/=]{400,}+)\)", re.I)
+_WRITTEN = re.compile(r"\]\(((?i:data:image/(?:png|jpe?g|gif|webp);base64,)[A-Za-z0-9+/=]{400,}+)\)")
 
 
 class Room:
@@ -134,18 +135,22 @@ def has_pictures(text: str) -> bool:
     return _IN_TEXT in text
 
 
-def taken_out(text: str) -> tuple[str, tuple[Picture, ...]]:
-    """Return the text without the pictures that are written into it as markdown, and these. Raises UpstreamError."""
-    if not has_pictures(text):
-        return text, ()
-    *parts, last = _WRITTEN.split(text)
-    return "".join([*map(_without_label, parts[::2]), last]), tuple(map(_picture, parts[1::2]))
+def taken_out(delta: Delta) -> Delta:
+    """Return the delta with the pictures that are written into its text as markdown among its pictures.
+
+    Raises UpstreamError where there is no room for them.
+    """
+    if not has_pictures(delta.text):
+        return delta
+    *parts, last = _WRITTEN.split(delta.text)
+    text = "".join([*map(_without_label, parts[::2]), last])
+    return replace(delta, text=text, images=(*delta.images, *map(_picture, parts[1::2])))
 
 
 def _without_label(text: str) -> str:
     """The text before the `![label` of a picture."""
     before, bracket, label = text.rpartition("[")
-    is_label = bracket and len(label) <= MOST_LABEL_CHARS and "]" not in label
+    is_label = bracket and len(label) <= MOST_LABEL_CHARS and "]" not in label and "\n" not in label
     return before.removesuffix("!") if is_label else text
 
 

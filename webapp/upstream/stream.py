@@ -96,7 +96,7 @@ class Stream(Asking[Delta]):
 
     def _take_whole(self, payload: Any) -> Iterator[Delta]:
         self._note_model(payload)
-        return self._give(answers.delta_of(payload))
+        return self._give(pictures.taken_out(answers.delta_of(payload)))
 
     def _take_comment(self) -> None:
         self._tell("working")
@@ -111,7 +111,7 @@ class Stream(Asking[Delta]):
         payload = load(data)
         if not (progress.model and progress.began):  # oMLX names "keepalive" before the first text
             self._note_model(payload)
-        delta = answers.delta_of(data if payload is None else payload)
+        delta = pictures.taken_out(answers.delta_of(data if payload is None else payload))
         self._note_told(payload)
         if progress.began and '"message"' in data and answers.is_whole(payload):
             text = progress.repeats.rest_of(delta.text, is_last=bool(delta.finish_reason))
