@@ -48,8 +48,8 @@ GARBAGE_OBJECTS = 20_000  # before they are looked through; a test makes thousan
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Four test processes for the quick suite, which often waits; one where browsers and faults are timed."""
-    return 4 if config.option.markexpr == QUICK else 0
+    """Six test processes for the quick suite, which often waits; one where browsers and faults are timed."""
+    return 6 if config.option.markexpr == QUICK else 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
