@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tests.wait import wait_until
 from webapp import create_app
 from webapp.config import Config, check_bind
 from webapp.errors import ConfigError, StorageUnavailable
@@ -114,6 +117,16 @@ def test_a_database_server_that_is_away_is_told_on_the_page_and_in_the_log(tmp_p
     assert "The database is busy. Try again in a moment" in answer.text
     assert "The database cannot be opened: " in caplog.text
     assert "hunter2" not in caplog.text + answer.text
+
+
+def test_a_closed_app_no_longer_looks_for_its_database(tmp_path, monkeypatch):
+    monkeypatch.setattr("webapp.app.RETRY_SECONDS", 0.05)
+    before = threading.enumerate()
+    app = create_app(Config(data_dir=tmp_path, database_url="postgresql://127.0.0.1:1/x"))
+
+    app.extensions["lockchat"].close()
+
+    wait_until(lambda: not any(isinstance(one, threading.Timer) for one in {*threading.enumerate()} - {*before}), 20)
 
 
 @pytest.mark.parametrize("url", ["https://user:hunter2@llm.example.org", "https://llm.example.org/v1?auth=hunter2"])

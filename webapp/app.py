@@ -291,6 +291,8 @@ def _bring_up_to_date(storage: Storage, *, again: bool = False) -> None:
 
     gunicorn would end every worker because of one that cannot begin. A file that cannot be opened is a wrong setting.
     """
+    if storage.is_closed:  # with the app, while the server was away
+        return
     try:
         migrate(storage)
     except StorageUnavailable as error:

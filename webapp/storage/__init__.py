@@ -53,6 +53,7 @@ class Storage:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             files.make_private(self.url.database)
+        self.is_closed = False
         self._writers = threading.Lock()
         self._durable = self._engine(durable=True)
         self._cheap = self._engine(durable=False)
@@ -112,6 +113,7 @@ class Storage:
 
     def close(self) -> None:
         """Close every idle connection."""
+        self.is_closed = True
         self._durable.dispose()
         self._cheap.dispose()
 
