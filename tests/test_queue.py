@@ -197,6 +197,7 @@ def test_many_workers_send_it_once(alice, upstream, site, make_site):
             thread.join()
         wait_until(lambda: not is_waiting(alice), 60, "the queued message to go")
 
+    upstream.wait_for_requests(10)
     assert sorted(questions(upstream)) == sorted([f"{text} {n}" for n in range(5) for text in ("One", "Two")])
 
 
@@ -274,6 +275,7 @@ def test_it_follows_the_answer_that_it_waited_for_whatever_branch_is_shown(alice
     running.set()
 
     wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+    upstream.wait_for_requests(3)
     assert asked(upstream)[1:] == [["Uno"], ["One", "First", "Two"]]
 
 
@@ -322,7 +324,7 @@ def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice
     page = text_of(alice.page())
     with storage.begin() as tx:
         spending.set_limit(tx, "member", "running_replies", None)
-    wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
+    upstream.wait_for_requests(2)
 
     assert "could not be sent by itself" not in page
     assert questions(upstream) == ["One", "Two"]
