@@ -20,7 +20,7 @@ from webapp.errors import UpstreamError
 from webapp.pictures import MAX_BYTES, MAX_PICTURES, picture_of
 
 MAX_URL_CHARS = 2048
-MOST_LABEL_CHARS = 1000
+MAX_LABEL_CHARS = 1000
 MAX_BASE64_CHARS = MAX_BYTES * 4 // 3 + 1024
 LINE_BYTES = 2**20  # longer lines take room
 LARGE_CHARS = 2**20  # takes a few milliseconds to read, and as many to decode
@@ -150,7 +150,7 @@ def taken_out(delta: Delta) -> Delta:
 def _without_label(text: str) -> str:
     """The text before the `![label` of a picture."""
     before, bracket, label = text.rpartition("[")
-    is_label = bracket and len(label) <= MOST_LABEL_CHARS and "]" not in label and "\n" not in label
+    is_label = bracket and len(label) <= MAX_LABEL_CHARS and "]" not in label and "\n" not in label
     return before.removesuffix("!") if is_label else text
 
 
