@@ -8,8 +8,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 from tests.server import ROOT
 from tests.team import PASSWORD, is_signed_in
 from tests.visitor import Visitor
@@ -47,7 +45,6 @@ def test_the_printed_link_makes_one_administrator_whatever_the_worker(start_serv
         visitor.close()
 
 
-@pytest.mark.long
 def test_a_start_with_an_administrator_prints_no_link(start_server):
     first = start_server(LOGIN="password")
     [path] = LINK.findall(first.log.read_text())

@@ -362,7 +362,7 @@ def by_demotion(alice, carol, users):
 
 @pytest.mark.parametrize(
     ("act", "left"),
-    some([(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])], 3),
+    some([(by_sign_out, []), (by_disabling, []), (by_demotion, ["stream", "changes", "export"])], 2),
 )
 def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left):
     server, join = workers

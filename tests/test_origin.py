@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.samples import some
 from tests.visitor import Visitor, text_of
 
 OURS, FOREIGN = "same", "https://evil.example"
@@ -81,7 +80,7 @@ def test_the_scheme_is_ours_too_where_it_is_known(make_visitor, headers, status)
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize(("scheme", "status"), some([("https", 303), ("http", 403)], 2))
+@pytest.mark.parametrize(("scheme", "status"), [("https", 303), ("http", 403)])
 def test_behind_a_proxy_that_speaks_tls_the_page_is_https(start_server, scheme, status):
     with Visitor(start_server(ALLOW_OPEN="proxy").url) as visitor:
         origin = visitor.base_url.replace("http", scheme, 1)

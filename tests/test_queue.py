@@ -324,6 +324,7 @@ def test_one_that_meets_the_limit_of_running_answers_waits_until_it_may_go(alice
     page = text_of(alice.page())
     with storage.begin() as tx:
         spending.set_limit(tx, "member", "running_replies", None)
+    wait_until(lambda: not is_waiting(alice), 20, "the queued message to go")
     upstream.wait_for_requests(2)
 
     assert "could not be sent by itself" not in page

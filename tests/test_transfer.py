@@ -524,17 +524,12 @@ def test_a_file_beyond_the_limit_is_refused_with_the_limit(import_file):
 
 @pytest.mark.parametrize(
     "make",
-    some(
-        [
-            lambda: zip_of(a__json=" " * (Config.max_import_bytes + 1)),
-            lambda: zip_of(
-                a__json=" " * (Config.max_import_bytes // 2), b__json=" " * (Config.max_import_bytes // 2 + 1)
-            ),
-            lambda: zip_of(a__json="[" + "[]," * reader.MAX_JSON_VALUES + "[]]"),
-            lambda: zip_of(**{f"{n}__json": "" for n in range(zips.MAX_MEMBERS + 1)}),
-        ],
-        3,
-    ),
+    [
+        lambda: zip_of(a__json=" " * (Config.max_import_bytes + 1)),
+        lambda: zip_of(a__json=" " * (Config.max_import_bytes // 2), b__json=" " * (Config.max_import_bytes // 2 + 1)),
+        lambda: zip_of(a__json="[" + "[]," * reader.MAX_JSON_VALUES + "[]]"),
+        lambda: zip_of(**{f"{n}__json": "" for n in range(zips.MAX_MEMBERS + 1)}),
+    ],
     ids=["one member", "all members", "many values", "many members"],
 )
 def test_a_zip_that_would_grow_too_large_is_refused(import_file, make):
@@ -546,13 +541,10 @@ def test_a_zip_that_would_grow_too_large_is_refused(import_file, make):
 
 @pytest.mark.parametrize(
     "values",
-    some(
-        [
-            [chatgpt(("q", None, "user", "x", {}))] * (reader.MAX_CONVERSATIONS + 1),
-            [chatgpt(*((str(n), n and str(n - 1), "user", "x", {}) for n in range(reader.MAX_MESSAGES + 1)))],
-        ],
-        2,
-    ),
+    [
+        [chatgpt(("q", None, "user", "x", {}))] * (reader.MAX_CONVERSATIONS + 1),
+        [chatgpt(*((str(n), n and str(n - 1), "user", "x", {}) for n in range(reader.MAX_MESSAGES + 1)))],
+    ],
     ids=["conversations", "messages"],
 )
 def test_more_than_a_file_may_hold_is_refused(alice, import_file, values):

@@ -56,6 +56,7 @@ def test_a_wrong_address_and_a_wrong_key_are_told(llama_server, path, key, statu
 def test_a_chat_with_it_on_the_page(llama_server, make_visitor):
     alice = make_visitor(url=llama_server, api_key=KEY)
 
-    alice.end(alice.new_chat("the key", temperature="0"))
+    said = alice.end(alice.new_chat("the key", temperature="0"))
 
+    assert said.get("why", "length") == "length"  # without an end: it has ended before
     assert "The answer reached the model's length limit." in text_of(alice.page())
