@@ -459,11 +459,12 @@ function addCopyButtons(within) {
 
 /** @param {any} event */
 function onClick(event) {
-  const button = event.target.closest("[data-module]");
+  const button = event.target.closest("[data-module], [data-copy]");
   if (!button) return;
   event.preventDefault();
+  if (button.dataset.copy && tools.copy) return tools.copy(button); // some browsers copy only during the click
   const tell = (sentence = "") => tellConnection(button, sentence, words.back);
-  load(button.dataset.module, button).then(() => tell(), () => tell(words.gone));
+  load(button.dataset.module ?? "reading", button).then(() => tell(), () => tell(words.gone));
 }
 
 /* ---- listed: the list keeps its place from page to page, with the current chat in view ---- */
@@ -480,7 +481,7 @@ function placeList() {
 /* ---- begin ---- */
 
 const isBusy = () => !!sending || streams.size > 0;
-const tools = { isBusy, fill, followAll, addToList, load, prepare, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
+const /** @type {any} */ tools = { isComposing: false, isBusy, fill, followAll, addToList, load, prepare, apply, update, count, tellConnection, stick, showButtons, find, parse, say, complain, post, focusBox, draftKey, writeDraft, accept, streams, words, box, grow, onInput };
 document.documentElement.classList.add("js");
 if (list) {
   placeList();
@@ -489,9 +490,16 @@ if (list) {
 }
 
 document.addEventListener("keydown", onShortcut);
+for (const type of ["compositionstart", "compositionend"]) {
+  document.addEventListener(type, () => { tools.isComposing = type === "compositionstart"; });
+}
 for (const part of document.querySelectorAll("[data-starts]")) {
-  const start = () => load(part.dataset.starts, part);
-  for (const type of ["pointerover", "focusin", "toggle", "input"]) part.addEventListener(type, start, { once: true });
+  const listen = () => {
+    for (const type of ["pointerover", "focusin", "toggle", "input"]) part.addEventListener(type, start, { once: true });
+  };
+  const start = () => load(part.dataset.starts, part).catch(listen);
+  listen();
+  if (part.matches(":hover, :focus-within")) start(); // both began before this script
 }
 
 if (find(".log")) {
@@ -526,7 +534,9 @@ if (find(".log")) {
   if (find(".message") && (!location.hash || streams.size)) toEnd();
   else pinned = false; // the reader opened a link to a message
   // After loading: until then Chromium takes the focus away for the address's fragment.
-  if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) addEventListener("load", focusBox);
+  if (!/[?&](at|edit|before)=/.test(location.search) && !coarse.matches) {
+    addEventListener("load", () => document.activeElement === document.body && focusBox());
+  }
   setTimeout(prepare, WATCH_DELAY, "style");
   setTimeout(prepare, WATCH_DELAY, "watch", (/** @type {() => void} */ check) => { checkWatch = check; });
 }

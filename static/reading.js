@@ -4,10 +4,11 @@
 /** @type {any} */
 let tools;
 
-/** Called again after each answer. @param {any} given */
-export default (given) => {
-  if (!tools) document.addEventListener("click", onClick);
+/** Called again after each answer. @param {any} given @param {any} [pressed] a copy button, before this was loaded */
+export default (given, pressed) => {
   tools = given;
+  tools.copy = copy;
+  if (pressed) copy(pressed);
   tools.prepare("style");
   for (const time of document.querySelectorAll("time.message__time:not([title])")) tellHere(time);
   const named = tools.find("[data-wrap]");
@@ -57,16 +58,14 @@ function download(figure) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** @param {any} event */
-async function onClick(event) {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  const { copy, raw } = button.dataset;
+/** @param {any} button */
+async function copy(button) {
+  const { raw } = button.dataset; // of a whole message
   const { words, say } = tools;
   const label = button.querySelector("span");
   const name = label.textContent;
   try {
-    await write(copy === "code" ? codeOf(button) : fetchText(raw));
+    await write(raw ? fetchText(raw) : codeOf(button));
   } catch {
     return say(words.uncopied);
   }

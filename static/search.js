@@ -5,7 +5,7 @@ const PAUSE = 200; // ms without a key
 let started = false;
 
 /** @param {any} tools @param {HTMLFormElement} form */
-export default ({ parse, say }, form) => {
+export default ({ parse, say, isComposing }, form) => {
   if (started) return;
   started = true;
   const found = /** @type {HTMLElement} */ (document.querySelector("#found"));
@@ -27,13 +27,13 @@ export default ({ parse, say }, form) => {
       say(found.querySelector(".search__count, .search__nothing")?.textContent ?? "");
     } catch { /* a newer text, or no network: the button remains */ }
   };
-  const later = (/** @type {any} */ event) => {
-    if (event?.isComposing) return; // the input method's letters are not the word yet
+  const later = (/** @type {{ isComposing?: boolean }} */ event) => {
+    if (event.isComposing) return; // the input method's letters are not the word yet
     clearTimeout(timer);
     timer = window.setTimeout(search, PAUSE);
   };
 
   form.addEventListener("input", later);
   form.addEventListener("compositionend", later);
-  later(null); // of what was typed while this was loading
+  later({ isComposing }); // of what was typed while this was loading
 };

@@ -125,6 +125,20 @@ def test_what_could_not_be_sent_outlives_the_tab(chat, server, start_server, net
     expect(chat.box).to_have_value("Precious words")
 
 
+def test_the_box_takes_no_focus_from_a_reader_who_is_elsewhere_already(chat):
+    held = []
+    chat.page.route("**/app.js*", lambda route: held.append(route))
+    with chat.page.expect_request("**/app.js*"):
+        chat.page.goto(chat.page.url, wait_until="commit")
+    link = chat.page.get_by_role("link", name="Settings")
+    link.focus()
+
+    held[0].continue_()
+    chat.page.wait_for_load_state()
+
+    expect(link).to_be_focused()
+
+
 def test_a_draft_outlives_a_reload_and_goes_with_its_sending(chat):
     chat.box.fill("Half a thought")
     chat.page.reload()

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
 from tests.upstream import body, token
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -56,6 +57,29 @@ def test_code_can_be_copied_after_a_reload(chat):
 
     expect(chat.answer.get_by_role("button", name="Copied")).to_be_visible()
     assert _pasted(chat) == CODE[:-1]
+
+
+def test_a_click_before_the_script_of_copying_has_come_copies_as_well(chat):
+    held = []
+    chat.page.route("**/reading.js*", lambda route: held.append(route))
+    with chat.page.expect_request("**/reading.js*"):
+        chat.page.reload()
+    said = chat.listen()
+
+    chat.footer.get_by_role("button", name="Copy").click()
+    held[0].continue_()
+
+    wait_until(lambda: "Copied" in said(), 30, "the copy")
+    assert _pasted(chat) == ANSWER
+
+
+def test_a_copy_whose_script_does_not_come_is_told(chat, network_may_fail):
+    chat.page.route("**/reading.js*", lambda route: route.abort())
+    chat.page.reload()
+
+    chat.footer.get_by_role("button", name="Copy").click()
+
+    expect(chat.lost).to_have_text("The connection is lost. Reload the page to go on.")
 
 
 def _pasted(chat: Chat) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tests.browser.chat import Chat
 from tests.test_list import conversation
+from tests.wait import wait_until
 from webapp.storage import Storage, conversations
 from webapp.storage.schema import users
 
@@ -105,6 +106,34 @@ def test_a_click_beside_a_menu_closes_it(chat, menu_of):
 
     expect(menu).to_be_hidden()
     expect(chat.page.get_by_role("link", name="Menu: Tell of whales")).to_be_focused()
+
+
+def test_a_pointer_that_rests_on_the_list_before_the_script_comes_is_noticed(chat):
+    begun(chat)
+    held = []
+    chat.page.route("**/app.js*", lambda route: held.append(route))
+    with chat.page.expect_request("**/app.js*"):
+        chat.page.goto(chat.page.url, wait_until="commit")
+    chat.page.locator(".sidebar__list").hover()
+
+    held[0].continue_()
+
+    expect(chat.page.get_by_role("link", name="Menu: Tell of whales")).to_be_visible()
+
+
+def test_a_list_whose_script_did_not_come_asks_again_for_it(chat, network_may_fail):
+    begun(chat)
+    chat.page.route("**/list.js*", lambda route: route.abort(), times=1)
+    chat.page.reload()
+    with chat.page.expect_event("requestfailed"):
+        chat.page.locator(".sidebar__list").hover()
+
+    def moved() -> bool:
+        chat.page.locator(".sidebar .brand").hover()
+        chat.page.locator(".sidebar__list").hover()
+        return chat.page.get_by_role("link", name="Menu: Tell of whales").is_visible()
+
+    wait_until(moved, 30, "the menus")
 
 
 def test_without_script_links_lead_to_every_conversation(server, new_browser, fill):

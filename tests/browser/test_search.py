@@ -59,6 +59,27 @@ def test_the_letters_of_an_input_method_are_not_searched_before_the_word_is_chos
     assert [url for url in asked if "/search?" in url and "ni" in url.split("q=")[1].split("&")[0]] == []
 
 
+def test_letters_of_an_input_method_from_before_its_script_are_not_searched_either(chat):
+    begun(chat)
+    held, asked = [], []
+    chat.page.clock.install()
+    chat.page.route("**/search.js*", lambda route: held.append(route))
+    with chat.page.expect_request("**/search.js*"):
+        chat.open("/search?q=whales")
+        chat.page.locator("#q").focus()
+    chat.page.on("request", lambda request: asked.append(request.url))
+    keyboard = chat.page.context.new_cdp_session(chat.page)
+    keyboard.send("Input.imeSetComposition", {"text": "ni", "selectionStart": 2, "selectionEnd": 2})
+
+    held[0].continue_()
+    chat.page.wait_for_load_state("networkidle")
+    chat.page.clock.run_for(1000)
+    keyboard.send("Input.insertText", {"text": "你"})
+    expect(chat.page.locator(".search__nothing")).to_be_visible()
+
+    assert [url for url in asked if "/search?" in url and "ni" in url.split("q=")[1].split("&")[0]] == []
+
+
 def test_without_script_the_next_hits_are_a_link_away(server, new_browser, fill):  # noqa: F811
     chat = begun(Chat(new_browser(java_script_enabled=False).new_page(), server.url).open())
     fill(60)
