@@ -1,6 +1,8 @@
 // @ts-check
 /** Measures how a stream arrives, and sends that along with the form that checks the proxy. */
 
+const HELD = 1000; // ms, as in proxying.py: a busy browser may be so late once, a proxy is each time
+
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-probe]"));
 const silence = /** @type {HTMLInputElement} */ (form.querySelector("[data-silence]"));
 const status = /** @type {HTMLElement} */ (form.querySelector("[role=status]"));
@@ -11,14 +13,19 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
   status.textContent = status.dataset.says ?? "";
-  const found = { address: location.href, ...(await measure()) };
+  const first = await measure();
+  const second = first.held > HELD ? await measure() : first;
+  const found = { address: location.href, ...(second.held < first.held ? second : first) };
   for (const [name, value] of Object.entries(found)) {
     /** @type {HTMLInputElement} */ (form.elements.namedItem(name)).value = String(value);
   }
   form.submit();
 });
 
-/** By how many milliseconds a tick came later than it was sent, as seen from the last one; what else the answer says. */
+/**
+ * By how many milliseconds a tick came later than it was sent, as seen from the last one; what else the answer says.
+ * @returns {Promise<any>}
+ */
 async function measure() {
   /** @type {{ sent: number, arrived: number }[]} */
   const ticks = [];

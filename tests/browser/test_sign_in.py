@@ -95,6 +95,20 @@ def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstrea
     assert page.locator("#proxy ~ div .problem").count() == 0
 
 
+def test_a_browser_that_was_busy_once_does_not_blame_the_proxy(team, new_browser):
+    team.join("Carol", "admin")
+    page = enter(new_browser(), team)
+    page.goto(f"{team.url}/admin/upstream")
+    whole = []
+    page.route("**/stream?ticket=*", lambda route: whole.append(route.fulfill(response=route.fetch())), times=1)
+
+    with page.expect_navigation():
+        page.locator("[data-probe] button").click()
+
+    assert len(whole) == 1
+    expect(page.get_by_text("The stream arrives as it is sent.")).to_be_visible()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "locale"), [(320, "ru"), (1280, "en")])
 def test_axe_finds_nothing_on_the_pages_of_a_team(make_team, new_browser, width, locale, theme):
