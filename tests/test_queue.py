@@ -26,6 +26,7 @@ def running(alice, upstream):
     end = Event()
     upstream.answer(*body(token("First"), Wait(end), DONE))
     alice.new_chat("One")
+    upstream.wait_for_requests(1)
     yield end
     end.set()
 
@@ -70,6 +71,7 @@ def test_it_goes_when_the_answer_ends(alice, upstream, running):
 def test_it_goes_after_a_stop_and_after_an_error(alice, upstream):
     upstream.answer(*body(token("First"), Wait()))
     reply = alice.new_chat("One")
+    upstream.wait_for_requests(1)
     put(alice, "Two")
     upstream.answer(*error(400))
 
@@ -283,6 +285,7 @@ def test_a_reply_that_runs_elsewhere_keeps_no_message_waiting(alice, upstream):
     end = Event()
     upstream.answer(*body(token("First"), Wait(end), DONE))
     elsewhere = alice.new_chat("One")
+    upstream.wait_for_requests(1)
     alice.end(alice.new_chat("Here"))
 
     alice.end(alice.reply_of(put(alice, "Two", parent=elsewhere)))
@@ -366,7 +369,6 @@ def test_the_script_is_told_in_a_sentence_that_nothing_waits(alice, step, status
 
 
 def test_a_deleted_conversation_sends_nothing(alice, upstream, running):
-    wait_until(lambda: questions(upstream) == ["One"], 20, "the first question")
     put(alice, "Two")
     alice.post_form(f"/c/{alice.conversation_id}/delete")
 
