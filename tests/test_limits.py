@@ -120,7 +120,9 @@ def test_many_cookies_of_one_address_do_not_hold_all_streams(browser, running):
 
 def test_without_script_a_page_that_may_not_stream_shows_the_text_so_far_and_asks_again(browser, running):
     alice = browser(streams_per_user=1)()
-    alice.stop(alice.new_chat("Hi"))
+    stopped = alice.new_chat("Hi")
+    alice.stop(stopped)
+    wait_until(lambda: alice.status(stopped) == "stopped", 20, "the stopped reply to be saved")
     reply = alice.say("Go on")
     streams = [alice.get(f"/m/{reply}/stream", stream=True) for _ in range(4)]
 
