@@ -21,7 +21,7 @@ def stopped(alice, upstream):
     alice.end(alice.new_chat("Greeting"))
     upstream.answer(*body(token("First"), Wait()))
     reply = alice.say("Question")
-    next(alice.events(reply))
+    next(event for event in alice.events(reply) if "First" in event.data)
     alice.stop(reply)
     alice.end(reply)
     return reply
