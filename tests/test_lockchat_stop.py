@@ -228,8 +228,8 @@ class TestDeadlines:
         seen, failure, seconds = time_out(upstream, first_token_seconds=0.3)
 
         assert (seen, failure.reason, failure.code) == ([], "first_token_timeout", "timeout")
-        assert 0.25 < seconds < 4
-        assert len(upstream.requests) == 1
+        assert 0.25 < seconds < 20
+        assert len(upstream.requests) <= 1  # it may end before the upstream has read one, but there is no second try
 
     @in_any_framing
     @pytest.mark.parametrize("silence", [[Wait()], drip(b"d")])
