@@ -89,7 +89,7 @@ def test_only_a_deletion_that_can_be_undone_is_told(site, alice, bob):
 
 def test_deleting_stops_what_runs(alice, upstream):
     upstream.answer(*body(token("x"), Wait()))
-    reply = alice.new_chat("Delete me")
+    alice.new_chat("Delete me")
     upstream.wait_for_requests(1)
 
     do(alice, "delete")
