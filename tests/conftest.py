@@ -30,6 +30,7 @@ from webapp.config import Config
 from webapp.markdown import Env
 from webapp.storage import Storage
 from webapp.storage.migrate import migrate
+from webapp.upstream import models
 
 if not os.environ.get("CI"):  # where there is no deadline, and the same hundred examples each time
     settings.register_profile("here", deadline=None, max_examples=30)
@@ -38,6 +39,8 @@ if not os.environ.get("CI"):  # where there is no deadline, and the same hundred
 # Where Python writes no bytecode, each server of a test would compile the app, which is half of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+models.FIRST_WAIT_SECONDS = 60.0  # a busy machine may ask for the list late
 
 compiled.keep()
 TEMPLATES = compiled.Templates()
