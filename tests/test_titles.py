@@ -164,8 +164,9 @@ def test_one_log_line_names_the_conversation_that_gets_no_title(alice, upstream,
     assert lines == [f"no better title for conversation {conversation_id}: upstream: No luck"]
 
 
-def test_a_title_that_does_not_come_is_given_up(alice, upstream, make_site):
-    alice.base_url = make_site(titles="upstream", total_seconds=2.0).extensions["url"]
+def test_a_title_that_does_not_come_is_given_up(alice, upstream, make_site, monkeypatch):
+    monkeypatch.setattr("webapp.app.TOTAL_SECONDS", 2.0)  # of the titles alone
+    alice.base_url = make_site(titles="upstream").extensions["url"]
     upstream.answer(*tokens("Paris."))
     upstream.answer(*body(Wait()))
     alice.end(alice.new_chat("The capital?"))
