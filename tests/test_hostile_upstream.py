@@ -22,10 +22,18 @@ from webapp.upstream import cleaning, failures, payloads
 QUESTION = [{"role": "user", "content": "hi"}]
 FLOOD_BYTES = 2**27  # more than any machine works through in a second
 
-# One greenlet reads the answer.
+# One greenlet reads the answer. It has a fifth of a second of processor time at least, however busy the machine is.
 READER = (
     WATCHED
     + """
+from types import SimpleNamespace
+from webapp import clock
+from webapp.upstream import lifeline
+
+began_at, used = time.monotonic(), time.process_time()
+enough = lambda: min(time.monotonic() - began_at, 5 * (time.process_time() - used))
+clock.time = lifeline.time = SimpleNamespace(monotonic=enough)
+
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 
