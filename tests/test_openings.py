@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import threading
-import time
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
@@ -285,11 +284,17 @@ class Slow:
         self._socket.settimeout(60)
         host, port = visitor.base_url.removeprefix("http://").split(":")
         self._socket.connect((host, int(port)))
+        self._port = self._socket.getsockname()[1]
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", f"Cookie: {visitor.cookie()}"]
         lines += ["Content-Length: 0", "Connection: close", "", ""]
         self._socket.sendall("\r\n".join(lines).encode())
         self._start = self._socket.recv(1024)
         assert self._start.startswith(b"HTTP/1.1 200"), self._start
+
+    def is_cut(self, server) -> bool:
+        """Whether no worker has this connection any more."""
+        ends = [one.raddr for worker in server.workers() for one in worker.net_connections("tcp")]
+        return all(end.port != self._port for end in ends if end)
 
     def is_whole(self) -> bool:
         data = bytearray(self._start)
@@ -322,7 +327,7 @@ def workers(start_server, storage):
         visitor.close()
 
 
-def open_in_each(server, visitor, path: str) -> list[Reader]:
+def open_in_each(server, visitor, *path: str, kind=Reader) -> list:
     """A reader of this path in each worker: while it connects, the other worker is suspended."""
     readers = []
     for other in server.workers():
@@ -330,7 +335,7 @@ def open_in_each(server, visitor, path: str) -> list[Reader]:
         copy.cookies.update(visitor.cookies)
         other.suspend()
         try:
-            readers.append(Reader(copy, path))
+            readers.append(kind(copy, *path))
         finally:
             other.resume()
     return readers
@@ -378,13 +383,17 @@ def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left
         "stream": open_in_each(server, alice, f"/m/{running}/stream"),
         "changes": open_in_each(server, alice, "/changes"),
     }
-    slow = {"export": Slow(alice, "/export"), "log": Slow(alice, "/admin/log/export", "POST")}
+    slow = {
+        "export": [Slow(alice, "/export")],
+        "log": open_in_each(server, alice, "/admin/log/export", "POST", kind=Slow),
+    }
 
     act(alice, carol, users)
 
     ended = [name for name in readers if name not in left]
     wait_until(lambda: all(one.has_ended() for name in ended for one in readers[name]), SECONDS, "the streams to end")
-    time.sleep(3 * LOOK_SECONDS)  # for the log and the export, of which nobody reads
+    for one in [one for name in slow if name not in left for one in slow[name]]:
+        wait_until(partial(one.is_cut, server), SECONDS, "the cut of what nobody reads")
     assert [name for name, ones in readers.items() if not any(one.has_ended() for one in ones)] + [
-        name for name, one in slow.items() if one.is_whole()
+        name for name, ones in slow.items() if any(one.is_whole() for one in ones)
     ] == left
