@@ -105,7 +105,8 @@ def test_models_are_listed_and_nothing_is_logged(url: str, caplog: pytest.LogCap
     response = requests.get(f"{url}/v1/models", timeout=5)
 
     data = [{"id": name, "object": "model", "owned_by": "lockchat"} for name in ("demo", "demo-thinking")]
-    assert (response.json(), caplog.text) == ({"object": "list", "data": data}, "")
+    logged = [record for record in caplog.records if record.pathname == demo.__file__]
+    assert (response.json(), logged) == ({"object": "list", "data": data}, [])
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Content-Length"] == str(len(response.content))
 
@@ -233,7 +234,7 @@ def test_silence_sends_not_even_a_head(url: str) -> None:
     body = {"model": "demo", "stream": True, "messages": [{"role": "user", "content": "/silence"}]}
 
     with pytest.raises(requests.exceptions.ReadTimeout):
-        requests.post(f"{url}/v1/chat/completions", json=body, stream=True, timeout=0.3)
+        requests.post(f"{url}/v1/chat/completions", json=body, stream=True, timeout=(10, 0.3))
 
 
 def test_a_request_without_a_length_is_refused(url: str) -> None:
@@ -245,7 +246,7 @@ def test_a_request_without_a_length_is_refused(url: str) -> None:
 
 
 def test_a_stalled_answer_says_nothing_more(url: str) -> None:
-    with pytest.raises(requests.exceptions.ConnectionError, match="timed out"):
+    with pytest.raises(requests.RequestException, match="timed out"):  # of whichever kind, on a busy machine
         _ = ask(url, "/stall", timeout=1).content
 
 

@@ -399,4 +399,5 @@ def test_a_picture_that_cannot_be_stored_is_named_and_the_others_stay(script, ru
 
     assert [picture.size for picture in generation.pictures()] == [1, 3]
     assert generation.since()[2].dropped == ("picture",)
-    assert caplog.messages == ["a picture of reply reply could not be stored"]
+    said = [record.getMessage() for record in caplog.records if record.name == "webapp.generation"]
+    assert said == ["a picture of reply reply could not be stored"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.server import free_port
 from tests.upstream import FRAMINGS, Close, Reset, Step, Upstream, Wait, body, error, event, head, token, tokens
 from webapp.chat import Delta
 from webapp.errors import REASONS, UpstreamError
@@ -320,9 +322,10 @@ class TestEnds:
         self, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, end: bytes
     ) -> None:
         monkeypatch.setattr("webapp.upstream.asking.BREAK_SECONDS", 0.05)
+        monkeypatch.setattr("webapp.upstream.asking.FINISH_SECONDS", 0.05)
         upstream.always(*body(token(reasoning="Hm"), end, Wait()))
 
-        _, failure = fail(upstream.url, idle_seconds=0.5)
+        _, failure = fail(upstream.url)
 
         assert failure.reason == "no_answer"
 
@@ -484,7 +487,7 @@ class TestRetries:
     def test_retry_after_may_be_a_date(self) -> None:
         in_a_minute, a_minute_ago = (formatdate(time.time() + seconds, usegmt=True) for seconds in (60, -60))
 
-        assert 58 <= (failures.seconds_of(in_a_minute) or 0) <= 60
+        assert 50 <= (failures.seconds_of(in_a_minute) or 0) <= 60
         assert failures.seconds_of(a_minute_ago) == 0
 
     @pytest.mark.parametrize(
@@ -535,14 +538,13 @@ class TestRetries:
         assert (len(deltas), upstream.connections) == (3, 2)
 
     def test_nobody_at_the_port_is_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = free_port()
         caplog.set_level(logging.DEBUG, "urllib3")
 
         _, failure = fail(f"http://127.0.0.1:{port}", retries=1)
 
         assert failure.reason == "network"
-        assert caplog.text.count("Starting new HTTP connection") == 2
+        assert len([line for line in caplog.messages if "Starting new" in line and line.endswith(f":{port}")]) == 2
 
     def test_a_proxy_that_refuses_is_asked_again(self, upstream: Upstream) -> None:
         upstream.always(*error(403))
@@ -646,7 +648,8 @@ class TestSecrets:
         _, failure = fail(upstream.url, **SECRETS)
 
         assert str(failure) == "bad_request: No such luck"
-        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+        ours = [record for record in caplog.records if record.thread == threading.get_ident()]
+        assert [record for record in ours if record.levelno >= logging.WARNING] == []
 
     def test_the_values_do_not_show_in_a_repr(self) -> None:
         client = Lockchat("http://user:SECRET@upstream.test", **SECRETS)
