@@ -114,7 +114,8 @@ def test_a_silent_upstream_ends_in_time(make_team, upstream, monkeypatch):
     assert "did not begin to answer in time" in said or "took longer than this server allows" in said
 
 
-def test_tests_are_seconds_apart_and_one_at_a_time(team, carol, upstream):
+def test_tests_are_seconds_apart_and_one_at_a_time(team, carol, upstream, monkeypatch):
+    monkeypatch.setattr("webapp.trials.PAUSE_SECONDS", 600)
     dave, go_on = team.join("Dave", "admin"), threading.Event()
     upstream.answer(*body(Wait(go_on), token("OK"), DONE))
     first = threading.Thread(target=ask, args=(carol,))
@@ -129,12 +130,13 @@ def test_tests_are_seconds_apart_and_one_at_a_time(team, carol, upstream):
     assert (during.status_code, after.status_code) == (503, 429)
     assert "is being tested" in problem(during)
     assert "was tested a moment ago" in problem(after)
-    assert after.headers["Retry-After"] == "5"
+    assert after.headers["Retry-After"] == "600"
     assert len(chats(upstream)) == 1
     assert entries(team) == [("Carol", "gpt-4")]
 
 
-def test_other_workers_count_a_test_too(team, carol, upstream):
+def test_other_workers_count_a_test_too(team, carol, upstream, monkeypatch):
+    monkeypatch.setattr("webapp.trials.PAUSE_SECONDS", 600)
     ask(carol)
     parts = team.parts
     other = Trials(parts.config, Lockchat(upstream.url), parts.storage, parts.models)
