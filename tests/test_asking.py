@@ -386,6 +386,7 @@ def test_the_list_of_models_has_its_own_time(make_client, upstream: Upstream) ->
 
 def test_connections_beyond_the_pool_are_closed(make_client, upstream: Upstream, monkeypatch) -> None:
     monkeypatch.setattr(transport, "POOL_SIZE", 1)
+    monkeypatch.setattr(asking, "TAIL_SECONDS", 5.0)
     begun = threading.Event()
     upstream.always(*body(HI, Wait(begun), STOP, DONE))
     client = make_client()
