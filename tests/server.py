@@ -18,14 +18,22 @@ import requests
 from tests.wait import wait_until
 
 ROOT = Path(__file__).parent.parent
+HELD_PORTS = 20  # more than are waited for at a time
+
+_held: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port that nobody has, and that the system gives nobody else before it is used, as it may one of its own."""
+    """A port that nobody has, and that nobody else gets before it is used: neither from the system nor from here."""
+    while len(_held) >= HELD_PORTS:
+        _held.pop(0).close()
+    _held.append(socket.socket())
     while True:
         port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with suppress(OSError):
+            _held[-1].bind(("127.0.0.1", port))  # another test that looks for a port cannot
+            # A server can, as all of them set this.
+            _held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             return port
 
 
