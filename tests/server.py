@@ -89,7 +89,7 @@ class Server:
 
     def wait_for_worker_after(self, old: psutil.Process) -> None:
         """Wait until another worker is there."""
-        wait_until(lambda: [other for other in self.workers() if other.pid != old.pid], 20, "a new worker")
+        wait_until(lambda: [other for other in self.workers() if other.pid != old.pid], 60, "a new worker")
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -101,7 +101,8 @@ class Server:
     def interrupt(self) -> None:
         """As Ctrl-C does: tell every process that the terminal knows. So a worker is told twice."""
         for process in [self.master, *self.workers()]:
-            process.send_signal(signal.SIGINT)
+            with suppress(psutil.NoSuchProcess):  # a worker that its master told first may have ended
+                process.send_signal(signal.SIGINT)
 
     def wait(self, timeout: float = 30) -> int:
         return self._process.wait(timeout)
@@ -112,8 +113,9 @@ class Server:
             return
         self.master.suspend()  # it must not start new workers meanwhile
         for process in [*self.workers(), self.master]:
-            process.kill()
-        self._process.wait(10)
+            with suppress(psutil.NoSuchProcess):  # a worker may end by itself
+                process.kill()
+        self._process.wait(30)
 
     def _wait_until_ready(self, workers: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
