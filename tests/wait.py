@@ -14,7 +14,9 @@ Value = TypeVar("Value")
 def wait_until(condition: Callable[[], Value], seconds: float, what: str = "") -> Value:
     """The first true value of `condition`. Fails when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what or condition}; last: {value!r}"
+    while True:
+        is_late = time.monotonic() > deadline  # before the look, as the process may stand still in between
+        if value := condition():
+            return value
+        assert not is_late, f"waited {seconds} s in vain for {what or condition}; last: {value!r}"
         time.sleep(POLL_SECONDS)
-    return value
