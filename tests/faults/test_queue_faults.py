@@ -12,7 +12,7 @@ from tests.wait import wait_until
 
 pytestmark = pytest.mark.faults
 
-DEAD_SECONDS = 40  # a killed worker counts as dead after 12 s, of a machine that is not busy
+DEAD_SECONDS = 60  # a killed worker counts as dead after 12 s, of a machine that is not busy
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
@@ -22,6 +22,7 @@ def test_it_is_sent_once_after_the_worker_ended(start_server, upstream, number):
     upstream.answer(*body(token("Half"), Wait()))
     upstream.always(*tokens("Whole"))
     alice.new_chat("One")
+    upstream.wait_for_requests(1)
     alice.post_form(f"/c/{alice.conversation_id}/queue", text="Two", key="k")
     old = server.worker()
 
