@@ -38,8 +38,7 @@ def test_an_outage_refuses_sends_and_no_stream(alice, server, upstream, drip, da
 
     send_in_vain(alice, "Typed <b>", "k")
     assert alice.get("/").status_code == 503
-    so_far = len(watcher.events)
-    wait_until(lambda: len(watcher.events) > so_far + 10, 15, "the stream to go on")
+    watcher.goes_on()
     drip.finish.set()
     assert UNSAVED in watcher.end().data
 
@@ -57,7 +56,7 @@ def test_a_server_that_says_nothing_refuses_sends_and_no_stream(alice, server, u
 
     wire.silence()
 
-    assert watcher.longest_gap(*send_in_vain(alice, "Typed <b>", "k")) < 1.5
+    assert watcher.went_on(*send_in_vain(alice, "Typed <b>", "k"))
 
     wire.speak()
     drip.finish.set()
@@ -79,6 +78,6 @@ def test_a_worker_begins_while_there_is_no_database(alice, server, drip, wire):
     assert page.status_code == 503
     assert "The database is busy." in text_of(page.text)
     wire.refuse = False
-    wait_until(lambda: alice.get("/").status_code == 200, 20, "the database")
+    wait_until(lambda: alice.get("/").status_code == 200, 60, "the database")
     assert alice.end(reply).get("why", "interrupted") == "interrupted"  # without an end: it has ended before
     assert alice.status(reply) == "interrupted"

@@ -73,7 +73,7 @@ def send_in_vain(visitor: Visitor, text: str, key: str) -> tuple[float, float]:
     sent = time.monotonic()
     answer = visitor.post_form(f"/c/{visitor.conversation_id}/messages", text=text, key=key)
     refused = time.monotonic()
-    assert refused - sent < 10
+    assert refused - sent < 25  # 8 s, and what a busy machine takes
     assert answer.status_code == 503
     assert "The database is busy." in text_of(answer.text)
     assert "Your conversations will stand here." not in text_of(answer.text)

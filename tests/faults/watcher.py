@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import pairwise
 
 from tests.wait import wait_until
+
+EVENTS = 10  # that come while a stream goes on; a time would be that of a machine which may stand still for seconds
 
 
 class Watcher:
@@ -17,18 +18,23 @@ class Watcher:
         self.times = []
         self._thread = threading.Thread(target=self._watch, args=(visitor.events(reply),))
         self._thread.start()
-        wait_until(lambda: self.events, 15, "the first event")
+        wait_until(lambda: self.events, 30, "the first event")
 
     def _watch(self, events):
         for event in events:
             self.times.append(time.monotonic())
             self.events.append(event)
 
-    def longest_gap(self, since, until):
-        times = [since, *(at for at in list(self.times) if since < at < until), until]
-        return max(after - before for before, after in pairwise(times))
+    def goes_on(self):
+        """Wait until more events have come."""
+        so_far = len(self.events)
+        wait_until(lambda: len(self.events) >= so_far + EVENTS, 30, "the stream to go on")
+
+    def went_on(self, since, until):
+        """Whether events came between these times of the monotonic clock, too."""
+        return sum(since < at < until for at in self.times) >= EVENTS
 
     def end(self):
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self.events[-1]
