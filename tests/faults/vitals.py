@@ -20,7 +20,7 @@ from webapp.storage.schema import messages, pieces
 ENDED = {"done", "stopped", "interrupted", "error"}
 # Connections to the database and to the upstream that a pool may keep open.
 POOLED_DESCRIPTORS = 20
-CALM_SECONDS = 30.0
+CALM_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Database:
         with self._engine.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(pieces)).scalar_one())
 
-    def wait_for(self, message_id: str, status: str, seconds: float = 20) -> Row[Any]:
+    def wait_for(self, message_id: str, status: str, seconds: float = 60) -> Row[Any]:
         """The message, once it has this status."""
         wait_until(lambda: self.message(message_id).status == status, seconds, f"{message_id} to be {status}")
         return self.message(message_id)
