@@ -16,19 +16,20 @@ class Drip:
         self.finish = threading.Event()
         self._seconds = seconds
         self._number = number
-        self._sent: list[tuple[float, str]] = []
+        self._words: list[str] = []
+        self._sent_at: list[float] = []
 
     def __call__(self, request: Request) -> Iterator[Step]:
         yield head(content_type="text/event-stream", transfer_encoding="chunked")
         for number in range(self._number):
             if self.finish.is_set():
                 break
-            word = f"слово{number} "
-            yield chunk(token(word))
-            self._sent.append((time.monotonic(), word))
+            self._words.append(f"слово{number} ")  # before it is sent, as it may be stored at once
+            yield chunk(token(self._words[-1]))
+            self._sent_at.append(time.monotonic())
             yield Wait(self._seconds)
         yield chunk(b"data: [DONE]\n\n") + chunk(b"")
 
     def text(self, before: float | None = None) -> str:
-        """What has gone out, before that time of the monotonic clock if one is given."""
-        return "".join(word for at, word in list(self._sent) if before is None or at < before)
+        """What has gone out or is on its way; with a time of the monotonic clock, what had gone out before it."""
+        return "".join(self._words[: None if before is None else sum(at < before for at in list(self._sent_at))])
