@@ -108,6 +108,12 @@ class Database:
         """The status of each reply."""
         return {row.id: row.status for row in self.all("assistant")}
 
+    def saved(self, reply_id: str) -> str:
+        """The text of a running reply, as far as it is saved."""
+        with self._engine.connect() as connection:
+            query = select(pieces.c.text).where(pieces.c.message_id == reply_id).order_by(pieces.c.number)
+            return "".join(connection.execute(query).scalars())
+
     def piece_count(self) -> int:
         with self._engine.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(pieces)).scalar_one())
