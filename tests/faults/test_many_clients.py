@@ -35,7 +35,7 @@ class Reader(threading.Thread):
         self.reply = reply
         self.received = bytearray()
         self._connection = socket.socket()
-        self._connection.settimeout(30)
+        self._connection.settimeout(60)
         if is_far:  # packets as on the internet, not of 64 KB: with those the server's buffer holds megabytes
             self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -79,7 +79,7 @@ def test_two_hundred_readers_cut_at_once(start_server, open_browser, upstream, d
         readers = [Reader(server, cookie, replies[number % REPLIES]) for number in range(READERS)]
         for reader in readers:
             reader.start()
-        wait_until(lambda: all(reader.received for reader in readers), 20, "all readers to be served")
+        wait_until(lambda: all(reader.received for reader in readers), 60, "all readers to be served")
         return readers
 
     cut = open_readers()
@@ -125,10 +125,10 @@ def test_one_who_does_not_read_slows_nobody(start_server, open_browser, upstream
 
     for reader in others:
         reader.start()
-    wait_until(lambda: all(reader.received for reader in others), 30, "all readers to be served")
+    wait_until(lambda: all(reader.received for reader in others), 60, "all readers to be served")
     for number, gate in enumerate(gates):
         gate.set()
-        wait_until(partial(all_have, others, b"end%d." % number), 30, "all to have a piece")
+        wait_until(partial(all_have, others, b"end%d." % number), 60, "all to have a piece")
     for reader in others:
         reader.join()
     grown = server.worker().memory_info().rss - memory

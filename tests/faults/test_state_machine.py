@@ -28,7 +28,7 @@ from webapp.watch import Watch
 pytestmark = pytest.mark.faults
 
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
-SECONDS = 10
+SECONDS = 30
 
 
 @dataclass
