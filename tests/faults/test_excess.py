@@ -56,7 +56,7 @@ def test_replies_of_one_user(alice, bob, upstream, go_on, database):
 
     again = alice.post_form("/conversations", text="<Typed> words", key="k")
     assert again.status_code == 303
-    wait_until(lambda: len(upstream.requests) == 4, 15)
+    wait_until(lambda: len(upstream.requests) == 4, 60)
     assert len(database.all("user")) == 4
 
 
@@ -66,7 +66,7 @@ def test_replies_of_all_users(alice, bob, upstream, go_on):
     assert "This server is running as many answers as it can." in refused(bob)
     alice.stop(replies[0])
 
-    wait_until(lambda: bob.post_form("/conversations", text="Four").status_code == 303, 15, "room")
+    wait_until(lambda: bob.post_form("/conversations", text="Four").status_code == 303, 60, "room")
 
 
 def test_followers(alice, go_on):
@@ -88,7 +88,7 @@ def test_a_stream_that_was_left_makes_room(alice, upstream):
     reply = alice.new_chat("One")
 
     for _ in range(8):
-        stream = wait_until(lambda: follow(alice, reply), 15, "a stream")
+        stream = wait_until(lambda: follow(alice, reply), 60, "a stream")
         stream.close()
 
     drip.finish.set()
