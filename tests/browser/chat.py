@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 # A headless browser hides no tab, so this says it as a browser would.
 TURN = """hidden => {
@@ -46,9 +46,24 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Type and press Enter, once the script listens."""
-        self.page.locator("html.js").wait_for(state="attached")
+        self.wait_for_script()
         self.box.fill(text)
         self.box.press("Enter")
+
+    def wait_for_script(self) -> None:
+        """Wait until the script listens, on a page that a click or key leads to."""
+        self.page.locator("html.js").wait_for(state="attached")
+
+    def wait_for_style(self) -> None:
+        """Wait for the style that is loaded after the first view."""
+        expect(self.page.locator("link[href*=more]")).not_to_have_js_property("sheet", None)
+
+    def point_at_list(self) -> None:
+        """Move the mouse onto the list, and wait until the script that this loads listens."""
+        self.wait_for_script()
+        self.page.mouse.move(0, 0)  # where the mouse is already, it enters nothing
+        self.page.locator(".sidebar__list").hover()
+        self.page.locator("#sidebar > dialog.menu").wait_for(state="attached")
 
     def listen(self) -> Callable[[], list[str]]:
         """Note what the status line says from now on, one sentence after the other; the result returns it."""

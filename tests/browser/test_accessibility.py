@@ -189,7 +189,7 @@ def test_the_search(chat):
 def test_the_list_its_page_and_its_menus(chat):
     chat.say("Hi")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
-    chat.page.locator(".sidebar__list").hover()
+    chat.point_at_list()
     link = chat.page.locator(".sidebar .item__menu")
     link.click()
     expect(chat.page.locator(".sidebar .menu input[name=title]")).to_be_visible()

@@ -29,15 +29,15 @@ def test_chats_are_stepped_through_and_begun(two_chats):
     page = two_chats.page
     page.keyboard.press("Alt+ArrowDown")
     expect(two_chats.questions).to_have_text(["Older"])
-    page.locator("html.js").wait_for(state="attached")
+    two_chats.wait_for_script()
 
     page.keyboard.press("Alt+ArrowUp")
     expect(two_chats.questions).to_have_text(["Newer"])
-    page.locator("html.js").wait_for(state="attached")
+    two_chats.wait_for_script()
     page.keyboard.press("Control+Shift+O")
 
     expect(page.locator(".welcome")).to_be_visible()
-    page.locator("html.js").wait_for(state="attached")
+    two_chats.wait_for_script()
     page.keyboard.press("Control+k")
     expect(page).to_have_url(re.compile("/search$"))
 
@@ -48,7 +48,7 @@ def test_neither_a_folder_nor_a_menu_in_the_list_is_a_step(two_chats):
     page.locator("#menu").get_by_label("New folder").fill("Sea")
     page.locator("#menu").get_by_role("button", name="Move").click()
     expect(page.locator(".sidebar [data-folder]")).to_have_attribute("aria-current", "true")
-    page.locator(".sidebar__list").hover()
+    two_chats.point_at_list()
     expect(page.locator(".sidebar .item__menu")).to_have_count(2)
 
     page.keyboard.press("Alt+ArrowDown")
@@ -91,7 +91,7 @@ def test_the_box_gets_the_focus_and_the_answer_goes_on(chat, upstream):
 @pytest.mark.parametrize(("agent", "name"), [("X11; Linux x86_64", "Ctrl"), ("Macintosh; Intel Mac OS X 10_15", "⌘")])
 def test_the_dialog_names_the_keys_of_the_platform(server, new_browser, agent, name):
     chat = Chat(new_browser(user_agent=f"Mozilla/5.0 ({agent})").new_page(), server.url).open()
-    chat.page.locator("html.js").wait_for(state="attached")
+    chat.wait_for_script()
 
     chat.page.keyboard.press("Control+/")
     dialog = chat.page.get_by_role("dialog", name="Keyboard shortcuts")
@@ -103,11 +103,11 @@ def test_the_dialog_names_the_keys_of_the_platform(server, new_browser, agent, n
 
 def test_the_dialog_has_its_style_beside_the_chat_too(chat):
     chat.page.goto(chat.url + "/search")
-    chat.page.locator("html.js").wait_for(state="attached")
+    chat.wait_for_script()
 
     chat.page.keyboard.press("Control+/")
 
-    expect(chat.page.locator("link[href*=more]")).not_to_have_js_property("sheet", None)
+    chat.wait_for_style()
 
 
 def test_letters_are_only_letters(two_chats):

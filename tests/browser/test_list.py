@@ -84,7 +84,7 @@ def test_a_new_conversation_comes_first_under_today(chat, fill):
 
 
 def test_a_conversation_that_begins_on_this_page_has_its_menu_at_once(chat, menu_of):
-    chat.page.locator(".sidebar__list").hover()
+    chat.point_at_list()
     chat.page.wait_for_load_state("networkidle")
     chat.say("Tell of whales")
     expect(chat.answer).to_have_text("Hello world")
@@ -152,7 +152,7 @@ def menu_of(chat):
     """Open the menu of a conversation in the list."""
 
     def menu_of(title: str):
-        chat.page.locator(".sidebar__list").hover()
+        chat.point_at_list()
         chat.page.get_by_role("link", name=f"Menu: {title}", exact=True).click()
         menu = chat.page.get_by_role("dialog", name=f"Menu: {title}")
         expect(menu).to_be_visible()
@@ -169,7 +169,8 @@ def test_a_conversation_is_renamed_pinned_and_deleted_without_opening_it(chat, f
     chat.box.fill("A draft")
 
     menu_of("Chat 1").get_by_label("Title").fill("New name")
-    chat.page.keyboard.press("Enter")
+    with chat.page.expect_navigation():  # the page before it may be told of the name too
+        chat.page.keyboard.press("Enter")
     expect(chat.page.get_by_role("link", name="New name", exact=True)).to_be_visible()
     menu_of("New name").get_by_role("button", name="Pin").click()
     expect(chat.page.locator("[data-group=pinned] li > a:first-child")).to_have_text("New name")
@@ -189,7 +190,8 @@ def test_the_open_conversation_is_managed_from_the_list_too(chat, menu_of):
     begun(chat)
 
     menu_of("Tell of whales").get_by_label("Title").fill("Other")
-    chat.page.keyboard.press("Enter")
+    with chat.page.expect_navigation():  # the page before it may be told of the title too
+        chat.page.keyboard.press("Enter")
 
     expect(chat.page.locator(".header__title")).to_have_text("Other")
     menu_of("Other").get_by_role("button", name="Delete").click()
@@ -234,7 +236,7 @@ def test_a_conversation_is_dragged_into_a_folder_or_moved_by_its_menu(chat, fill
     folder = chat.page.locator(".sidebar [data-folder]")
     expect(folder).to_have_attribute("aria-current", "true")
 
-    chat.page.locator(".sidebar__list").hover()
+    chat.point_at_list()
     chat.page.get_by_role("link", name="Menu: Chat 1").wait_for()
     chat.page.get_by_role("link", name="Chat 1", exact=True).drag_to(folder)
     expect(chat.page.locator("#status")).to_have_text("Moved to Sea.")

@@ -40,6 +40,7 @@ def test_webkit_asks_streams_stops_and_opens_menus_of_their_own_height(server, b
 
     browser.type("#menu [name=title]", ESCAPE)
     browser.point(100, 100)
+    browser.wait("document.querySelector('#sidebar > dialog.menu')")
     browser.wait("document.querySelector('.item__menu')")
     browser.click(".item__menu")
     browser.wait("document.querySelector('dialog.menu').open")
