@@ -19,6 +19,7 @@ def test_a_wide_formula_scrolls_in_its_own_box(server, upstream, new_browser, an
     chat = Chat(new_browser(viewport={"width": 360, "height": 640}).new_page(), server.url).open()
     chat.say("Add them")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
+    chat.wait_for_style()
 
     boxes = chat.answer.locator(".math, math").evaluate_all(
         """all => all.filter((box) => box.scrollWidth > box.clientWidth
@@ -34,6 +35,7 @@ def test_a_tall_formula_in_a_line_is_shown_whole(server, upstream, new_browser, 
     chat = Chat(new_browser().new_page(), server.url).open()
     chat.say("Show it")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
+    chat.wait_for_style()
 
     cut_pixels = chat.answer.locator("math").evaluate("box => box.scrollHeight - box.clientHeight")
 

@@ -72,8 +72,9 @@ def test_a_button_whose_script_does_not_arrive_says_so_and_works_later(answered,
 
 def test_code_is_wrapped_and_downloaded(answered):
     page = answered.page
+    answered.wait_for_style()
     page.get_by_role("button", name="Wrap lines").click()
-    assert page.evaluate("getComputedStyle(document.querySelector('.code pre')).whiteSpace") == "pre-wrap"
+    expect(page.locator(".code pre")).to_have_css("white-space", "pre-wrap")
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()

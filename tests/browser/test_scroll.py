@@ -12,7 +12,7 @@ from tests.upstream import Wait, body, token, tokens
 
 pytestmark = pytest.mark.browser
 
-GAP = "document.scrollingElement.scrollHeight - scrollY - innerHeight"
+AT_END = "() => document.scrollingElement.scrollHeight - scrollY - innerHeight < 2"
 # Resolves once the view has stood still for ten frames: wheels turn smoothly.
 REST = """() => new Promise(resolve => {
   let top = scrollY, still = 0;
@@ -43,7 +43,9 @@ def jump(chat):
 
 @pytest.fixture
 def chat(server, new_browser):
-    return Chat(new_browser(viewport={"width": 900, "height": 600}).new_page(), server.url).open()
+    chat = Chat(new_browser(viewport={"width": 900, "height": 600}).new_page(), server.url).open()
+    chat.wait_for_style()
+    return chat
 
 
 @pytest.mark.firefox
@@ -51,12 +53,12 @@ def test_the_page_follows_the_text(chat, steps, jump):
     chat.say("Lines")
 
     expect(chat.answer).to_contain_text("line 49")
-    assert chat.page.evaluate(GAP) < 2
+    chat.page.wait_for_function(AT_END)
     for step, last in zip(steps, ("line 99", "line 99"), strict=True):
         step.set()
         expect(chat.answer).to_contain_text(last)
         chat.page.evaluate(REST)
-        assert chat.page.evaluate(GAP) < 2
+        chat.page.wait_for_function(AT_END)
     expect(chat.send_button).to_be_visible()
     expect(jump).to_be_hidden()
 
@@ -78,7 +80,7 @@ def test_going_up_lets_go_of_the_end(chat, steps, jump, way):
 
     jump.click()
     chat.page.evaluate(REST)
-    assert chat.page.evaluate(GAP) < 2
+    chat.page.wait_for_function(AT_END)
     expect(jump).to_be_hidden()
     expect(chat.box).to_be_focused()
 
@@ -92,12 +94,12 @@ def test_back_at_the_end_the_page_follows_again(chat, steps, jump):
     expect(jump).to_be_visible()
 
     chat.page.mouse.wheel(0, 5000)
-    chat.page.evaluate(REST)
+    chat.page.wait_for_function(AT_END)
     steps[0].set()
 
     expect(chat.answer).to_contain_text("line 99")
     chat.page.evaluate(REST)
-    assert chat.page.evaluate(GAP) < 2
+    chat.page.wait_for_function(AT_END)
 
 
 @pytest.mark.parametrize("way", ["stop", "end"])
@@ -105,8 +107,7 @@ def test_stop_and_end_move_nothing_under_a_reader_further_up(chat, steps, way):
     chat.say("Lines")
     expect(chat.answer).to_contain_text("line 49")
     chat.stop_button.focus()
-    chat.page.mouse.move(600, 300)
-    chat.page.mouse.wheel(0, -400)
+    _go_up(chat, "wheel")
     place = chat.page.evaluate(REST)
 
     if way == "stop":
@@ -128,7 +129,7 @@ def test_a_long_conversation_opens_at_its_end(chat, steps):
     chat.open(chat.page.url.removeprefix(chat.url))
 
     chat.page.evaluate(REST)
-    assert chat.page.evaluate(GAP) < 2
+    chat.page.wait_for_function(AT_END)
 
 
 @pytest.mark.firefox

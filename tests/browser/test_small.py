@@ -33,6 +33,7 @@ def test_no_word_of_a_control_is_broken_at_320_px(server, new_browser, upstream,
     chat.say("Go")
     expect(chat.answer.locator(".code__ways button")).to_have_count(3)
 
+    chat.wait_for_style()
     chat.page.keyboard.press("Control+/")
     expect(chat.page.locator("dialog.shortcuts dd").first).to_be_visible()
 
