@@ -183,10 +183,11 @@ def test_scripts_that_did_not_arrive_are_asked_for_again(relayed, network_may_fa
     def loses(name):
         return relayed.page.expect_event("requestfailed", lambda request: name in request.url)
 
+    relayed.page.goto("about:blank")  # half a second after the view one of them is asked for
     for name in ("follow", "reading", "watch"):
         relayed.page.route(f"**/{name}.js*", abort)
     with loses("watch.js"):
-        relayed.say("First")
+        relayed.open().say("First")
         expect(relayed.state).to_have_text("The connection is lost. Reload the page to go on.")
         relayed.page.clock.run_for(1000)
     relayed.page.unroute("**/follow.js*", abort)

@@ -66,8 +66,10 @@ def test_neither_a_formula_nor_a_table_widens_a_small_page(server, new_browser, 
 
 @pytest.mark.firefox
 def test_a_style_that_did_not_arrive_is_asked_for_again(relayed, network_may_fail):
+    relayed.page.goto("about:blank")  # half a second after the view the style is asked for
     relayed.page.route("**/more.css*", lambda route: route.abort())
     with relayed.page.expect_event("requestfailed"):
+        relayed.open()
         relayed.page.clock.run_for(1000)
     expect(relayed.page.locator("link[href*=more]")).to_have_count(0)
 
