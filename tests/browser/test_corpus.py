@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -93,9 +94,14 @@ def test_the_watch_itself_notices_what_it_must(chat):
 
 
 def assert_same_after_reload(chat: Chat, upstream, text: str, seed: str) -> None:
-    upstream.answer(*body(*script(text, Random(seed)), DONE))
+    rests = [threading.Event() for _ in range(4)]
+    upstream.answer(*body(*script(text, Random(seed), rests), DONE))
 
+    seen = chat.page.evaluate("lengths.size")
     chat.say("Go")
+    for rest in rests:
+        seen = chat.page.wait_for_function("seen => lengths.size > seen && lengths.size", arg=seen).json_value()
+        rest.set()
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
     assert_harmless(chat)
     assert chat.page.evaluate("lengths.size") > 4  # before it, empty, whole, and what lay between
@@ -112,10 +118,16 @@ def assert_harmless(chat: Chat) -> None:
     assert chat.page.evaluate("look(), harm") == []
 
 
-def script(text: str, rng: Random) -> Iterator[bytes | Wait]:
-    """The text cut anywhere, with rests in which the page is drawn, the longer the shorter the text."""
+def script(text: str, rng: Random, rests: list[threading.Event]) -> Iterator[bytes | Wait]:
+    """The text cut anywhere, with rests in which the page is drawn, the longer the shorter the text.
+
+    After equal parts of it waits for the events.
+    """
     cuts = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(len(text) // 4))})
-    for start, end in pairwise(cuts):
+    rest_after = {len(cuts) * (number + 1) // (len(rests) + 1): rest for number, rest in enumerate(rests)}
+    for place, (start, end) in enumerate(pairwise(cuts), 1):
         yield token(text[start:end])
+        if place in rest_after:
+            yield Wait(rest_after[place])
         if rng.random() < 0.2:
             yield Wait(max(0.02, 30 / len(text)))
