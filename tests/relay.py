@@ -83,6 +83,9 @@ class Relay:
                 return
             with socket.create_connection(("127.0.0.1", self._server_port)) as server:
                 self._open |= {browser, server}
+                if self.refuse:  # since the look above
+                    browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HARD)
+                    return
                 up = threading.Thread(target=self._pass_on, args=(browser, server), daemon=True)
                 up.start()
                 self._pass_on(server, browser, self._passing)
