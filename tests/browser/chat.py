@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 # A headless browser hides no tab, so this says it as a browser would.
 TURN = """hidden => {
@@ -18,6 +19,13 @@ LISTEN = """() => {
   const status = document.querySelector("#status");
   const note = () => { if (status.textContent) window.said.push(status.textContent); };
   new MutationObserver(note).observe(status, { childList: true });
+}"""
+
+
+NOTE_NAMES = """button => {
+  window.names = [];
+  const options = { subtree: true, childList: true, characterData: true };
+  new MutationObserver(() => window.names.push(button.textContent.trim())).observe(button, options);
 }"""
 
 
@@ -69,6 +77,13 @@ class Chat:
         """Note what the status line says from now on, one sentence after the other; the result returns it."""
         self.page.evaluate(LISTEN)
         return lambda: self.page.evaluate("window.said")
+
+    @contextmanager
+    def expect_name(self, button: Locator, name: str) -> Iterator[None]:
+        """Wait at the end for the button to have had this name, for however short a time."""
+        button.evaluate(NOTE_NAMES)
+        yield
+        self.page.wait_for_function("name => names.includes(name)", arg=name)
 
     def hide(self) -> None:
         """Look at another tab."""

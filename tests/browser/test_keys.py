@@ -69,9 +69,8 @@ def test_the_last_question_is_edited_from_an_empty_box_only(two_chats):
 def test_the_last_answer_is_copied(two_chats):
     two_chats.page.context.grant_permissions(["clipboard-write"])
 
-    two_chats.page.keyboard.press("Control+Shift+C")
-
-    expect(two_chats.footer.get_by_role("button", name="Copied")).to_be_visible()
+    with two_chats.expect_name(two_chats.footer.get_by_role("button", name="Copy"), "Copied"):
+        two_chats.page.keyboard.press("Control+Shift+C")
 
 
 def test_the_box_gets_the_focus_and_the_answer_goes_on(chat, upstream):

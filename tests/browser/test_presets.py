@@ -16,8 +16,8 @@ def test_a_preset_is_saved_and_its_field_asked_for(chat, upstream):
     save = page.locator("#tuning [data-module=preset]")
     save.click()
     page.get_by_role("textbox", name="Save as preset").fill("Role")
-    save.click()
-    expect(save).to_have_text("Saved.")
+    with chat.expect_name(save, "Saved."):
+        save.click()
     expect(chat.box).to_have_value("My unsent words")
 
     chat.open()
