@@ -7,6 +7,10 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.wait import wait_until
+
+PATIENCE_SECONDS = 30
+
 # A headless browser hides no tab, so this says it as a browser would.
 TURN = """hidden => {
   const seen = { hidden, visibilityState: hidden ? "hidden" : "visible" };
@@ -92,6 +96,10 @@ class Chat:
     def show(self) -> None:
         """Look at this tab again."""
         self.page.evaluate(TURN, False)
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until this is true. Meanwhile the page tells of its requests."""
+        wait_until(lambda: self.page.wait_for_timeout(20) or condition(), PATIENCE_SECONDS, what)
 
     def second_tab(self) -> Chat:
         """The same page in another tab of the same browser."""

@@ -26,8 +26,7 @@ def test_a_picture_keeps_its_place_free_and_fits_the_page(chat, upstream, width)
     chat.say("Draw")
     expect(picture).to_be_visible()
     before = picture.bounding_box()
-    while not held:
-        chat.page.wait_for_timeout(20)
+    chat.wait_until(lambda: held, "the picture to be asked for")
     held[0].continue_()
     expect(picture).to_have_js_property("naturalWidth", 1600)
 
