@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
 from tests.upstream import Wait, body, error, token, tokens
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -65,11 +66,13 @@ def test_retry_asks_the_model_that_is_chosen(chat, upstream):
     upstream.always(lambda request: tokens(request.json["model"]))
     chat.box.fill("Who are you?")
     chat.send_button.click()
+    expect(chat.retry_button).to_be_visible()  # no other page is on its way
     expect(chat.answer).to_have_text("gpt-4")
 
     chat.page.get_by_label("Model", exact=True).select_option("gpt-3.5-turbo")
     chat.retry_button.click()
     expect(chat.answer).to_have_text("gpt-3.5-turbo")
+    expect(chat.retry_button).to_be_visible()
 
     chat.page.get_by_role("link", name="Edit").click()
     chat.page.get_by_label("Model", exact=True).select_option("gpt-4")
@@ -83,6 +86,7 @@ def test_retry_keeps_what_stands_unsent_in_the_box(chat, live, upstream):
     go_on = threading.Event()
     chat.box.fill("First")
     chat.send_button.click()
+    expect(chat.retry_button).to_be_visible()
     expect(chat.answer).to_have_text("Hello world")
     upstream.answer(*body(token("So far"), Wait(go_on), token(" and on"), DONE))
 
@@ -92,6 +96,7 @@ def test_retry_keeps_what_stands_unsent_in_the_box(chat, live, upstream):
     go_on.set()
 
     expect(chat.answers).to_have_text(["So far and on"])
+    expect(chat.retry_button).to_be_visible()
     expect(chat.box).to_have_value("Half a thought")
     chat.send_button.click()
     expect(chat.questions.last).to_have_text("Half a thought")
@@ -100,6 +105,7 @@ def test_retry_keeps_what_stands_unsent_in_the_box(chat, live, upstream):
 def test_stop_and_another_version_keep_what_stands_unsent_in_the_box(chat, live, upstream):
     chat.box.fill("First")
     chat.send_button.click()
+    expect(chat.retry_button).to_be_visible()
     expect(chat.answer).to_have_text("Hello world")
     upstream.answer(*body(token("Half"), Wait()))
     chat.box.fill("Half a thought")
@@ -108,6 +114,7 @@ def test_stop_and_another_version_keep_what_stands_unsent_in_the_box(chat, live,
 
     chat.page.locator(".message__stop button").click()
     expect(chat.answers).to_have_text(["Half"])
+    expect(chat.retry_button).to_be_visible()
     expect(chat.box).to_have_value("Half a thought")
     chat.footer.get_by_role("button", name="Previous version").click()
 
@@ -145,7 +152,7 @@ def test_the_page_says_that_it_waits_until_the_first_word(chat, live, upstream):
     chat.send_button.click()
 
     expect(live).to_have_text("")
-    assert chat.page.evaluate(waiting) == '"Waiting for the answer…"'
+    wait_until(lambda: chat.page.evaluate(waiting) == '"Waiting for the answer…"', 30)  # the style may come later
     first.set()
     expect(live).to_have_text("one")
     assert chat.page.evaluate(waiting) == "none"
