@@ -22,6 +22,7 @@ def enter(browser: BrowserContext, team: Team, name: str = "Carol") -> Page:
 
 
 def flaws(page: Page) -> tuple[int, list[str]]:
-    """By how many pixels the page is too wide, and the rules that axe-core finds broken."""
+    """By how many pixels the page is too wide, and the rules that axe-core finds broken, once it has loaded."""
+    page.wait_for_load_state()
     violations = Axe().run(page, options=OPTIONS).response["violations"]
     return page.evaluate(OVERHANG), [one["id"] for one in violations]

@@ -118,6 +118,13 @@ TARGETS = """() => [...document.querySelectorAll("a, button, select, summary, te
   .filter(([{ width, height }]) => width > 1 && (width < 24 || height < 24))"""
 
 
+def too_small(chat: Chat) -> list[list[object]]:
+    """The controls that are too small, with their sizes, once the page has loaded."""
+    chat.page.wait_for_load_state()
+    found: list[list[object]] = chat.page.evaluate(TARGETS)
+    return found
+
+
 def test_every_control_is_large_enough_to_hit(chat):
     """https://www.w3.org/TR/WCAG22/#target-size-minimum"""
     chat.open("/settings")
@@ -125,15 +132,15 @@ def test_every_control_is_large_enough_to_hit(chat):
         summary.click()
     chat.page.locator("#name-new").fill("Short")
     chat.page.locator("#new-preset .button--primary").click()
-    small = {"settings": chat.page.evaluate(TARGETS)}
+    small = {"settings": too_small(chat)}
     chat.open("/").say("Hello")
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
     for name in ("menu", "tuning"):
         chat.page.locator(f"[popovertarget={name}]").click()
-        small[name] = chat.page.evaluate(TARGETS)
+        small[name] = too_small(chat)
         chat.page.keyboard.press("Escape")
     chat.open("/search?q=hello")
-    small["search"] = chat.page.evaluate(TARGETS)
+    small["search"] = too_small(chat)
 
     assert {place: found for place, found in small.items() if found} == {}
 
@@ -194,22 +201,22 @@ def test_the_list_its_page_and_its_menus(chat):
     link.click()
     expect(chat.page.locator(".sidebar .menu input[name=title]")).to_be_visible()
     found = {"menu": violations(chat)}
-    small = chat.page.evaluate(TARGETS)
+    small = too_small(chat)
 
     chat.open("/conversations")
     found["list"] = violations(chat)
-    small += chat.page.evaluate(TARGETS)
+    small += too_small(chat)
     chat.page.locator(".listing summary").click()
     chat.page.locator(".folder input").fill("Work")
     chat.page.locator(".folder button").click()
     chat.page.locator(".listing summary").click()
     found["folder"] = violations(chat)
-    small += chat.page.evaluate(TARGETS)
+    small += too_small(chat)
     chat.open("/conversations")
     chat.page.locator(".listing .item__menu").click()
     expect(chat.page.locator(".manage")).to_be_visible()
     found["menu page"] = violations(chat)
-    small += chat.page.evaluate(TARGETS)
+    small += too_small(chat)
     chat.page.locator(".manage .button--danger").click()
     expect(chat.page.locator(".main .undo")).to_be_visible()
     found["deleted"] = violations(chat)
@@ -225,6 +232,7 @@ def test_an_error_page(chat):
 
 def violations(chat: Chat) -> list[str]:
     """What axe complains of: the rule, the place, and why."""
+    chat.page.wait_for_load_state()
     result = Axe().run(chat.page, options=OPTIONS).response
     return [
         json.dumps([rule["id"], node["target"], node["failureSummary"]], ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.team_page import flaws
 from tests.team import PASSWORD
@@ -38,7 +39,7 @@ def test_a_key_is_made_listed_and_revoked(make_team, new_browser, width, scheme)
     page.goto(f"{team.url}/keys")
     page.get_by_role("button", name="Revoke").click()
     page.get_by_role("heading", name="A new key").wait_for()
-    assert page.get_by_role("button", name="Revoke").count() == 0
+    expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
 
     assert found == dict.fromkeys(["empty", "made"], (0, []))
 
@@ -52,4 +53,4 @@ def test_a_key_is_made_without_script(make_team, new_browser):
     page.get_by_label("Name").fill("Script")
     page.get_by_role("button", name="Make a key").click()
 
-    assert page.get_by_text("Copy it now: it is not shown again.").is_visible()
+    expect(page.get_by_text("Copy it now: it is not shown again.")).to_be_visible()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.chat import Chat
 from tests.browser.team_page import enter, flaws
@@ -24,13 +24,20 @@ IS_CENTRED = """() => {
 }"""
 
 
+def is_centred(page: Page) -> bool:
+    """Whether the page's content is in the middle, once it has loaded."""
+    page.wait_for_load_state()
+    centred: bool = page.evaluate(IS_CENTRED)
+    return centred
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 def test_each_page_of_sign_in_stands_in_the_middle(team, new_browser, width):
     page = new_browser(viewport={"width": width, "height": 800}).new_page()
     found = {}
 
     def look(name):
-        found[name] = page.evaluate(IS_CENTRED), *flaws(page)
+        found[name] = is_centred(page), *flaws(page)
 
     page.goto(f"{team.url}/sign-in")
     look("sign-in")
@@ -63,7 +70,7 @@ def test_the_page_of_usage_fits_and_can_be_read(team, new_browser, width, theme)
     page.goto(f"{team.url}/admin/usage")
 
     expect(page.get_by_role("img", name="Sent messages. Highest: 1 (Carol).")).to_be_visible()
-    found = page.evaluate(IS_CENTRED), *flaws(page)
+    found = is_centred(page), *flaws(page)
     assert found == (True, 0, [])
 
 
@@ -77,7 +84,7 @@ def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstrea
     found = {}
 
     def look(name):
-        found[name] = page.evaluate(IS_CENTRED), *flaws(page)
+        found[name] = is_centred(page), *flaws(page)
 
     page.goto(f"{team.url}/admin/upstream")
     page.locator("summary").last.click()
@@ -91,8 +98,8 @@ def test_the_upstream_page_fits_and_measures_a_stream(team, new_browser, upstrea
     look("proxy")
 
     assert found == dict.fromkeys(["page", "test", "proxy"], (True, 0, []))
-    assert page.locator("#proxy ~ div li").count() == 3  # host, stream, no proxy: each as it should be
-    assert page.locator("#proxy ~ div .problem").count() == 0
+    expect(page.locator("#proxy ~ div li")).to_have_count(3)  # host, stream, no proxy: each as it should be
+    expect(page.locator("#proxy ~ div .problem")).to_have_count(0)
 
 
 def test_a_browser_that_was_busy_once_does_not_blame_the_proxy(team, new_browser):
