@@ -68,7 +68,7 @@ def test_the_question_stands_while_the_server_thinks(chat, upstream):
 
     expect(chat.questions).to_have_text("Are you there?")
     expect(chat.box).to_have_value("")
-    expect(chat.state).to_have_text("Waiting for the answer…")
+    expect(chat.state).to_contain_text("Waiting for the answer…")  # after 3 s with their number
     expect(chat.stop_button).to_be_visible()
 
 
@@ -166,6 +166,7 @@ def test_a_deletion_that_was_undone_is_not_told_on_a_page_that_comes_back(chat):
     expect(undo).to_contain_text("The conversation was deleted.")
 
     chat.page.request.post(chat.url + undo.get_attribute("action"))
+    chat.wait_for_script()
     chat.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
 
     expect(undo).to_have_count(0)

@@ -316,6 +316,7 @@ def test_a_menu_can_be_reached_whole_at_400_percent(server, new_browser, menu):
     chat = Chat(new_browser(viewport={"width": 320, "height": 256}).new_page(), server.url).open()
     chat.say("Hi")
     expect(chat.answer).to_have_text("Hello world")
+    expect(chat.send_button).to_be_visible()
 
     chat.page.locator(f"[popovertarget={menu}]").click()
     box = chat.page.locator(f"#{menu}").bounding_box()

@@ -39,7 +39,7 @@ def test_the_box_has_the_focus_after_opening_and_retry_but_on_a_phone(server, ne
     expect(chat.footer.locator("[data-copy]")).to_be_visible()
 
     chat.open(urlsplit(chat.page.url).path)
-    chat.page.locator("html.js").wait_for(state="attached")
+    chat.wait_for_script()
     chat.page.wait_for_load_state()
     opened = chat.page.evaluate("document.activeElement.id")
     upstream.answer(*body(token("Again"), Wait()))
@@ -56,7 +56,7 @@ def test_a_link_to_a_message_leaves_the_focus_to_its_reader(chat):
     answer = chat.page.locator(".message--assistant").get_attribute("id")
 
     chat.open(f"{urlsplit(chat.page.url).path}?at={answer.removeprefix('m-')}#{answer}")
-    chat.page.locator("html.js").wait_for(state="attached")
+    chat.wait_for_script()
 
     expect(chat.box).not_to_be_focused()
 
@@ -97,6 +97,7 @@ def test_back_after_the_first_message_leads_to_the_new_chat(chat):
 
     chat.page.go_back()
     expect(chat.page).to_have_title(re.compile("New chat"))
+    chat.wait_for_script()
     expect(chat.questions).to_have_count(0)
     expect(chat.box).to_have_value("")
     chat.page.go_forward()

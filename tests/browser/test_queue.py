@@ -31,6 +31,7 @@ def waiting(chat, end):
     expect(chat.answer).to_have_text("First")
     chat.say("Two")
     expect(chat.page.locator(".queued .message__note")).to_have_text("Goes when the answer ends.")
+    chat.page.wait_for_function("() => document.querySelector('.queued').onsubmit")
     return chat
 
 

@@ -138,7 +138,7 @@ def test_reasoning_is_open_while_it_comes_and_closed_at_the_end(chat, upstream):
 
     chat.say("Is it?")
     expect(reasoning.locator(".reasoning__text")).to_be_visible()
-    expect(chat.state).to_have_text("Thinking…")
+    expect(chat.state).to_contain_text("Thinking…")  # after 3 s with their number
     answer.set()
     expect(chat.answer).to_have_text("Yes")
     end.set()
@@ -157,8 +157,10 @@ def test_versions_are_stepped_through_by_keyboard(answered, upstream):
     expect(answered.answer).to_have_text("Another answer")
     expect(answered.footer.locator("[data-copy]")).to_be_visible()
 
+    page.wait_for_load_state()  # which gives the box the focus
     page.get_by_role("button", name="Previous version").press("Enter")
     expect(answered.answers).to_have_text(["Hello world"])
+    page.wait_for_load_state()
     page.get_by_role("button", name="Next version").press("Space")
 
     expect(answered.answers).to_have_text(["Another answer"])

@@ -21,6 +21,8 @@ def answered(chat, upstream):
     upstream.answer(*tokens(ANSWER))
     chat.say("Explain")
     expect(chat.footer.locator("[data-copy=message]")).to_be_visible()
+    expect(chat.page.locator(".code__ways")).to_be_visible()
+    chat.wait_for_style()  # from now on nothing moves under a click
     return chat
 
 
@@ -72,7 +74,6 @@ def test_a_button_whose_script_does_not_arrive_says_so_and_works_later(answered,
 
 def test_code_is_wrapped_and_downloaded(answered):
     page = answered.page
-    answered.wait_for_style()
     page.get_by_role("button", name="Wrap lines").click()
     expect(page.locator(".code pre")).to_have_css("white-space", "pre-wrap")
 
