@@ -50,6 +50,7 @@ def test_a_later_answer_is_in_view_while_it_comes(chat, live, upstream):
     upstream.answer(*body(token("line\n\n" * 100), DONE))
     chat.box.fill("First")
     chat.send_button.click()
+    expect(chat.retry_button).to_be_visible()
     expect(chat.answer).to_contain_text("line")
     upstream.answer(*body(token("two"), Wait()))
 
@@ -176,6 +177,7 @@ def test_an_error_is_told_and_retry_works(chat, upstream):
     chat.box.press_sequentially("Hello?")
     chat.send_button.press("Enter")
     expect(chat.note).to_contain_text("does not accept this server's key")
+    expect(chat.retry_button).to_be_visible()
 
     chat.box.press_sequentially("Half a thought")
     chat.retry_button.press("Enter")
