@@ -7,7 +7,7 @@ from flask import Flask
 
 from webapp.views import marks
 
-ALL = ("public", "without_user", "for_strangers", "for_newcomers", "for_admins", "renews_cookie", "takes_file")
+ALL = ("public", "without_user", "for_strangers", "for_admins", "renews_cookie", "takes_file")
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,6 @@ ALL = ("public", "without_user", "for_strangers", "for_newcomers", "for_admins",
         (marks.public, ("public", "without_user")),
         (marks.without_user, ("without_user",)),
         (marks.for_strangers, ("for_strangers",)),
-        (marks.for_newcomers, ("for_strangers", "for_newcomers")),
         (marks.for_admins, ("for_admins",)),
         (marks.renews_cookie, ("renews_cookie",)),
         (marks.takes_file, ("takes_file",)),

@@ -161,18 +161,22 @@ def test_the_chats_of_a_browser_come_along_at_the_first_visit_if_they_say_so(mak
     assert has_chat == [False, True, False]
 
 
-def test_who_asks_for_no_page_is_not_asked_about_chats(make_site, visit):
+def test_what_an_open_page_asks_for_makes_no_account_before_its_reader_is_asked(make_site, visit):
     opened = visit()
     opened.end(opened.new_chat("From open login"))
     client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client(use_cookies=False)
     headers = {HEADER: "alice", "Cookie": opened.cookie()}
 
-    sent = client.post(
-        "/conversations", data={"text": "Hi"}, headers=headers, environ_overrides={"REMOTE_ADDR": "10.0.0.5"}
-    )
+    def ask(path, method="GET", **more):
+        peer = {"REMOTE_ADDR": "10.0.0.5"}
+        return client.open(path, method=method, headers=headers | more, data=None, environ_overrides=peer)
 
-    assert sent.status_code == 303
-    assert sent.headers["Location"].startswith("/c/")
+    told = ask("/changes?since=0", Accept="text/event-stream")
+    sent = ask("/conversations", "POST", **{"X-Fragment": "1"})
+    shown = ask("/", Accept="text/html")
+
+    assert (told.status_code, sent.status_code) == (401, 401)
+    assert shown.headers["Location"] == "/welcome"
 
 
 def test_a_browser_without_chats_is_not_asked_about_them(make_site, visit):

@@ -29,7 +29,6 @@ class Mark:
 without_user = Mark("is_without_user")  # it reads no session and sets no cookie
 public = Mark("is_public", also=without_user)  # it answers everyone, under every host name
 for_strangers = Mark("is_for_strangers")  # for visitors who have not signed in
-for_newcomers = Mark("is_for_newcomers", also=for_strangers)  # for those whom a proxy signed in, without an account yet
 for_admins = Mark("is_for_admins")  # for administrators only
 renews_cookie = Mark("is_renewing_cookie")  # once a day, so that the cookie does not expire while in use
 takes_file = Mark("is_taking_file")  # its form may hold a file of up to `max_import_bytes`

@@ -148,14 +148,10 @@ def identify() -> None:
     if login == PROXY:
         name, accounts = identity.of_request(), parts().team.accounts
         account = accounts.of_proxy(name)
-        if account is None and not is_newcomer():
+        # A reader with chats of open login is asked about them first, whatever a page that is open already asks for.
+        if account is None and not has_chats_of_open_login():
             account = accounts.make_for_proxy(name, client())
         g.user = User(account.user_id, address(), account) if account else None
-
-
-def is_newcomer() -> bool:
-    """Whether to ask before the account is made: about the chats that the browser has from open login."""
-    return (wants_page() or marks.for_newcomers.is_set()) and has_chats_of_open_login()
 
 
 def identify_by_key() -> None:

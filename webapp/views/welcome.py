@@ -8,14 +8,14 @@ from flask.typing import ResponseReturnValue
 from webapp.views import identity, visitor
 from webapp.views.door import place_of
 from webapp.views.hosts import local_path
-from webapp.views.marks import for_newcomers
+from webapp.views.marks import for_strangers
 from webapp.views.parts import parts
 
 blueprint = Blueprint("welcome", __name__)
 
 
 @blueprint.get("/welcome")
-@for_newcomers
+@for_strangers
 def show() -> ResponseReturnValue:
     wanted = request.args.get("next", "")
     if visitor.known_user():
@@ -24,7 +24,7 @@ def show() -> ResponseReturnValue:
 
 
 @blueprint.post("/welcome")
-@for_newcomers
+@for_strangers
 def answer() -> ResponseReturnValue:
     if not visitor.known_user():
         user_id = visitor.user_of_open_login() if "take_along" in request.form else ""
