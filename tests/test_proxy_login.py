@@ -176,7 +176,34 @@ def test_what_an_open_page_asks_for_makes_no_account_before_its_reader_is_asked(
     shown = ask("/", Accept="text/html")
 
     assert (told.status_code, sent.status_code) == (401, 401)
+    assert sent.text.startswith("Open the page again first: it asks about this browser's chats.")
     assert shown.headers["Location"] == "/welcome"
+
+
+def test_a_link_for_an_administrator_waits_for_the_question_about_chats(make_site, visit):
+    opened = visit()
+    opened.end(opened.new_chat("From open login"))
+    site = make_site(login="proxy", proxies=("10.0.0.5",))
+    team = site.extensions["lockchat"].team
+    path = f"/invite/{team.invites.first()}"
+    client = site.test_client(use_cookies=False)
+
+    def ask(path, **form):
+        headers = {HEADER: "carol", "Cookie": opened.cookie(), "Accept": "text/html"}
+        peer = {"REMOTE_ADDR": "10.0.0.5"}
+        method = "POST" if form else "GET"
+        return client.open(path, method=method, data=form or None, headers=headers, environ_overrides=peer)
+
+    first = ask(path)
+    answered = ask("/welcome", next=path)
+    shown = ask(answered.headers["Location"])
+    used = ask(path, x="")
+
+    assert first.headers["Location"] == f"/welcome?next={path}"
+    assert "This link makes you an administrator." in shown.text
+    assert "Take the chats" not in shown.text  # that was the question before
+    assert used.status_code == 303
+    assert [account.role for account in team.users.all()] == ["admin"]
 
 
 def test_a_browser_without_chats_is_not_asked_about_them(make_site, visit):

@@ -21,8 +21,10 @@ blueprint = Blueprint("joining", __name__)
 @blueprint.get("/invite/<token>")
 @for_strangers
 def show_invite(token: str) -> ResponseReturnValue:
-    if parts().config.login == OIDC and not visitor.known_user():  # a link gives a role to who has an account
-        return redirect(url_for("door.show_sign_in", next=request.path), 303)
+    login = parts().config.login
+    if login != PASSWORD and not visitor.known_user():  # a link gives a role to who has an account
+        place = "door.show_sign_in" if login == OIDC else "welcome.show"
+        return redirect(url_for(place, next=request.path), 303)
     return _page(token)
 
 
@@ -49,6 +51,7 @@ def accept_invite(token: str) -> ResponseReturnValue:
 
 def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
     invite, name = parts().team.invites.look(token)
+    has_password = parts().config.login == PASSWORD
     return form_page(
         "invite.html",
         error,
@@ -57,7 +60,7 @@ def _page(token: str, error: AppError | None = None) -> ResponseReturnValue:
         account_name=name,
         name=request.form.get("name", "")[:200],
         min_chars=MIN_CHARS,
-        has_password=parts().config.login == PASSWORD,
-        has_chats=visitor.has_chats_of_open_login(),
+        has_password=has_password,
+        has_chats=has_password and visitor.has_chats_of_open_login(),
         is_taking_along="take_along" in request.form,
     )

@@ -196,6 +196,8 @@ def current_user() -> User:
     if is_open():
         return User(str(session["user_id"]), address())
     if (user := g.get("user")) is None:
+        if parts().config.login == PROXY:
+            raise SignedOut(_("Open the page again first: it asks about this browser's chats. Then send this again."))
         raise SignedOut(_("You are signed out. Sign in, then go back and send it again."))
     found: User = user
     return found
