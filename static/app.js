@@ -462,8 +462,8 @@ function onClick(event) {
   const button = event.target.closest("[data-module], [data-copy]");
   if (!button) return;
   event.preventDefault();
-  if (button.dataset.copy && tools.copy) return tools.copy(button); // some browsers copy only during the click
   const tell = (sentence = "") => tellConnection(button, sentence, words.back);
+  if (button.dataset.copy && tools.copy) return tell(), tools.copy(button); // some browsers copy only during the click
   load(button.dataset.module ?? "reading", button).then(() => tell(), () => tell(words.gone));
 }
 

@@ -12,8 +12,8 @@ export default (given, pressed) => {
   tools.prepare("style");
   for (const time of document.querySelectorAll("time.message__time:not([title])")) tellHere(time);
   const named = tools.find("[data-wrap]");
-  for (const copy of named ? document.querySelectorAll("figure.code figcaption > [data-copy]") : []) {
-    if (!copy.closest("[data-stream]")) addWays(copy, named.dataset);
+  for (const button of named ? document.querySelectorAll("figure.code figcaption > [data-copy]") : []) {
+    if (!button.closest("[data-stream]")) addWays(button, named.dataset);
   }
 };
 

@@ -4,7 +4,7 @@
 const PAUSE = 200; // ms without a key
 let started = false;
 
-/** @param {any} tools @param {HTMLFormElement} form */
+/** @param {any} tools @param {any} form */
 export default ({ parse, say, isComposing }, form) => {
   if (started) return;
   started = true;
@@ -12,11 +12,13 @@ export default ({ parse, say, isComposing }, form) => {
   let timer = 0;
   let request = new AbortController();
 
+  /** @param {any} form @returns {string} the query as the address has it */
+  const queryOf = (form) => `${new URLSearchParams(/** @type {any} */ (new FormData(form)))}`;
   const search = async () => {
     request.abort(); // the answer to an older text must not replace a newer one
     request = new AbortController();
     const { signal } = request;
-    const url = `${form.action}?${new URLSearchParams(/** @type {any} */ (new FormData(form)))}`;
+    const url = `${form.action}?${queryOf(form)}`;
     if (url === location.href) return;
     try {
       const response = await fetch(url, { headers: { "X-Fragment": "1" }, signal });
@@ -35,5 +37,7 @@ export default ({ parse, say, isComposing }, form) => {
 
   form.addEventListener("input", later);
   form.addEventListener("compositionend", later);
-  later({ isComposing }); // of what was typed while this was loading
+  const unchanged = form.cloneNode(true);
+  unchanged.reset();
+  if (queryOf(form) !== queryOf(unchanged)) later({ isComposing }); // typed while this was loading
 };

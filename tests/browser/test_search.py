@@ -80,6 +80,23 @@ def test_letters_of_an_input_method_from_before_its_script_are_not_searched_eith
     assert [url for url in asked if "/search?" in url and "ni" in url.split("q=")[1].split("&")[0]] == []
 
 
+def test_a_pointer_on_the_form_searches_nothing(chat, fill):  # noqa: F811
+    begun(chat)
+    fill(60)
+    chat.page.clock.install()
+    chat.open("/search?q=chat&skip=50")
+    asked = []
+    chat.page.on("request", lambda request: asked.append(request.url))
+
+    with chat.page.expect_response("**/search.js*"):
+        chat.page.locator(".search__form").hover()
+    chat.page.evaluate("import('/static/search.js').then(() => {})")
+    chat.page.clock.run_for(1000)
+
+    assert chat.page.url.endswith("/search?q=chat&skip=50")
+    assert [url for url in asked if "/search?" in url] == []
+
+
 def test_without_script_the_next_hits_are_a_link_away(server, new_browser, fill):  # noqa: F811
     chat = begun(Chat(new_browser(java_script_enabled=False).new_page(), server.url).open())
     fill(60)
