@@ -481,7 +481,7 @@ def test_a_hundred_kilobytes_of_anything_take_seconds_at_most(piece: str) -> Non
 
     render((piece * 100_000)[:100_000])
 
-    assert time.thread_time() - started < 20  # 2.4 s for the slowest of them, on one busy core
+    assert time.thread_time() - started < 8  # 2.4 s for the slowest of them, on one busy core
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_deep_nesting_and_wide_tables_are_bounded(text: str) -> None:
 
     render(text)
 
-    assert time.thread_time() - started < 20
+    assert time.thread_time() - started < 8
 
 
 @pytest.mark.parametrize(
