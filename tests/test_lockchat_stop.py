@@ -19,6 +19,7 @@ from tests.samples import some
 from tests.upstream import FRAMINGS, Request, Step, Upstream, Wait, body, chunk, error, event, head, token, tokens
 from tests.wait import wait_until
 from webapp.chat import Delta, merge
+from webapp.clock import Clock
 from webapp.errors import UpstreamError
 from webapp.lockchat import Lockchat
 from webapp.upstream import lifeline
@@ -404,7 +405,7 @@ class TestNothingStays:
             pytest.param(lambda stream: None, id="never begun"),
         ],
     )
-    def test_no_thread_and_no_connection_stays(self, upstream: Upstream, end: Callable[[Stream], Any]) -> None:
+    def test_no_deadline_and_no_connection_stays(self, upstream: Upstream, end: Callable[[Stream], Any]) -> None:
         client = Lockchat(upstream.url)
         stream = client.stream(QUESTION, "gpt-4")
         line = stream._line
@@ -416,6 +417,17 @@ class TestNothingStays:
 
         upstream.wait_for_open_connections(0)
         assert line._over or line._started_at == math.inf
+
+    def test_no_thread_stays_when_all_deadlines_have_ended(self) -> None:
+        clock = Clock("only-here")
+
+        clock.begin()
+        clock.begin()
+        [thread] = [one for one in threading.enumerate() if one.name == "only-here"]
+        clock.end()
+        clock.end()
+
+        wait_until(lambda: not thread.is_alive(), 20, "the thread to end")
 
 
 def time_out(upstream: Upstream, **settings: Any) -> tuple[list[Delta], UpstreamError, float]:
