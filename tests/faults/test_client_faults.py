@@ -126,7 +126,8 @@ def test_browsers_that_do_not_read_cost_little_and_stop_nobody(alice, server, co
     assert database.wait_for(other, "done").text == drip.text()
     gaps = sorted(after - before for before, after in pairwise(watcher.times))
     print(f"longest gap {gaps[-1]:.2f} s, {(server.worker().memory_info().rss - memory) / 1e6:.0f} MB more")
-    assert gaps[-2] < 3  # the machine may stand still once
+    assert gaps[-2] < 3
+    assert gaps[-1] < 15  # the machine may stand still once
     assert server.worker().memory_info().rss - memory < 300e6
     for connection in deaf:
         connection.close()

@@ -81,7 +81,8 @@ def test_a_stop_from_any_worker_closes_the_upstream_within_a_second(
 
     print("stop seconds", sorted(round(s, 3) for s in seconds))
     assert sorted(seconds)[len(seconds) // 2] < 1
-    assert max(seconds) < 20  # where the machine stands still
+    assert sorted(seconds)[-2] < 4
+    assert max(seconds) < 20  # where the machine stands still once
 
 
 def time_until(event):
