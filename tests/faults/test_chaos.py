@@ -157,7 +157,6 @@ def test_replies_survive_the_death_of_workers(start_server, upstream, database):
         assert acknowledged[row.id] == question
         assert whole == row.text if row.status == "done" else whole.startswith(row.text)
     assert database.piece_count() == 0
-    assert len(killed) >= LEAST_KILLS
     assert Counter(statuses.values())["done"] > REPLIES / 10
 
 
