@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from tests.team import PASSWORD, is_signed_in, sign_in
 from tests.upstream import Wait, body, token
 from tests.visitor import Visitor
 from tests.wait import wait_until
+from webapp.errors import StorageUnavailable
 from webapp.invites import SERVER, Invites
 from webapp.openings import LOOK_SECONDS
 from webapp.passwords import Passwords
@@ -327,13 +329,23 @@ def workers(start_server, storage):
         visitor.close()
 
 
-def open_in_each(server, visitor, *path: str, kind=Reader) -> list:
+def suspend(worker, storage) -> None:
+    """Suspend a worker at a time when it does not hold the only write lock of SQLite."""
+    for _ in range(20):
+        worker.suspend()
+        with suppress(StorageUnavailable), storage.begin(wait_seconds=0.5):
+            return
+        worker.resume()
+    raise AssertionError("the worker writes all the time")
+
+
+def open_in_each(server, storage, visitor, *path: str, kind=Reader) -> list:
     """A reader of this path in each worker: while it connects, the other worker is suspended."""
     readers = []
     for other in server.workers():
         copy = Visitor(server.url)  # with a connection of its own
         copy.cookies.update(visitor.cookies)
-        other.suspend()
+        suspend(other, storage)
         try:
             readers.append(kind(copy, *path))
         finally:
@@ -380,12 +392,12 @@ def test_what_is_open_ends_in_every_worker(workers, storage, upstream, act, left
     upstream.answer(*body(token("beginning"), Wait()))
     running = alice.new_chat("Hello")
     readers = {
-        "stream": open_in_each(server, alice, f"/m/{running}/stream"),
-        "changes": open_in_each(server, alice, "/changes"),
+        "stream": open_in_each(server, storage, alice, f"/m/{running}/stream"),
+        "changes": open_in_each(server, storage, alice, "/changes"),
     }
     slow = {
         "export": [Slow(alice, "/export")],
-        "log": open_in_each(server, alice, "/admin/log/export", "POST", kind=Slow),
+        "log": open_in_each(server, storage, alice, "/admin/log/export", "POST", kind=Slow),
     }
 
     act(alice, carol, users)
