@@ -161,49 +161,36 @@ def test_the_chats_of_a_browser_come_along_at_the_first_visit_if_they_say_so(mak
     assert has_chat == [False, True, False]
 
 
-def test_what_an_open_page_asks_for_makes_no_account_before_its_reader_is_asked(make_site, visit):
+def test_what_an_open_page_asks_for_makes_no_account_before_its_reader_is_asked(ask, visit):
     opened = visit()
     opened.end(opened.new_chat("From open login"))
-    client = make_site(login="proxy", proxies=("10.0.0.5",)).test_client(use_cookies=False)
     headers = {HEADER: "alice", "Cookie": opened.cookie()}
 
-    def ask(path, method="GET", **more):
-        peer = {"REMOTE_ADDR": "10.0.0.5"}
-        return client.open(path, method=method, headers=headers | more, data=None, environ_overrides=peer)
-
-    told = ask("/changes?since=0", Accept="text/event-stream")
-    sent = ask("/conversations", "POST", **{"X-Fragment": "1"})
-    shown = ask("/", Accept="text/html")
+    told = ask("/changes?since=0", headers=headers | {"Accept": "text/event-stream"})
+    sent = ask("/conversations", "POST", headers=headers | {"X-Fragment": "1"})
+    shown = ask("/", headers=headers | {"Accept": "text/html"})
 
     assert (told.status_code, sent.status_code) == (401, 401)
     assert sent.text.startswith("Open the page again first: it asks about this browser's chats.")
     assert shown.headers["Location"] == "/welcome"
 
 
-def test_a_link_for_an_administrator_waits_for_the_question_about_chats(make_site, visit):
+def test_a_link_for_an_administrator_waits_for_the_question_about_chats(ask, visit):
     opened = visit()
     opened.end(opened.new_chat("From open login"))
-    site = make_site(login="proxy", proxies=("10.0.0.5",))
-    team = site.extensions["lockchat"].team
-    path = f"/invite/{team.invites.first()}"
-    client = site.test_client(use_cookies=False)
+    headers = {HEADER: "carol", "Cookie": opened.cookie(), "Accept": "text/html"}
+    path = f"/invite/{ask.parts.team.invites.first()}"
 
-    def ask(path, **form):
-        headers = {HEADER: "carol", "Cookie": opened.cookie(), "Accept": "text/html"}
-        peer = {"REMOTE_ADDR": "10.0.0.5"}
-        method = "POST" if form else "GET"
-        return client.open(path, method=method, data=form or None, headers=headers, environ_overrides=peer)
-
-    first = ask(path)
-    answered = ask("/welcome", next=path)
-    shown = ask(answered.headers["Location"])
-    used = ask(path, x="")
+    first = ask(path, headers=headers)
+    answered = ask("/welcome", "POST", headers=headers, next=path)
+    shown = ask(answered.headers["Location"], headers=headers)
+    used = ask(path, "POST", headers=headers, x="")
 
     assert first.headers["Location"] == f"/welcome?next={path}"
     assert "This link makes you an administrator." in shown.text
     assert "Take the chats" not in shown.text  # that was the question before
     assert used.status_code == 303
-    assert [account.role for account in team.users.all()] == ["admin"]
+    assert [account.role for account in ask.parts.team.users.all()] == ["admin"]
 
 
 def test_a_browser_without_chats_is_not_asked_about_them(make_site, visit):

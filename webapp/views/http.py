@@ -14,14 +14,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, redirect, request, session, stream_with_context, url_for
+from flask import Flask, Response, current_app, g, redirect, request, session, stream_with_context
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
 
 from webapp import language, loop
 from webapp.limits import Gate
 from webapp.openings import Opening
-from webapp.team import WITH_PAGE
 from webapp.users import Users
 from webapp.views import api_errors, forms, forwarded, hosts, kept, marks, problems, visitor
 from webapp.views.headers import HEADERS, ONLY_TLS, PRIVATE
@@ -187,10 +186,7 @@ def _sign_in_place() -> str:
     is_known = visitor.known_user() is not None or marks.for_strangers.is_set()
     if is_known or not visitor.wants_page():
         return ""
-    wanted = request.full_path.rstrip("?") if request.path != "/" else None
-    if parts().config.login in WITH_PAGE:
-        return url_for("door.show_sign_in", next=wanted)
-    return url_for("welcome.show", next=wanted)
+    return visitor.way_in(request.full_path.rstrip("?") if request.path != "/" else None)
 
 
 def _check_address() -> None:

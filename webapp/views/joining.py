@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from webapp.accounts import login_of
 from webapp.errors import AppError, NotFound
 from webapp.passwords import MIN_CHARS
-from webapp.team import OIDC, PASSWORD
+from webapp.team import PASSWORD
 from webapp.views import visitor
 from webapp.views.door import signed_in
 from webapp.views.marks import for_strangers
@@ -21,10 +21,8 @@ blueprint = Blueprint("joining", __name__)
 @blueprint.get("/invite/<token>")
 @for_strangers
 def show_invite(token: str) -> ResponseReturnValue:
-    login = parts().config.login
-    if login != PASSWORD and not visitor.known_user():  # a link gives a role to who has an account
-        place = "door.show_sign_in" if login == OIDC else "welcome.show"
-        return redirect(url_for(place, next=request.path), 303)
+    if parts().config.login != PASSWORD and not visitor.known_user():  # a link gives a role to who has an account
+        return redirect(visitor.way_in(request.path), 303)
     return _page(token)
 
 

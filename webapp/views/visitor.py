@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask, Request, Response, current_app, g, request, session
+from flask import Flask, Request, Response, current_app, g, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
@@ -152,6 +152,12 @@ def identify() -> None:
         if account is None and not has_chats_of_open_login():
             account = accounts.make_for_proxy(name, client())
         g.user = User(account.user_id, address(), account) if account else None
+
+
+def way_in(wanted: str | None) -> str:
+    """The page that leads a stranger to an account, and from there to this address."""
+    place = "door.show_sign_in" if parts().config.login in WITH_PAGE else "welcome.show"
+    return url_for(place, next=wanted)
 
 
 def identify_by_key() -> None:
