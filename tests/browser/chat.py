@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.wait import wait_until
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 30  # as long as a busy machine may take; nothing waits for it in vain but a failure
 
 # A headless browser hides no tab, so this says it as a browser would.
 TURN = """hidden => {

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
-from tests.browser.chat import Chat
+from tests.browser.chat import PATIENCE_SECONDS, Chat
 from tests.conftest import need
 from tests.relay import Relay
 from tests.server import Server
@@ -32,7 +32,7 @@ ARGUMENTS = [
 ]
 # Firefox complains of each event stream that is answered by 204 or that a reload breaks off.
 ENDED_STREAM = re.compile(r"(Firefox can’t establish a connection to the server at|The connection to) \S+/stream\b")
-PATIENCE_MILLISECONDS = 30_000  # as long as a busy machine may take; nothing waits for it in vain but a failure
+PATIENCE_MILLISECONDS = PATIENCE_SECONDS * 1000
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
